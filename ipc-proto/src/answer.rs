@@ -1,0 +1,441 @@
+//! What the daemon says back (I-003, I-005): the final answer, a failure, or an event on the way.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write as _;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{ErrorCode, Id, ProfileName};
+
+/// One line from the daemon. `T` is what the request's operation answers with.
+pub enum Message<T> {
+    /// The final answer.
+    Answer(T),
+    /// The final answer, and it is no.
+    Failure(Failure),
+    /// Something happened on the way; more lines follow.
+    Event(Event),
+}
+
+impl<T: DeserializeOwned> Message<T> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]; its text never quotes the line, which may hold a token.
+    pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        #[serde(bound = "T: DeserializeOwned")]
+        struct Line<'a, T> {
+            ok: Option<T>,
+            error: Option<Failure>,
+            #[serde(borrow)]
+            event: Option<Cow<'a, str>>,
+        }
+        match serde_json::from_slice(line).map_err(|_| DecodeError)? {
+            Line { event: Some(_), .. } => serde_json::from_slice(line)
+                .map(Self::Event)
+                .map_err(|_| DecodeError),
+            Line {
+                error: Some(failure), ..
+            } => Ok(Self::Failure(failure)),
+            Line { ok: Some(answer), .. } => Ok(Self::Answer(answer)),
+            Line { .. } => Err(DecodeError),
+        }
+    }
+}
+
+/// The daemon said something this version does not understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError;
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the daemon's answer is not of the known form")
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable word (I-006).
+    pub code: ErrorCode,
+    /// What happened, for people.
+    pub message: String,
+    /// What to do next: a command to type, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Returns a failure without a hint.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Something that happened, told while a `start` waits or to a `watch`. Never a token's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A login waits for a person.
+    Authorize {
+        /// Which login.
+        profile: ProfileName,
+        /// The page to open.
+        url: String,
+        /// The code the page shows; the person compares it (RFC 8628 §5.4).
+        user_code: String,
+        /// When the page stops working, Unix seconds.
+        expires_at: u64,
+    },
+    /// The connection to the server stands.
+    Connected {
+        /// Which login.
+        profile: ProfileName,
+    },
+    /// The connection to the server is gone; it comes back by itself.
+    Disconnected {
+        /// Which login.
+        profile: ProfileName,
+    },
+    /// A token arrived.
+    Token {
+        /// Which login.
+        profile: ProfileName,
+        /// Its resource.
+        resource: String,
+        /// When it ends, Unix seconds.
+        expires_at: u64,
+    },
+    /// A session changed its state.
+    Session {
+        /// Which login.
+        profile: ProfileName,
+        /// What it is now.
+        state: SessionState,
+        /// Why, when it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Failure>,
+    },
+}
+
+/// The answer to `hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The daemon's [`PROTOCOL`](crate::PROTOCOL).
+    pub protocol: u32,
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process id.
+    pub pid: u32,
+}
+
+/// A secret text that came over the wire: wiped on drop, shown by nothing.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+pub struct Secret(Zeroizing<String>);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl Secret {
+    /// Returns the secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The answer to `token`. It has no `Serialize`: [`encode_token`] is the only way onto a wire.
+#[derive(Deserialize)]
+pub struct Token {
+    /// What goes behind `Authorization: Bearer`.
+    pub access_token: Secret,
+    /// RFC 6749 §7.1; `Bearer`.
+    pub token_type: String,
+    /// The resource it is for.
+    pub resource: String,
+    /// When it ends, Unix seconds.
+    pub expires_at: u64,
+    /// Its scope, if the provider named one.
+    #[serde(default)]
+    pub scope: Option<String>,
+}
+
+/// The answer to `start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The login's profile.
+    pub profile: ProfileName,
+    /// Who logged in, as the provider names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The first token's resource.
+    pub resource: String,
+    /// When the first token ends, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// The answer to `stop`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The logins that ended.
+    pub profiles: Vec<ProfileName>,
+    /// Of these, the ones the server could not be told about; here they are gone all the same (D-052).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_not_told: Vec<ProfileName>,
+    /// Whether the daemon leaves, since no session is left.
+    pub daemon_leaves: bool,
+}
+
+/// The answer to `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Whether secrets lie in pages that are never swapped out.
+    pub memory_locked: bool,
+    /// The logins, by name.
+    pub profiles: Vec<ProfileStatus>,
+}
+
+/// One login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileStatus {
+    /// Its name.
+    pub profile: ProfileName,
+    /// Its server.
+    pub url: String,
+    /// How far it is.
+    pub state: SessionState,
+    /// The connection to the server.
+    pub link: Link,
+    /// Who logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Why it failed, or why the link is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// What is in memory, by resource.
+    pub tokens: Vec<TokenStatus>,
+}
+
+/// One token in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenStatus {
+    /// Its resource.
+    pub resource: String,
+    /// When it ends, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// How far a session is: the device doc's `session.status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// A person has yet to log in.
+    Pending,
+    /// It yields tokens.
+    Active,
+    /// It yields none any more.
+    Failed,
+    /// It is over.
+    Ended,
+}
+
+/// The connection to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// It stands, and the server has accepted the proof of possession.
+    Connected,
+    /// It is being made.
+    Connecting,
+    /// It is down and will be tried again.
+    Offline,
+}
+
+/// Returns `{"id":…,"ok":…}` as a line. For a token there is [`encode_token`].
+pub fn encode_answer(id: &Id, answer: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        id: &'a Id,
+        ok: &'a T,
+    }
+    line(&Line { id, ok: answer }, ROOM)
+}
+
+/// Returns `{"id":…,"error":…}` as a line.
+pub fn encode_failure(id: &Id, failure: &Failure) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        id: &'a Id,
+        error: &'a Failure,
+    }
+    line(&Line { id, error: failure }, ROOM)
+}
+
+/// Returns `{"id":…,"event":…}` as a line.
+pub fn encode_event(id: &Id, event: &Event) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        id: &'a Id,
+        #[serde(flatten)]
+        event: &'a Event,
+    }
+    line(&Line { id, event }, ROOM)
+}
+
+/// Returns the answer to `token` as a line: the one place where a token is written out.
+pub fn encode_token(
+    id: &Id,
+    access_token: &str,
+    token_type: &str,
+    resource: &str,
+    expires_at: u64,
+    scope: Option<&str>,
+) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        id: &'a Id,
+        ok: Ok<'a>,
+    }
+    #[derive(Serialize)]
+    struct Ok<'a> {
+        access_token: &'a str,
+        token_type: &'a str,
+        resource: &'a str,
+        expires_at: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<&'a str>,
+    }
+    // Escaping doubles a byte at most six-fold, and only control characters; tokens are VSCHAR (RFC 6749 §A.12).
+    let room =
+        2 * (access_token.len() + token_type.len() + resource.len() + scope.map_or(0, str::len)) + ROOM;
+    line(
+        &Line {
+            id,
+            ok: Ok {
+                access_token,
+                token_type,
+                resource,
+                expires_at,
+                scope,
+            },
+        },
+        room,
+    )
+}
+
+/// Bytes a line without a token usually needs.
+const ROOM: usize = 512;
+
+/// Writes into a buffer that is large enough from the start: one that grows leaves copies behind (I-008).
+fn line(value: &impl Serialize, room: usize) -> Zeroizing<Vec<u8>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *line, value).expect("a Vec takes every write, and no map has odd keys");
+    line.write_all(b"\n").expect("a Vec takes every write");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: &[u8]) -> &str {
+        std::str::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn i_003_answers_failures_and_events_have_their_own_key() {
+        let id = Id::from(7);
+        let hello = Hello {
+            protocol: 1,
+            version: "0.1.0".into(),
+            pid: 42,
+        };
+        let answer = encode_answer(&id, &hello);
+        assert_eq!(
+            text(&answer),
+            "{\"id\":7,\"ok\":{\"protocol\":1,\"version\":\"0.1.0\",\"pid\":42}}\n"
+        );
+        assert!(matches!(Message::<Hello>::decode(&answer), Ok(Message::Answer(h)) if h == hello));
+
+        let failure =
+            Failure::new(ErrorCode::NotLoggedIn, "nobody is logged in").hint("ciba start --url URL");
+        let line = encode_failure(&Id::Text("a".into()), &failure);
+        assert_eq!(
+            text(&line),
+            "{\"id\":\"a\",\"error\":{\"code\":\"not_logged_in\",\"message\":\"nobody is logged in\",\"hint\":\"ciba start --url URL\"}}\n"
+        );
+        assert!(matches!(Message::<Hello>::decode(&line), Ok(Message::Failure(f)) if f == failure));
+
+        let event = Event::Connected {
+            profile: ProfileName::default(),
+        };
+        let line = encode_event(&id, &event);
+        assert_eq!(
+            text(&line),
+            "{\"id\":7,\"event\":\"connected\",\"profile\":\"default\"}\n"
+        );
+        assert!(matches!(Message::<Hello>::decode(&line), Ok(Message::Event(e)) if e == event));
+    }
+
+    #[test]
+    fn a_token_crosses_the_wire_once_and_the_buffer_never_grows() {
+        let secret = "eyJ\"\\".repeat(900);
+        let line = encode_token(&Id::from(1), &secret, "Bearer", "urn:d:x", 5, Some("openid"));
+        assert!(line.len() <= 2 * (secret.len() + 30) + ROOM);
+        let Ok(Message::Answer(token)) = Message::<Token>::decode(&line) else {
+            panic!("no token")
+        };
+        assert_eq!(token.access_token.expose(), secret);
+        assert_eq!((token.token_type.as_str(), token.expires_at), ("Bearer", 5));
+        assert_eq!(token.scope.as_deref(), Some("openid"));
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_known_is_an_error() {
+        for line in [
+            "",
+            "{}",
+            "[]",
+            "hunter2",
+            r#"{"id":1}"#,
+            r#"{"id":1,"event":"from 2030"}"#,
+        ] {
+            assert!(Message::<Hello>::decode(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Wire 1, `ciba` ⇄ `cibad`: one JSON object a line over a Unix socket.
+//!
+//! Pure: no I/O, no clock, no runtime. Start with [`Request`] (what a client asks), [`Message`] (what the
+//! daemon says back) and [`Lines`] (how both find the end of a line). `docs/ipc.md` is the same for people.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod code;
+mod line;
+mod profile;
+mod request;
+mod socket;
+
+pub use answer::{
+    DecodeError, Event, Failure, Hello, Link, Message, ProfileStatus, Secret, SessionState, Started, Status,
+    Stopped, Token, TokenStatus, encode_answer, encode_event, encode_failure, encode_token,
+};
+pub use code::{ErrorCode, Exit};
+pub use line::{Lines, MAX_LINE, TooLong};
+pub use profile::{ProfileName, ProfileNameError};
+pub use request::{BadRequest, Id, Op, Request};
+pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
+
+/// The protocol both sides speak (I-004). Raised only when an old peer would misunderstand a new one.
+pub const PROTOCOL: u32 = 1;
+
+/// The resource a client means when it names none: the login's own access token.
+pub const DEFAULT_RESOURCE: &str = "urn:d:unified-gateway";

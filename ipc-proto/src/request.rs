@@ -1,0 +1,279 @@
+//! What a client asks (I-003, I-005).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ProfileName;
+
+/// One request: an id to be echoed, and what is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Echoed in every line that answers this request.
+    pub id: Id,
+    /// What is wanted.
+    #[serde(flatten)]
+    pub op: Op,
+}
+
+/// A request's id: any string or number. `null` only in an answer to a line that could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Id {
+    /// A number, echoed as a number.
+    Number(serde_json::Number),
+    /// A string.
+    Text(String),
+    /// The line could not be read, so its id is not known.
+    #[default]
+    Unknown,
+}
+
+impl From<u64> for Id {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// The operations (I-005). Fields that a version does not know are ignored; an unknown `op` is a
+/// [`BadRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// Compare protocols (I-004). Answer: [`Hello`](crate::Hello).
+    Hello {
+        /// The client's [`PROTOCOL`](crate::PROTOCOL).
+        protocol: u32,
+    },
+    /// A token that is valid now. Answer: [`Token`](crate::Token).
+    Token {
+        /// Which login; the default profile when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+        /// The resource's URN; [`DEFAULT_RESOURCE`](crate::DEFAULT_RESOURCE) when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resource: Option<String>,
+        /// Seconds the token must still be valid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_valid: Option<u64>,
+        /// Do not serve what is in memory: ask the server for a new one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
+    /// Log in. Streams [`Event`](crate::Event) lines, then [`Started`](crate::Started). Closing the
+    /// connection cancels the login, unless somebody else waits for it as well.
+    Start {
+        /// The server's public URL.
+        url: String,
+        /// Which login; the default profile when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+        /// The resource of the first token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resource: Option<String>,
+        /// Answer with the [`Token`](crate::Token) itself, end the session, keep nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        one_shot: bool,
+    },
+    /// What is going on. Answer: [`Status`](crate::Status).
+    Status {
+        /// Only this login; all when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+    },
+    /// End a session here and on the server. Answer: [`Stopped`](crate::Stopped).
+    Stop {
+        /// Which login; the default profile when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+        /// Every login.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        all: bool,
+    },
+    /// Be told of every change until the connection is closed. Streams [`Event`](crate::Event) lines.
+    Watch {},
+    /// Leave, keeping the sessions on the server. Answer: `{}`.
+    Shutdown {},
+}
+
+impl Request {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRequest`], with the id if that much could be read. Its text never quotes the line.
+    pub fn decode(line: &[u8]) -> Result<Self, BadRequest> {
+        match serde_json::from_slice(line) {
+            Ok(Self { id: Id::Unknown, .. }) => Err(BadRequest {
+                id: Id::Unknown,
+                problem: NO_ID,
+            }),
+            Ok(request) => Ok(request),
+            Err(error) => Err(BadRequest::explain(line, &error)),
+        }
+    }
+
+    /// Returns the request as a line, newline included.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("strings, numbers and booleans always serialize");
+        line.push(b'\n');
+        line
+    }
+}
+
+const NO_ID: &str = "no \"id\"";
+
+/// A line that is no request (I-007).
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadRequest {
+    /// The line's id, if it had one.
+    pub id: Id,
+    /// What is wrong, in words of ours.
+    pub problem: &'static str,
+}
+
+impl BadRequest {
+    fn explain(line: &[u8], error: &serde_json::Error) -> Self {
+        #[derive(Deserialize)]
+        struct Head {
+            id: Option<Id>,
+            op: Option<String>,
+        }
+        let Ok(head) = serde_json::from_slice::<Head>(line) else {
+            let problem = if error.is_data() {
+                "not a request object"
+            } else {
+                "not a JSON object on one line"
+            };
+            return Self {
+                id: Id::Unknown,
+                problem,
+            };
+        };
+        let problem = match (&head.id, head.op.as_deref()) {
+            (None | Some(Id::Unknown), _) => NO_ID,
+            (_, None) => "no \"op\"",
+            (_, Some(op)) if !is_known(op) => "unknown \"op\"",
+            _ => "a field is missing or has the wrong form",
+        };
+        Self {
+            id: head.id.unwrap_or_default(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.problem)
+    }
+}
+
+impl std::error::Error for BadRequest {}
+
+fn is_known(op: &str) -> bool {
+    matches!(
+        op,
+        "hello" | "token" | "start" | "status" | "stop" | "watch" | "shutdown"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: &str) -> (Id, &'static str) {
+        let bad = Request::decode(line.as_bytes()).unwrap_err();
+        (bad.id, bad.problem)
+    }
+
+    #[test]
+    fn i_005_every_op_survives_the_wire() {
+        let profile = Some("work".parse().unwrap());
+        let ops = [
+            Op::Hello { protocol: 1 },
+            Op::Token {
+                profile: profile.clone(),
+                resource: Some("urn:d:x".into()),
+                min_valid: Some(60),
+                force: true,
+            },
+            Op::Start {
+                url: "https://c".into(),
+                profile: profile.clone(),
+                resource: None,
+                one_shot: true,
+            },
+            Op::Status {
+                profile: profile.clone(),
+            },
+            Op::Stop { profile, all: true },
+            Op::Watch {},
+            Op::Shutdown {},
+        ];
+        for op in ops {
+            let request = Request {
+                id: Id::Text("a".into()),
+                op,
+            };
+            let line = request.encode();
+            assert_eq!(line.last(), Some(&b'\n'));
+            assert_eq!(Request::decode(&line[..line.len() - 1]).unwrap(), request);
+            let word = serde_json::to_value(&request).unwrap()["op"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            assert!(is_known(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn i_003_a_hand_typed_line_is_enough() {
+        let request = Request::decode(br#"{"id":1,"op":"token"}"#).unwrap();
+        assert_eq!(request.id, Id::from(1));
+        assert_eq!(
+            request.op,
+            Op::Token {
+                profile: None,
+                resource: None,
+                min_valid: None,
+                force: false
+            }
+        );
+        assert!(
+            Request::decode(br#"{"id":"x","op":"watch","later":[1]}"#).is_ok(),
+            "unknown fields are ignored"
+        );
+    }
+
+    #[test]
+    fn i_007_a_bad_line_is_explained_without_being_quoted() {
+        assert_eq!(problem("hunter2"), (Id::Unknown, "not a JSON object on one line"));
+        assert_eq!(problem("[1]").1, "not a request object");
+        assert_eq!(problem(r#"{"op":"token"}"#).1, "no \"id\"");
+        assert_eq!(problem(r#"{"id":null,"op":"token"}"#).1, "no \"id\"");
+        assert_eq!(problem(r#"{"id":7}"#), (Id::from(7), "no \"op\""));
+        assert_eq!(
+            problem(r#"{"id":7,"op":"hunter2"}"#),
+            (Id::from(7), "unknown \"op\"")
+        );
+        assert_eq!(
+            problem(r#"{"id":7,"op":"hello"}"#).1,
+            "a field is missing or has the wrong form"
+        );
+        assert_eq!(
+            problem(r#"{"id":7,"op":"token","profile":"../x"}"#).1,
+            "a field is missing or has the wrong form"
+        );
+        assert_eq!(
+            problem(r#"{"id":7,"op":"token","op":"stop"}"#).1,
+            "not a request object"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let line = format!(r#"{{"id":1,"op":"watch","x":{}}}"#, "[".repeat(30_000));
+        assert!(Request::decode(line.as_bytes()).is_err());
+    }
+}

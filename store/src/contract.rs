@@ -1,0 +1,86 @@
+//! The words of the store and what they promise. Every engine keeps these promises; `tests/contract` holds
+//! each of them to it.
+
+use std::pin::Pin;
+
+use crate::{Error, Key, Record, Space, UnixSeconds, Version};
+
+/// What every word of the store returns.
+///
+/// Nothing happens before the first poll. A future dropped half-way may or may not have taken effect.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Records by key, each with a version and an end.
+///
+/// - **Atomic.** Each word is one step: of many callers racing for one key, one wins.
+/// - **Durable.** When a change is answered with `Ok`, it survives the end of this process, and a power cut
+///   as far as the engine's disk tells the truth (not in `memory:`, of course).
+/// - **Seen at once.** Whoever asks after that answer sees the change.
+/// - **Expired is absent.** A record exists while `now < expires`. From that second on no word returns it
+///   and it is in nobody's way, whether it was swept or not.
+/// - **Limits first.** A key or value over its limit is refused before anything is written. Nothing is ever
+///   kept under such a key, so asking for it finds nothing.
+///
+/// After [`Error::Unavailable`] the fate of a change is unknown: look before you repeat it.
+pub trait Store: Send + Sync {
+    /// Writes the record unless one is there already.
+    fn put_if_absent<'a>(
+        &'a self,
+        key: Key<'a>,
+        value: Vec<u8>,
+        expires: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Answer<'a, Put>;
+
+    /// Returns the record.
+    fn get<'a>(&'a self, key: Key<'a>, now: UnixSeconds) -> Answer<'a, Option<Record>>;
+
+    /// Removes the record and returns its value: consume-once, exactly one caller gets it.
+    fn take<'a>(&'a self, key: Key<'a>, now: UnixSeconds) -> Answer<'a, Option<Vec<u8>>>;
+
+    /// Replaces the record, provided it is still the one that was read at `version`.
+    fn compare_and_set<'a>(
+        &'a self,
+        key: Key<'a>,
+        version: Version,
+        value: Vec<u8>,
+        expires: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Answer<'a, Swap>;
+
+    /// Removes the record, whatever it holds; that there was none is no error.
+    fn delete<'a>(&'a self, key: Key<'a>) -> Answer<'a, ()>;
+
+    /// Removes at most `limit` expired records, the longest expired first, and returns how many.
+    ///
+    /// Fewer than `limit` means that none is left. Housekeeping only: see "Expired is absent".
+    fn sweep(&self, now: UnixSeconds, limit: usize) -> Answer<'_, usize>;
+
+    /// Returns how many records of one space exist. It looks at all of them: for metrics, not for each request.
+    fn count(&self, space: Space, now: UnixSeconds) -> Answer<'_, u64>;
+
+    /// Asks the engine for a sign of life, as far as a change would have to travel.
+    fn ping(&self) -> Answer<'_, ()>;
+}
+
+/// What became of [`Store::put_if_absent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Put {
+    /// Written; this is its version.
+    Done(Version),
+    /// There is one already; nothing was changed.
+    Exists,
+}
+
+/// What became of [`Store::compare_and_set`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// Replaced; this is the new version.
+    Done(Version),
+    /// Somebody else wrote it since; read again. Nothing was changed.
+    Conflict,
+    /// There is no such record (any more). Nothing was changed.
+    Gone,
+}

@@ -1,0 +1,72 @@
+//! Grant `token-exchange`: an access token of a login becomes one for another audience (RFC 8693).
+
+use url::Url;
+
+use super::Provider;
+use super::config::DEFAULT_AUDIENCE;
+use super::refusal::Refusal;
+use super::scope::Scope;
+use super::token::{TokenRequest, TokenResponse};
+
+pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<TokenResponse, Refusal> {
+    check_types(request)?;
+    let target = target(request)?;
+    let token = request
+        .subject_token
+        .as_deref()
+        .ok_or(Refusal::InvalidRequest("subject_token is missing"))?;
+    // Only the login's own token may be exchanged: a chain of exchanges could outlive its lifetime.
+    let (id, user, claims) = provider
+        .own_access_token(token)
+        .filter(|(.., claims)| claims.aud == DEFAULT_AUDIENCE)
+        .ok_or(Refusal::InvalidRequest(
+            "the subject token is not a valid access token of a login",
+        ))?;
+    if !provider.config.targets.knows(target) {
+        return Err(Refusal::InvalidTarget);
+    }
+    let scope = Scope::of_request(&claims.scope)
+        .narrowed(request.scope.as_deref())
+        .ok_or(Refusal::InvalidScope)?;
+    let mut response = provider.access_token(id, user, target, &scope)?;
+    response.issued_token_type = Some(ACCESS_TOKEN);
+    Ok(response)
+}
+
+fn check_types(request: &TokenRequest) -> Result<(), Refusal> {
+    let ours = |kind: &str| kind == ACCESS_TOKEN || kind == JWT;
+    if !request.subject_token_type.as_deref().is_some_and(ours) {
+        return Err(Refusal::InvalidRequest(
+            "subject_token_type is missing or not supported",
+        ));
+    }
+    if !request.requested_token_type.as_deref().is_none_or(ours) {
+        return Err(Refusal::InvalidRequest("requested_token_type is not supported"));
+    }
+    match request.actor_token {
+        Some(_) => Err(Refusal::InvalidRequest("delegation is not supported")),
+        None => Ok(()),
+    }
+}
+
+/// The one audience or resource that is asked for.
+fn target(request: &TokenRequest) -> Result<&str, Refusal> {
+    match (request.audience.as_deref(), request.resource.as_deref()) {
+        (Some(audience), None) => Ok(audience),
+        (None, Some(resource)) if is_resource(resource) => Ok(resource),
+        (None, Some(_)) => Err(Refusal::InvalidTarget),
+        _ => Err(Refusal::InvalidRequest(
+            "exactly one of audience and resource is needed",
+        )),
+    }
+}
+
+/// Whether this is an absolute URI without a fragment (RFC 8707 §2).
+fn is_resource(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|uri| uri.fragment().is_none())
+}

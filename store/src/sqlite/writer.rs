@@ -132,3 +132,145 @@ fn answer(jobs: Vec<Box<dyn Job>>, committed: &Result<(), Error>) {
         job.answer(committed.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc as blocking;
+    use std::task::{Context, Waker};
+
+    use tokio::task::unconstrained;
+
+    use super::*;
+
+    const INSERT: &str = "INSERT INTO child VALUES (?1, ?2)";
+
+    /// A database in which a row may be refused when it is written (a check) or by the commit (an orphan).
+    fn database() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "PRAGMA foreign_keys = on;
+             CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id INTEGER PRIMARY KEY CHECK (id >= 0),
+                                 parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        db
+    }
+
+    fn insert(id: i64, parent: Option<i64>) -> (Box<dyn Job>, oneshot::Receiver<Result<i64, Error>>) {
+        let (answer, answered) = oneshot::channel();
+        let change = move |db: &Connection| db.execute(INSERT, (id, parent)).map(|_| id);
+        (
+            Box::new(Change {
+                change,
+                result: None,
+                answer,
+            }),
+            answered,
+        )
+    }
+
+    #[test]
+    fn a_failing_change_takes_no_other_along() {
+        let mut db = database();
+        let refused_at_once = insert(-1, None);
+        let refused_by_the_commit = insert(2, Some(7));
+        let batch = [
+            insert(1, None),
+            refused_at_once,
+            refused_by_the_commit,
+            insert(3, None),
+        ];
+        let (jobs, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        write_batch(&mut db, jobs);
+        let answers: Vec<_> = answers
+            .into_iter()
+            .map(|answer| answer.blocking_recv().unwrap())
+            .collect();
+        assert!(matches!(
+            answers[..],
+            [
+                Ok(1),
+                Err(Error::Unavailable(_)),
+                Err(Error::Unavailable(_)),
+                Ok(3)
+            ]
+        ));
+        let kept: i64 = db
+            .query_row("SELECT sum(id) FROM child", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1 + 3);
+    }
+
+    #[test]
+    fn a_batch_without_failures_is_one_transaction() {
+        let mut db = database();
+        // The child is written before its parent: that only works within one transaction.
+        let (child, child_answered) = insert(1, Some(7));
+        let (answer, parent_answered) = oneshot::channel();
+        let change = |db: &Connection| db.execute("INSERT INTO parent VALUES (7)", []);
+        write_batch(
+            &mut db,
+            vec![
+                child,
+                Box::new(Change {
+                    change,
+                    result: None,
+                    answer,
+                }),
+            ],
+        );
+        assert_eq!(child_answered.blocking_recv().unwrap().unwrap(), 1);
+        assert_eq!(parent_answered.blocking_recv().unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_reading_goes_on() {
+        let db = database();
+        db.pragma_update(None, "max_page_count", 10).unwrap();
+        let writer = Writer::start(db).unwrap();
+        let fill = |db: &Connection| db.execute("INSERT INTO child VALUES (1, zeroblob(1 << 20))", []);
+        assert!(matches!(writer.run(fill).await, Err(Error::Full(_))));
+        let count =
+            |db: &Connection| db.query_row("SELECT count(*) FROM child", [], |row| row.get::<_, i64>(0));
+        assert_eq!(writer.run(count).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_dead_thread_is_told_and_holds_nobody_up() {
+        let writer = Writer::start(database()).unwrap();
+        let died = writer
+            .run(|_| -> rusqlite::Result<()> { panic!("on purpose") })
+            .await;
+        assert!(matches!(died, Err(Error::Unavailable(_))));
+        assert!(matches!(writer.run(|_| Ok(())).await, Err(Error::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_waits() {
+        let writer = Writer::start(database()).unwrap();
+        let (begun, has_begun) = blocking::channel();
+        let (go_on, may_go_on) = blocking::channel::<()>();
+        let mut slow = pin!(writer.run(move |_| {
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+            Ok(())
+        }));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(slow.as_mut().poll(&mut context).is_pending());
+        has_begun.recv().unwrap();
+        let mut waiting: Vec<_> = (0..=QUEUE_MAX)
+            .map(|n| Box::pin(unconstrained(writer.run(move |_| Ok(n)))))
+            .collect();
+        for change in &mut waiting {
+            assert!(change.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(writer.queue.as_ref().unwrap().capacity(), 0);
+        go_on.send(()).unwrap();
+        slow.await.unwrap();
+        for (n, change) in waiting.into_iter().enumerate() {
+            assert_eq!(change.await.unwrap(), n);
+        }
+    }
+}

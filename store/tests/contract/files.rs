@@ -1,0 +1,316 @@
+//! What a file can do to a store: be missing, foreign, newer, damaged, readable by others, or shared.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Waker};
+use std::thread;
+
+use rusqlite::Connection;
+use store::{Error, OpenMode, Put, Space, Store, open};
+use tempfile::TempDir;
+use tokio::task::unconstrained;
+
+use crate::{LATER, NOW, session, sqlite_url};
+
+/// A folder for one database file, which need not be there.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("ciba.db")
+    }
+
+    fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, Error> {
+        open(&sqlite_url(&self.folder), mode)
+    }
+
+    fn create(&self) -> Arc<dyn Store> {
+        self.open(OpenMode::Create).unwrap()
+    }
+
+    /// What an administrator would use beside the server.
+    fn sql(&self) -> Connection {
+        Connection::open(self.file()).unwrap()
+    }
+}
+
+async fn put(store: &Arc<dyn Store>, id: &str, value: &[u8]) {
+    let put = store
+        .put_if_absent(session(id), value.to_vec(), LATER, NOW)
+        .await
+        .unwrap();
+    assert_ne!(put, Put::Exists);
+}
+
+async fn value(store: &Arc<dyn Store>, id: &str) -> Option<Vec<u8>> {
+    store
+        .get(session(id), NOW)
+        .await
+        .unwrap()
+        .map(|record| record.value)
+}
+
+fn refusal(opened: Result<Arc<dyn Store>, Error>) -> Error {
+    opened.err().expect("it must not open")
+}
+
+#[test]
+fn a_url_that_names_no_store_is_told_the_ones_that_do() {
+    let urls = [
+        "",
+        "memory",
+        "memory:x",
+        "sqlite",
+        "sqlite:",
+        "sqlite://ciba.db",
+        "SQLITE:x",
+        "redis://:pw@h/",
+        "/ciba.db",
+    ];
+    for url in urls {
+        let error = refusal(open(url, OpenMode::Create));
+        assert!(matches!(error, Error::UnknownUrl), "{url}: {error:?}");
+        assert_eq!(
+            error.to_string(),
+            "the store's URL must be `memory:` or `sqlite:PATH`"
+        );
+    }
+}
+
+#[tokio::test]
+async fn records_outlive_the_process() {
+    let place = Place::new();
+    let store = place.create();
+    put(&store, "a", b"one").await;
+    let before = store.get(session("a"), NOW).await.unwrap();
+    drop(store);
+    let store = place.open(OpenMode::Existing).unwrap();
+    assert_eq!(store.get(session("a"), NOW).await.unwrap(), before);
+    assert_eq!(store.take(session("a"), NOW).await.unwrap().unwrap(), b"one");
+    drop(store);
+    assert_eq!(value(&place.create(), "a").await, None);
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    let place = Place::new();
+    let store = place.create();
+    put(&store, "a", b"one").await;
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(place.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        seen.push(entry.file_name().into_string().unwrap());
+    }
+    seen.sort();
+    assert_eq!(seen, ["ciba.db", "ciba.db-shm", "ciba.db-wal"]);
+}
+
+#[test]
+fn dropping_leaves_the_database_in_one_file() {
+    let place = Place::new();
+    drop(place.create());
+    let left: Vec<_> = fs::read_dir(place.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(left, [place.file()]);
+}
+
+#[test]
+fn an_existing_store_must_exist() {
+    let place = Place::new();
+    assert!(matches!(refusal(place.open(OpenMode::Existing)), Error::Missing));
+    assert!(!place.file().exists());
+    fs::write(place.file(), "").unwrap();
+    assert!(matches!(refusal(place.open(OpenMode::Existing)), Error::Missing));
+    drop(place.create());
+    drop(place.open(OpenMode::Existing).unwrap());
+}
+
+#[test]
+fn a_place_that_cannot_hold_a_file_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.file()).unwrap();
+    assert!(matches!(
+        refusal(place.open(OpenMode::Create)),
+        Error::Location(_)
+    ));
+    assert!(matches!(
+        refusal(place.open(OpenMode::Existing)),
+        Error::Location(_)
+    ));
+    let no_folder = format!("sqlite:{}/none/ciba.db", place.folder.path().display());
+    assert!(matches!(
+        refusal(open(&no_folder, OpenMode::Create)),
+        Error::Location(_)
+    ));
+    assert!(matches!(
+        refusal(open("sqlite:a\0b", OpenMode::Create)),
+        Error::Location(_)
+    ));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let place = Place::new();
+    let garbage = b"no database, but longer than a header of one ".repeat(100);
+    fs::write(place.file(), &garbage).unwrap();
+    assert!(matches!(refusal(place.open(OpenMode::Create)), Error::Corrupt(_)));
+    assert_eq!(fs::read(place.file()).unwrap(), garbage);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_alone() {
+    for preparation in [
+        "CREATE TABLE theirs (x)",
+        "PRAGMA application_id = 7",
+        "PRAGMA user_version = 1",
+    ] {
+        let place = Place::new();
+        place.sql().execute_batch(preparation).unwrap();
+        let before = fs::read(place.file()).unwrap();
+        assert!(
+            matches!(refusal(place.open(OpenMode::Create)), Error::Foreign),
+            "{preparation}"
+        );
+        assert_eq!(fs::read(place.file()).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let place = Place::new();
+    drop(place.create());
+    place.sql().pragma_update(None, "user_version", 7).unwrap();
+    let error = refusal(place.open(OpenMode::Existing));
+    assert!(
+        matches!(error, Error::SchemaNewer { found: 7, known: 1 }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_an_error_and_no_panic() {
+    let place = Place::new();
+    let store = place.create();
+    for n in 0..100 {
+        put(&store, &n.to_string(), &[7; 1000]).await;
+    }
+    drop(store);
+    let mut bytes = fs::read(place.file()).unwrap();
+    let (_first_page, rest) = bytes.split_at_mut(4096);
+    rest.fill(0xff);
+    fs::write(place.file(), bytes).unwrap();
+    let store = place.open(OpenMode::Existing).unwrap();
+    assert!(matches!(
+        store.get(session("1"), NOW).await,
+        Err(Error::Corrupt(_))
+    ));
+    assert!(matches!(
+        store.take(session("1"), NOW).await,
+        Err(Error::Corrupt(_))
+    ));
+    assert!(matches!(store.ping().await, Err(Error::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn an_administrator_may_work_beside_the_server() {
+    let place = Place::new();
+    let (server, admin) = (place.create(), place.create());
+    put(&server, "a", b"one").await;
+    assert_eq!(value(&admin, "a").await.unwrap(), b"one");
+    admin.delete(session("a")).await.unwrap();
+    put(&server, "a", b"two").await;
+    drop(server);
+    assert_eq!(value(&admin, "a").await.unwrap(), b"two");
+}
+
+#[test]
+fn many_may_open_a_new_store_at_once() {
+    const OPENERS: usize = 8;
+    let place = Place::new();
+    let start = Barrier::new(OPENERS);
+    thread::scope(|scope| {
+        for _ in 0..OPENERS {
+            scope.spawn(|| {
+                start.wait();
+                drop(place.create());
+            });
+        }
+    });
+    drop(place.open(OpenMode::Existing).unwrap());
+}
+
+#[tokio::test]
+async fn while_another_holds_the_lock_changes_fail_and_reads_go_on() {
+    let place = Place::new();
+    let store = place.create();
+    put(&store, "a", b"one").await;
+    let other = place.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (first, second) = tokio::join!(store.take(session("a"), NOW), store.delete(session("a")));
+    assert!(matches!(
+        (first, second),
+        (Err(Error::Unavailable(_)), Err(Error::Unavailable(_)))
+    ));
+    assert_eq!(value(&store, "a").await.unwrap(), b"one");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.take(session("a"), NOW).await.unwrap().unwrap(), b"one");
+}
+
+/// Its callers have gone away, but what was handed over is done before the store is.
+#[tokio::test]
+async fn dropping_finishes_the_changes_that_wait() {
+    const WAITING: usize = 200;
+    let place = Place::new();
+    let store = place.create();
+    let other = place.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 0..WAITING {
+        let id = n.to_string();
+        let put = store.put_if_absent(session(&id), vec![], LATER, NOW);
+        // Constrained, a task may hand over only so many in one go.
+        let mut put = pin!(unconstrained(put));
+        assert!(
+            put.as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+    }
+    thread::scope(|scope| {
+        scope.spawn(move || drop(store));
+        other.execute_batch("ROLLBACK").unwrap();
+    });
+    let count = place
+        .open(OpenMode::Existing)
+        .unwrap()
+        .count(Space::Session, NOW)
+        .await
+        .unwrap();
+    assert_eq!(count, WAITING as u64);
+}
+
+#[test]
+fn errors_say_what_to_do_and_quote_nothing() {
+    let place = Place::new();
+    let error = refusal(place.open(OpenMode::Existing));
+    assert_eq!(error.to_string(), "there is no store at this place yet");
+    assert!(
+        !refusal(open("redis://:hunter2@host/", OpenMode::Create))
+            .to_string()
+            .contains("hunter2")
+    );
+}

@@ -1,3 +1,30 @@
-//! Placeholder.
+//! `ciba`, the thin client: reads the command line, asks `cibad` over its socket, prints, and ends with the
+//! exit status of the answer (I-006). It holds no state, no key and no connection to any server.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ipc_proto::Exit;
+
+mod agent;
+mod args;
+mod browser;
+mod clock;
+mod command;
+mod error;
+mod launch;
+mod login;
+mod terminal;
+
+fn main() -> ExitCode {
+    let outcome = match args::parse() {
+        Ok(invocation) => command::run(invocation),
+        Err(refusal) => return refusal,
+    };
+    match outcome {
+        Ok(()) => Exit::Ok,
+        Err(error) => error.report(),
+    }
+    .into()
+}

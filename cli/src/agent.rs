@@ -1,0 +1,233 @@
+//! The way to the daemon: finds its socket, trusts it only when it is the user's own (I-001, I-002), sends
+//! one request and reads what comes back. Step 10 of the token's way, seen from the shell.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use interprocess::ConnectWaitMode;
+use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
+use ipc_proto::{
+    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::launch;
+
+/// How long connecting, sending a request, or comparing protocols may take.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// A connection to the user's own daemon.
+pub(crate) struct Agent {
+    stream: Stream,
+    lines: Lines,
+}
+
+impl Agent {
+    /// Connects, and starts the daemon when there is none.
+    pub(crate) fn connect_or_start() -> Result<Self, Error> {
+        if let Some(agent) = Self::connect()? {
+            return Ok(agent);
+        }
+        launch::daemon()?;
+        Self::connect()?.ok_or_else(|| Error::internal("cibad has started and does not serve at its socket"))
+    }
+
+    /// Connects; `None` when no daemon is there.
+    pub(crate) fn connect() -> Result<Option<Self>, Error> {
+        let uid = rustix::process::geteuid().as_raw();
+        let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
+        if !is_trusted(directory(&path), uid)? {
+            return Ok(None);
+        }
+        let Some(stream) = open(&path)? else {
+            return Ok(None);
+        };
+        check_peer(&stream, uid)?;
+        Ok(Some(Self {
+            stream,
+            lines: Lines::default(),
+        }))
+    }
+
+    /// Sends a request and returns its one answer.
+    pub(crate) fn ask<T: DeserializeOwned>(mut self, op: Op, patience: Duration) -> Result<T, Error> {
+        let deadline = Instant::now() + patience;
+        self.send(op)?;
+        loop {
+            match self.next(Some(deadline))? {
+                Some(Message::Answer(answer)) => return Ok(answer),
+                Some(Message::Failure(failure)) => return Err(failure.into()),
+                Some(Message::Event(_)) => {}
+                None => {
+                    return Err(Error::timeout(format!(
+                        "cibad did not answer in {} s",
+                        patience.as_secs()
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&mut self, op: Op) -> Result<(), Error> {
+        let request = Request { id: Id::from(1), op };
+        let sent = self
+            .stream
+            .set_send_timeout(Some(PROMPTLY))
+            .and_then(|()| self.stream.write_all(&request.encode()));
+        sent.map_err(|_| went_away())
+    }
+
+    /// Waits for the next message; `None` when `deadline` comes first.
+    pub(crate) fn next<T: DeserializeOwned>(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Message<T>>, Error> {
+        loop {
+            if let Some(line) = self.lines.next_line() {
+                return Message::decode(line).map(Some).map_err(|_| explain_mismatch());
+            }
+            if self.read(deadline)?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads once; `None` when there was nothing to read before `deadline`.
+    fn read(&mut self, deadline: Option<Instant>) -> Result<Option<()>, Error> {
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if timeout.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        let too_long = |problem| Error::internal(format!("cibad's answer is refused: {problem}"));
+        let space = self.lines.space().map_err(too_long)?;
+        let read = self
+            .stream
+            .set_recv_timeout(timeout)
+            .and_then(|()| self.stream.read(space));
+        match read {
+            Ok(0) => Err(went_away()),
+            Ok(count) => {
+                self.lines.filled(count);
+                Ok(Some(()))
+            }
+            // The deadline, or a signal such as a changed window size: the caller looks at the clock.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Ok(Some(()))
+            }
+            Err(_) => Err(went_away()),
+        }
+    }
+}
+
+/// Returns the directory that a socket lies in.
+fn directory(socket: &Path) -> &Path {
+    match socket.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether the directory exists; an error when it is not the user's own (I-001).
+fn is_trusted(directory: &Path, uid: u32) -> Result<bool, Error> {
+    let metadata = match directory.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(untrusted(directory, &error)),
+    };
+    let facts = DirectoryFacts {
+        is_dir: metadata.is_dir(),
+        owner: metadata.uid(),
+        mode: metadata.mode(),
+    };
+    ipc_proto::check_directory(facts, uid).map_err(|problem| {
+        let error = untrusted(directory, &problem);
+        match problem {
+            DirectoryProblem::Open => error.hint(format!("chmod 700 {}", directory.display())),
+            DirectoryProblem::NotADirectory | DirectoryProblem::OtherOwner => error,
+        }
+    })?;
+    Ok(true)
+}
+
+fn untrusted(directory: &Path, problem: &dyn std::error::Error) -> Error {
+    Error::internal(format!(
+        "the socket's directory {} is not trusted: {problem}",
+        directory.display()
+    ))
+}
+
+/// Connects; `None` when nobody listens.
+fn open(socket: &Path) -> Result<Option<Stream>, Error> {
+    let connected = socket.to_fs_name::<GenericFilePath>().and_then(|name| {
+        ConnectOptions::new()
+            .name(name)
+            .wait_mode(ConnectWaitMode::Timeout(PROMPTLY))
+            .connect_sync()
+    });
+    match connected {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(Error::internal(format!("cibad cannot be reached: {error}"))),
+    }
+}
+
+/// Refuses a socket behind which another user listens, before a byte is written (I-002).
+fn check_peer(stream: &Stream, uid: u32) -> Result<(), Error> {
+    // A daemon too busy to accept leaves the socket without a peer.
+    let creds = stream
+        .peer_creds()
+        .map_err(|_| Failure::new(ErrorCode::Busy, "cibad takes no more connections"))?;
+    if creds.euid() == Some(uid) {
+        Ok(())
+    } else {
+        Err(Error::internal(
+            "the process behind the socket belongs to another user",
+        ))
+    }
+}
+
+fn went_away() -> Error {
+    Error::internal("cibad went away before it had answered")
+}
+
+/// Returns what to say about an answer that is not understood: asks which protocol the daemon speaks
+/// (I-004). Only then, since a question on every run would cost every run a round trip.
+fn explain_mismatch() -> Error {
+    let garbled = || Error::internal("cibad's answer is not of the known form");
+    match daemon_hello() {
+        Some(Message::Answer(hello)) if hello.protocol != PROTOCOL => {
+            let older = if hello.protocol > PROTOCOL {
+                "ciba"
+            } else {
+                "cibad"
+            };
+            let message = format!(
+                "cibad {} speaks protocol {}, this ciba speaks {PROTOCOL}",
+                hello.version, hello.protocol
+            );
+            Error::from(
+                Failure::new(ErrorCode::UnsupportedProtocol, message).hint(format!("upgrade {older}")),
+            )
+        }
+        Some(Message::Failure(failure)) if failure.code == ErrorCode::UnsupportedProtocol => failure.into(),
+        _ => garbled(),
+    }
+}
+
+fn daemon_hello() -> Option<Message<Hello>> {
+    let mut agent = Agent::connect().ok()??;
+    agent.send(Op::Hello { protocol: PROTOCOL }).ok()?;
+    // One line read by hand: `next` would come back here when it is not understood.
+    let deadline = Instant::now() + PROMPTLY;
+    loop {
+        if let Some(line) = agent.lines.next_line() {
+            return Message::decode(line).ok();
+        }
+        agent.read(Some(deadline)).ok()??;
+    }
+}

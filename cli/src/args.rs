@@ -1,0 +1,98 @@
+//! The command line: what may be typed, and what the environment says where nothing was typed.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use ipc_proto::{Exit, ProfileName};
+
+use crate::command::{one_shot, start, status, stop, token, watch};
+use crate::error::Error;
+
+/// Log in once in a browser, then get tokens in every shell
+///
+/// `ciba --url URL` without a command logs in, prints one token and leaves nothing behind.
+#[derive(Parser)]
+#[command(
+    name = "ciba",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Invocation {
+    /// Login to use, where there are several [env: CIBA_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<ProfileName>,
+
+    #[command(flatten)]
+    pub(crate) one_shot: one_shot::Args,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Each is built only when it is meant (`defer`): `ciba token` does not pay for the others.
+#[derive(Subcommand)]
+#[command(defer = true)]
+pub(crate) enum Command {
+    Start(start::Args),
+    Token(token::Args),
+    Status(status::Args),
+    Watch(watch::Args),
+    Stop(stop::Args),
+}
+
+/// Reads the command line. What is not to be run has been answered: help, version, or what is wrong.
+pub(crate) fn parse() -> Result<Invocation, ExitCode> {
+    Invocation::try_parse()
+        .and_then(Invocation::check)
+        .map_err(|refusal| {
+            // Nobody is left to be told when this fails.
+            let _ = refusal.print();
+            let exit = if refusal.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            exit.into()
+        })
+}
+
+impl Invocation {
+    /// Holds the command line to what the derive cannot say.
+    fn check(self) -> Result<Self, clap::Error> {
+        let problem = match (&self.command, self.one_shot.is_given()) {
+            (Some(_), true) => "options of a login without a session do not go with a command",
+            (None, false) => "a command is missing",
+            _ => return Ok(self),
+        };
+        Err(Self::command().error(ErrorKind::ArgumentConflict, problem))
+    }
+
+    /// Returns the profile to use; `None` leaves it to the daemon, which takes `default`.
+    pub(crate) fn profile(&self) -> Result<Option<ProfileName>, Error> {
+        or_variable(self.profile.clone(), "CIBA_PROFILE")
+    }
+}
+
+/// Returns what was typed, else what the variable says. An empty variable says nothing.
+pub(crate) fn or_variable<T>(typed: Option<T>, variable: &str) -> Result<Option<T>, Error>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    if typed.is_some() {
+        return Ok(typed);
+    }
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .ok_or_else(|| Error::usage(format!("{variable} is not valid UTF-8")))?;
+    text.parse()
+        .map(Some)
+        .map_err(|problem| Error::usage(format!("{variable}: {problem}")))
+}

@@ -1,0 +1,24 @@
+//! The commands, one file each: what may be typed behind it (its doc comments are the help) and what it does.
+
+use crate::args::{Command, Invocation};
+use crate::error::Error;
+
+pub(crate) mod one_shot;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod token;
+pub(crate) mod watch;
+
+/// Runs what was typed.
+pub(crate) fn run(invocation: Invocation) -> Result<(), Error> {
+    let profile = invocation.profile()?;
+    match invocation.command {
+        Some(Command::Token(args)) => token::run(args, profile),
+        Some(Command::Start(args)) => start::run(args, profile),
+        Some(Command::Status(args)) => status::run(&args, profile),
+        Some(Command::Watch(args)) => watch::run(&args),
+        Some(Command::Stop(args)) => stop::run(&args, profile),
+        None => one_shot::run(invocation.one_shot, profile),
+    }
+}

@@ -1,0 +1,150 @@
+//! `ciba status`: what the daemon holds, as a table for people or as JSON for scripts.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ipc_proto::{Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
+use serde::Serialize;
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::error::Error;
+use crate::terminal::{self, Plain};
+
+/// How long the daemon may take: it answers from memory.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Show logins and the tokens in memory
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks a daemon that is there; never starts one.
+pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
+    let status = match Agent::connect()? {
+        Some(agent) => Some(agent.ask(Op::Status { profile }, PATIENCE)?),
+        None => None,
+    };
+    if args.json {
+        return terminal::print_json(&Shown {
+            running: status.is_some(),
+            status: status.as_ref(),
+        });
+    }
+    let text = status.map_or_else(
+        || "cibad is not running\n".into(),
+        |status| table(&status, clock::now()),
+    );
+    terminal::print(text.as_bytes())
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    running: bool,
+    #[serde(flatten)]
+    status: Option<&'a Status>,
+}
+
+/// Returns the whole text: a line about the daemon, a line for each login, under it its tokens.
+fn table(status: &Status, now: u64) -> String {
+    let memory = if status.memory_locked {
+        ""
+    } else {
+        ", secrets may be swapped to disk"
+    };
+    let mut text = format!(
+        "cibad {} is running, pid {}{memory}\n",
+        Plain(&status.version),
+        status.pid
+    );
+    if status.profiles.is_empty() {
+        text.push_str("nobody is logged in\n");
+        return text;
+    }
+    let width = widths(&status.profiles);
+    for login in &status.profiles {
+        describe(&mut text, login, width, now);
+    }
+    text
+}
+
+/// How wide the columns for profiles and resources are.
+#[derive(Clone, Copy)]
+struct Widths {
+    profile: usize,
+    resource: usize,
+}
+
+fn widths(logins: &[ProfileStatus]) -> Widths {
+    let resources = logins.iter().flat_map(|login| &login.tokens);
+    Widths {
+        profile: logins
+            .iter()
+            .map(|login| login.profile.as_str().len())
+            .max()
+            .unwrap_or(0),
+        resource: resources
+            .map(|token| token.resource.chars().count())
+            .max()
+            .unwrap_or(0),
+    }
+}
+
+fn describe(text: &mut String, login: &ProfileStatus, width: Widths, now: u64) {
+    let _ = write!(
+        text,
+        "\n{:<profile$}  {}, {}, {}",
+        login.profile.as_str(),
+        state(login.state),
+        link(login.link),
+        Plain(&login.url),
+        profile = width.profile,
+    );
+    if let Some(subject) = &login.subject {
+        let _ = write!(text, ", {}", Plain(subject));
+    }
+    text.push('\n');
+    if let Some(error) = &login.error {
+        let _ = writeln!(text, "  {}", Plain(&error.message));
+    }
+    for token in &login.tokens {
+        describe_token(text, token, width, now);
+    }
+}
+
+fn describe_token(text: &mut String, token: &TokenStatus, width: Widths, now: u64) {
+    let resource = Plain(&token.resource).to_string();
+    let ends = ends(token.expires_at.saturating_sub(now));
+    let _ = writeln!(text, "  {resource:<w$}  {ends}", w = width.resource);
+}
+
+fn state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Pending => "waiting for the login",
+        SessionState::Active => "logged in",
+        SessionState::Failed => "failed",
+        SessionState::Ended => "ended",
+    }
+}
+
+fn link(link: Link) -> &'static str {
+    match link {
+        Link::Connected => "connected",
+        Link::Connecting => "connecting",
+        Link::Offline => "offline",
+    }
+}
+
+/// Returns when something ends that has `left` seconds to go.
+fn ends(left: u64) -> String {
+    match left {
+        0 => "expired".into(),
+        1..60 => format!("expires in {left} s"),
+        60..3600 => format!("expires in {} min", left / 60),
+        3600..172_800 => format!("expires in {} h", left / 3600),
+        _ => format!("expires in {} days", left / 86_400),
+    }
+}

@@ -1,0 +1,48 @@
+//! `ciba stop`: ends a session here and on the server.
+
+use std::time::Duration;
+
+use ipc_proto::{Op, ProfileName, Stopped};
+
+use crate::agent::Agent;
+use crate::error::Error;
+use crate::terminal;
+
+/// How long the daemon may take: it tells the server.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Log out: end the session here and on the server
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// End every session
+    #[arg(long, conflicts_with = "profile")]
+    all: bool,
+}
+
+/// Asks a daemon that is there; without one there is nothing to end.
+pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
+    let Some(agent) = Agent::connect()? else {
+        terminal::tell("Nothing to stop: cibad is not running.");
+        return Ok(());
+    };
+    let op = Op::Stop {
+        profile: profile.filter(|_| !args.all),
+        all: args.all,
+    };
+    tell(&agent.ask(op, PATIENCE)?);
+    Ok(())
+}
+
+fn tell(stopped: &Stopped) {
+    if stopped.profiles.is_empty() {
+        terminal::tell("Nothing to stop: nobody is logged in.");
+    }
+    for profile in &stopped.profiles {
+        terminal::tell(format_args!("Logged out of {profile}."));
+    }
+    for profile in &stopped.server_not_told {
+        terminal::tell(format_args!(
+            "The server of {profile} could not be told; its side of the session ends by itself."
+        ));
+    }
+}

@@ -1,0 +1,75 @@
+//! Why a command failed: the daemon's failures and the client's own, in the same words (I-006).
+
+use std::io;
+
+use ipc_proto::{ErrorCode, Exit, Failure};
+
+use crate::terminal;
+
+/// Why a command did not do what was asked.
+pub(crate) enum Error {
+    /// A person is told; the code decides the exit status.
+    Told(Failure),
+    /// Whoever read standard output has had enough: nobody is left to be told.
+    BrokenPipe,
+}
+
+impl Error {
+    /// Returns a failure that has no word of its own.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::Told(Failure::new(ErrorCode::Internal, message))
+    }
+
+    /// Returns a failure of the command line or the environment.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Told(Failure::new(ErrorCode::BadRequest, message))
+    }
+
+    /// Returns the failure of a daemon that did not answer in time.
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::Told(Failure::new(ErrorCode::Timeout, message))
+    }
+
+    /// Adds the next thing to type, unless the daemon has named one.
+    #[must_use]
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Told(failure) if failure.hint.is_none() => Self::Told(failure.hint(hint)),
+            other => other,
+        }
+    }
+
+    /// Tells the person, and returns how the program ends.
+    pub(crate) fn report(self) -> Exit {
+        match self {
+            Self::Told(failure) => {
+                terminal::tell_failure(&failure);
+                failure.code.exit()
+            }
+            Self::BrokenPipe => Exit::Ok,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    /// A login that is needed has one cure, whatever the daemon says about it.
+    fn from(failure: Failure) -> Self {
+        let code = failure.code;
+        let told = Self::Told(failure);
+        match code {
+            ErrorCode::NotLoggedIn | ErrorCode::LoginRequired | ErrorCode::UnknownProfile => {
+                told.hint("ciba start --url URL")
+            }
+            ErrorCode::UnsupportedProtocol => told.hint("install ciba and cibad of the same version"),
+            _ => told,
+        }
+    }
+}
+
+/// Returns the failure of writing to standard output.
+pub(crate) fn output(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Error::BrokenPipe,
+        _ => Error::internal(format!("standard output takes no more: {error}")),
+    }
+}

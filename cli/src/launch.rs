@@ -1,0 +1,107 @@
+//! Starts `cibad` when a command needs it and finds none. The daemon detaches by itself: the process started
+//! here ends with 0 once somebody serves, or with the reason on its standard error.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// How long a daemon may take until it serves.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often to look for an end that its standard error does not tell, since somebody else holds it open.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Bytes of the reason that are shown.
+const MAX_REASON: usize = 4 * 1024;
+
+/// Starts the daemon and returns when it serves.
+pub(crate) fn daemon() -> Result<(), Error> {
+    let program = program();
+    let (reason, theirs) = UnixStream::pair().map_err(|error| failed(&error.to_string()))?;
+    let mut child = Command::new(&program)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(OwnedFd::from(theirs))
+        .spawn()
+        .map_err(|error| not_run(&program.to_string_lossy(), &error))?;
+    let mut said = Vec::new();
+    match wait(&mut child, reason, &mut said) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(failed(&summary(&said, status))),
+        Ok(None) => Err(Error::timeout(format!(
+            "cibad did not serve within {} s",
+            DEADLINE.as_secs()
+        ))),
+        Err(error) => Err(failed(&error.to_string())),
+    }
+}
+
+/// Returns what to run: `CIBA_DAEMON`, the `cibad` beside this program, or the one in `PATH`.
+fn program() -> OsString {
+    let named = std::env::var_os("CIBA_DAEMON").filter(|value| !value.is_empty());
+    named
+        .or_else(|| sibling().map(PathBuf::into_os_string))
+        .unwrap_or_else(|| "cibad".into())
+}
+
+fn sibling() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.with_file_name("cibad");
+    beside.is_file().then_some(beside)
+}
+
+/// Collects what the child says until it ends; `None` when it takes too long, and then it is ended.
+fn wait(child: &mut Child, mut reason: UnixStream, said: &mut Vec<u8>) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + DEADLINE;
+    reason.set_read_timeout(Some(GLANCE))?;
+    let mut piece = [0; 512];
+    loop {
+        match reason.read(&mut piece) {
+            Ok(0) => return child.wait().map(Some),
+            Ok(count) => said.extend(piece[..count].iter().take(MAX_REASON - said.len())),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(Some(status));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+    }
+}
+
+/// Returns what the child said, in one line and without its own name in front.
+fn summary(said: &[u8], status: ExitStatus) -> String {
+    let text = String::from_utf8_lossy(said);
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim().trim_start_matches("cibad: "))
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        status.to_string()
+    } else {
+        lines.join("; ")
+    }
+}
+
+fn failed(reason: &str) -> Error {
+    Error::internal(format!("cibad did not start: {reason}"))
+}
+
+fn not_run(program: &str, error: &io::Error) -> Error {
+    let error_told = failed(&format!("{program}: {error}"));
+    match error.kind() {
+        ErrorKind::NotFound => error_told.hint("install cibad beside ciba or in PATH"),
+        _ => error_told,
+    }
+}

@@ -1,13 +1,12 @@
 //! From a path to a connection: the file and its mode, whose database it is, and the tables in it.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use super::fault::fault;
 use crate::{Error, OpenMode};
@@ -34,18 +33,16 @@ const TABLES: &str = "
     CREATE INDEX record_expires ON record (expires);
 ";
 
-/// Opens the database for writing, after making it if `mode` says so.
+/// Opens the database at an absolute path for writing, after making it if `mode` says so.
 pub(super) fn open(path: &Path, mode: OpenMode) -> Result<Connection, Error> {
-    open_file(path, mode)?;
-    let mut db = connect(path, WRITER_PATIENCE)?;
-    let state = State::of(&db)?;
-    if state == State::Empty && mode == OpenMode::Existing {
-        return Err(Error::Missing);
+    match (path.try_exists().map_err(location)?, mode) {
+        (true, _) => {}
+        (false, OpenMode::Create) => create(path)?,
+        (false, OpenMode::Existing) => return Err(Error::Missing),
     }
+    let db = connect(path, WRITER_PATIENCE)?;
+    recognize(&db)?;
     configure(&db).map_err(fault)?;
-    if state == State::Empty {
-        create_tables(&mut db)?;
-    }
     Ok(db)
 }
 
@@ -56,49 +53,55 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(db)
 }
 
-/// Makes the file before SQLite does: mode 0600 from its first moment, which SQLite copies to `-wal` and `-shm`.
-fn open_file(path: &Path, mode: OpenMode) -> Result<(), Error> {
-    let create = mode == OpenMode::Create;
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(create)
-        .mode(0o600)
-        .open(path);
-    match opened {
-        Ok(_) => Ok(()),
-        Err(error) if !create && error.kind() == io::ErrorKind::NotFound => Err(Error::Missing),
-        Err(error) => Err(Error::Location(Arc::new(error))),
+/// Makes the database under another name and gives it the right one when it is whole, unless somebody was
+/// faster. So a file that is there is never half a store, and an empty one never ours.
+///
+/// `tempfile` gives it mode 0600, which SQLite copies to `-wal` and `-shm`.
+fn create(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    let draft = tempfile::Builder::new()
+        .prefix(".ciba-")
+        .suffix(".new")
+        .tempfile_in(folder);
+    let draft = draft.map_err(location)?.into_temp_path();
+    fill(connect(&draft, WRITER_PATIENCE)?).map_err(fault)?;
+    match draft.persist_noclobber(path) {
+        Err(refused) if refused.error.kind() != io::ErrorKind::AlreadyExists => Err(location(refused.error)),
+        // Without this a power cut may take the name away, and with it what was acknowledged.
+        _ => File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(location),
     }
 }
 
-/// An absolute path means a file, whatever it is called; SQLite reads more into a bare `:memory:`.
+fn fill(db: Connection) -> rusqlite::Result<()> {
+    configure(&db)?;
+    db.execute_batch(TABLES)?;
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
+    db.pragma_update(None, "user_version", SCHEMA)?;
+    db.close().map_err(|(_, error)| error)
+}
+
+/// Only SQLite may open a database: closing any other handle would drop the locks of this whole process.
 fn connect(path: &Path, patience: Duration) -> Result<Connection, Error> {
-    let path = std::path::absolute(path).map_err(|error| Error::Location(Arc::new(error)))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|error| Error::Location(Arc::new(error)))?;
     db.busy_timeout(patience).map_err(fault)?;
     Ok(db)
 }
 
-#[derive(PartialEq, Eq)]
-enum State {
-    Empty,
-    Current,
-}
-
-impl State {
-    /// Reads only: a database that is not ours stays as it is.
-    fn of(db: &Connection) -> Result<Self, Error> {
-        let read = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
-                    FROM pragma_application_id, pragma_user_version";
-        let read = db.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        match read.map_err(fault)? {
-            (0, 0, 0) => Ok(Self::Empty),
-            (APPLICATION_ID, SCHEMA, _) => Ok(Self::Current),
-            (APPLICATION_ID, found, _) if found > SCHEMA => Err(Error::SchemaNewer { found, known: SCHEMA }),
-            _ => Err(Error::Foreign),
-        }
+/// Accepts our own database at the schema we know. It only reads: another's stays as it is.
+fn recognize(db: &Connection) -> Result<(), Error> {
+    let read = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+                FROM pragma_application_id, pragma_user_version";
+    let read = db.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    match read.map_err(fault)? {
+        (APPLICATION_ID, SCHEMA, _) => Ok(()),
+        (APPLICATION_ID, found, _) if found > SCHEMA => Err(Error::SchemaNewer { found, known: SCHEMA }),
+        (0, 0, 0) => Err(Error::Corrupt(Arc::new(io::Error::other(
+            "the database is empty",
+        )))),
+        _ => Err(Error::Foreign),
     }
 }
 
@@ -110,19 +113,6 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "checkpoint_fullfsync", true)
 }
 
-/// Another process may have been faster: the answer that counts is the one under the write lock.
-fn create_tables(db: &mut Connection) -> Result<(), Error> {
-    let creation = db
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(fault)?;
-    if State::of(&creation)? == State::Empty {
-        creation.execute_batch(TABLES).map_err(fault)?;
-        creation
-            .pragma_update(None, "application_id", APPLICATION_ID)
-            .map_err(fault)?;
-        creation
-            .pragma_update(None, "user_version", SCHEMA)
-            .map_err(fault)?;
-    }
-    creation.commit().map_err(fault)
+fn location(error: io::Error) -> Error {
+    Error::Location(Arc::new(error))
 }

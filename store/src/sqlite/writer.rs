@@ -136,6 +136,7 @@ fn answer(jobs: Vec<Box<dyn Job>>, committed: &Result<(), Error>) {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc as blocking;
     use std::task::{Context, Waker};
 
@@ -247,30 +248,54 @@ mod tests {
         assert!(matches!(writer.run(|_| Ok(())).await, Err(Error::Unavailable(_))));
     }
 
-    #[tokio::test]
-    async fn who_finds_the_queue_full_waits() {
+    /// A writer in the middle of a change, until somebody sends on or drops the channel.
+    fn busy_writer() -> (Writer, blocking::Sender<()>) {
         let writer = Writer::start(database()).unwrap();
         let (begun, has_begun) = blocking::channel();
-        let (go_on, may_go_on) = blocking::channel::<()>();
-        let mut slow = pin!(writer.run(move |_| {
-            begun.send(()).unwrap();
-            may_go_on.recv().unwrap();
+        let (go_on, may_go_on) = blocking::channel();
+        hand_over(&mut pin!(writer.run(move |_| {
+            let _ = begun.send(());
+            let _ = may_go_on.recv();
             Ok(())
-        }));
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(slow.as_mut().poll(&mut context).is_pending());
+        })));
         has_begun.recv().unwrap();
+        (writer, go_on)
+    }
+
+    /// Polls once. (Unconstrained, for else a task hands over only so many in one go.)
+    fn hand_over<T>(change: &mut (impl Future<Output = Result<T, Error>> + Unpin)) {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(unconstrained(change)).poll(&mut context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_waits() {
+        let (writer, go_on) = busy_writer();
         let mut waiting: Vec<_> = (0..=QUEUE_MAX)
-            .map(|n| Box::pin(unconstrained(writer.run(move |_| Ok(n)))))
+            .map(|n| Box::pin(writer.run(move |_| Ok(n))))
             .collect();
-        for change in &mut waiting {
-            assert!(change.as_mut().poll(&mut context).is_pending());
-        }
+        waiting.iter_mut().for_each(hand_over);
         assert_eq!(writer.queue.as_ref().unwrap().capacity(), 0);
-        go_on.send(()).unwrap();
-        slow.await.unwrap();
+        drop(go_on);
         for (n, change) in waiting.into_iter().enumerate() {
             assert_eq!(change.await.unwrap(), n);
         }
+    }
+
+    #[test]
+    fn dropping_finishes_what_was_handed_over_even_if_nobody_waits_for_it() {
+        const CHANGES: usize = BATCH_MAX + 1;
+        let (writer, go_on) = busy_writer();
+        let done = Arc::new(AtomicUsize::new(0));
+        for _ in 0..CHANGES {
+            let done = done.clone();
+            hand_over(&mut pin!(
+                writer.run(move |_| Ok(done.fetch_add(1, Ordering::Relaxed)))
+            ));
+        }
+        let dropping = thread::spawn(move || drop(writer));
+        drop(go_on);
+        dropping.join().unwrap();
+        assert_eq!(done.load(Ordering::Relaxed), CHANGES);
     }
 }

@@ -3,15 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Waker};
 use std::thread;
 
 use rusqlite::Connection;
-use store::{Error, OpenMode, Put, Space, Store, open};
+use store::{Error, OpenMode, Put, Store, open};
 use tempfile::TempDir;
-use tokio::task::unconstrained;
 
 use crate::{LATER, NOW, session, sqlite_url};
 
@@ -37,6 +34,15 @@ impl Place {
 
     fn create(&self) -> Arc<dyn Store> {
         self.open(OpenMode::Create).unwrap()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
     }
 
     /// What an administrator would use beside the server.
@@ -107,26 +113,33 @@ async fn nobody_else_may_read_the_files() {
     let place = Place::new();
     let store = place.create();
     put(&store, "a", b"one").await;
-    let mut seen = Vec::new();
-    for entry in fs::read_dir(place.folder.path()).unwrap() {
-        let entry = entry.unwrap();
-        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
-        seen.push(entry.file_name().into_string().unwrap());
+    assert_eq!(place.files(), ["ciba.db", "ciba.db-shm", "ciba.db-wal"]);
+    for file in place.files() {
+        let mode = fs::metadata(place.folder.path().join(&file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    seen.sort();
-    assert_eq!(seen, ["ciba.db", "ciba.db-shm", "ciba.db-wal"]);
 }
 
 #[test]
 fn dropping_leaves_the_database_in_one_file() {
     let place = Place::new();
     drop(place.create());
-    let left: Vec<_> = fs::read_dir(place.folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(left, [place.file()]);
+    assert_eq!(place.files(), ["ciba.db"]);
+}
+
+/// The only test that minds the current folder, which is the process's.
+#[test]
+fn a_relative_path_is_a_file_in_the_current_folder_whatever_its_name() {
+    let (place, before) = (Place::new(), std::env::current_dir().unwrap());
+    std::env::set_current_dir(place.folder.path()).unwrap();
+    for url in ["sqlite:ciba.db", "sqlite::memory:", "sqlite:file:x?mode=ro"] {
+        drop(open(url, OpenMode::Create).unwrap());
+    }
+    std::env::set_current_dir(before).unwrap();
+    assert_eq!(place.files(), [":memory:", "ciba.db", "file:x?mode=ro"]);
 }
 
 #[test]
@@ -134,8 +147,6 @@ fn an_existing_store_must_exist() {
     let place = Place::new();
     assert!(matches!(refusal(place.open(OpenMode::Existing)), Error::Missing));
     assert!(!place.file().exists());
-    fs::write(place.file(), "").unwrap();
-    assert!(matches!(refusal(place.open(OpenMode::Existing)), Error::Missing));
     drop(place.create());
     drop(place.open(OpenMode::Existing).unwrap());
 }
@@ -170,6 +181,19 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     fs::write(place.file(), &garbage).unwrap();
     assert!(matches!(refusal(place.open(OpenMode::Create)), Error::Corrupt(_)));
     assert_eq!(fs::read(place.file()).unwrap(), garbage);
+}
+
+/// Truncated, perhaps. Making a new store of it would hide that there was one.
+#[test]
+fn an_empty_file_is_refused_and_left_alone() {
+    let place = Place::new();
+    fs::write(place.file(), "").unwrap();
+    assert!(matches!(
+        refusal(place.open(OpenMode::Existing)),
+        Error::Corrupt(_)
+    ));
+    assert!(matches!(refusal(place.open(OpenMode::Create)), Error::Corrupt(_)));
+    assert_eq!(fs::read(place.file()).unwrap(), b"");
 }
 
 #[test]
@@ -252,6 +276,7 @@ fn many_may_open_a_new_store_at_once() {
         }
     });
     drop(place.open(OpenMode::Existing).unwrap());
+    assert_eq!(place.files(), ["ciba.db"]);
 }
 
 #[tokio::test]
@@ -269,38 +294,6 @@ async fn while_another_holds_the_lock_changes_fail_and_reads_go_on() {
     assert_eq!(value(&store, "a").await.unwrap(), b"one");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.take(session("a"), NOW).await.unwrap().unwrap(), b"one");
-}
-
-/// Its callers have gone away, but what was handed over is done before the store is.
-#[tokio::test]
-async fn dropping_finishes_the_changes_that_wait() {
-    const WAITING: usize = 200;
-    let place = Place::new();
-    let store = place.create();
-    let other = place.sql();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    for n in 0..WAITING {
-        let id = n.to_string();
-        let put = store.put_if_absent(session(&id), vec![], LATER, NOW);
-        // Constrained, a task may hand over only so many in one go.
-        let mut put = pin!(unconstrained(put));
-        assert!(
-            put.as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
-    }
-    thread::scope(|scope| {
-        scope.spawn(move || drop(store));
-        other.execute_batch("ROLLBACK").unwrap();
-    });
-    let count = place
-        .open(OpenMode::Existing)
-        .unwrap()
-        .count(Space::Session, NOW)
-        .await
-        .unwrap();
-    assert_eq!(count, WAITING as u64);
 }
 
 #[test]

@@ -24,10 +24,12 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) fn open(path: &Path, mode: OpenMode) -> Result<Self, Error> {
-        let connection = schema::open(path, mode)?;
-        let reader = schema::open_reader(path)?;
+        // SQLite would read more into some relative names: `:memory:` is one of its own.
+        let path = std::path::absolute(path).map_err(|error| Error::Location(Arc::new(error)))?;
+        let changes = schema::open(&path, mode)?;
+        let reader = schema::open_reader(&path)?;
         Ok(Self {
-            writer: Writer::start(connection)?,
+            writer: Writer::start(changes)?,
             reader: Mutex::new(reader),
         })
     }

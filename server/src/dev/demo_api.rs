@@ -42,7 +42,8 @@ pub struct DemoApi {
 pub fn demo_api(config: DemoApi) -> Router {
     let service = Service {
         config,
-        cache: Mutex::default(),
+        keys: Mutex::default(),
+        fetched: tokio::sync::Mutex::default(),
     };
     Router::new()
         .route("/whoami", get(whoami))
@@ -51,13 +52,9 @@ pub fn demo_api(config: DemoApi) -> Router {
 
 struct Service {
     config: DemoApi,
-    cache: Mutex<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    keys: Arc<JwkSet>,
-    fetched: Option<u64>,
+    keys: Mutex<Arc<JwkSet>>,
+    /// When the key set was last asked for. Held while it is fetched, so that whoever needs it too waits for it.
+    fetched: tokio::sync::Mutex<Option<u64>>,
 }
 
 #[derive(Serialize)]
@@ -92,15 +89,18 @@ impl Service {
     }
 
     fn verify(&self, token: &str) -> Result<AccessClaims, Rejected> {
-        let keys = Arc::clone(&self.cache().keys);
+        let keys = Arc::clone(&self.keys());
         jwt::verify(token, &keys, &self.config.issuer, self.config.clock.now())
     }
 
     /// Replaces the key set, unless that was tried a moment ago. A failure leaves the old one.
     async fn fetch_keys(&self) {
-        if !self.claim_fetch() {
+        let mut fetched = self.fetched.lock().await;
+        let now = self.config.clock.now();
+        if fetched.is_some_and(|last| now < last + REFETCH_AFTER) {
             return;
         }
+        *fetched = Some(now);
         let request = self
             .config
             .http
@@ -110,21 +110,11 @@ impl Service {
         if let Ok(response) = request.await
             && let Ok(keys) = response.json().await
         {
-            self.cache().keys = Arc::new(keys);
+            *self.keys() = Arc::new(keys);
         }
     }
 
-    fn claim_fetch(&self) -> bool {
-        let now = self.config.clock.now();
-        let mut cache = self.cache();
-        let due = cache.fetched.is_none_or(|last| now >= last + REFETCH_AFTER);
-        if due {
-            cache.fetched = Some(now);
-        }
-        due
-    }
-
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keys(&self) -> MutexGuard<'_, Arc<JwkSet>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

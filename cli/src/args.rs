@@ -33,14 +33,20 @@ pub(crate) struct Invocation {
     pub(crate) command: Option<Command>,
 }
 
-/// Each is built only when it is meant (`defer`): `ciba token` does not pay for the others.
+/// The commands, with the help they are listed by. Each is built only when it is meant (`defer`), so that
+/// `ciba token` does not pay for the others; their argument structs therefore carry no help of their own.
 #[derive(Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Command {
+    /// Log in at a server and keep the session
     Start(start::Args),
+    /// Print an access token that is valid now
     Token(token::Args),
+    /// Show logins and the tokens in memory
     Status(status::Args),
+    /// Print what happens to logins and tokens until interrupted
     Watch(watch::Args),
+    /// Log out: end the session here and on the server
     Stop(stop::Args),
 }
 

@@ -17,7 +17,7 @@ use crate::terminal::{self, Plain, Progress};
 /// How often the progress line is written anew.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How the person is led to the page.
+// How the person is led to the page. Not a doc comment: clap would show it as the help of the command.
 #[derive(clap::Args)]
 pub(crate) struct Prompt {
     /// Print the page's address, and leave the browser alone

@@ -7,7 +7,6 @@ use crate::command::token::{self, Form};
 use crate::error::Error;
 use crate::login::{self, Prompt};
 
-/// What may be typed without a command.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Log in at this server, print one token and keep nothing

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::login::{self, Prompt};
 use crate::terminal::{self, Plain};
 
-/// Log in at a server and keep the session
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Server to log in at [env: CIBA_URL]

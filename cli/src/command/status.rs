@@ -14,7 +14,6 @@ use crate::terminal::{self, Plain};
 /// How long the daemon may take: it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Show logins and the tokens in memory
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print a JSON object

@@ -11,7 +11,6 @@ use crate::terminal;
 /// How long the daemon may take: it tells the server.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Log out: end the session here and on the server
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// End every session

@@ -14,7 +14,9 @@ use crate::terminal;
 /// How long the daemon may take: it may have to ask the server for a new token.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Print an access token that is valid now
+/// Bytes in `--json` around the token. It comes first, so whatever does not fit finds it in place.
+const ROOM: usize = 64;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Resource the token is for [env: CIBA_RESOURCE]
@@ -29,7 +31,7 @@ pub(crate) struct Args {
     form: Form,
 }
 
-/// What is printed.
+// What is printed. Not a doc comment: clap would show it as the help of the whole command.
 #[derive(clap::Args, Default)]
 pub(crate) struct Form {
     /// Print `Authorization: Bearer TOKEN`
@@ -56,7 +58,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
 /// Prints a token with one write, from a buffer that is wiped.
 pub(crate) fn print(token: &Token, form: &Form) -> Result<(), Error> {
     let secret = token.access_token.expose();
-    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_printable(secret) {
         return Err(unprintable());
     }
     let line = if form.json {
@@ -66,6 +68,13 @@ pub(crate) fn print(token: &Token, form: &Form) -> Result<(), Error> {
         Zeroizing::new([before, secret, "\n"].concat().into_bytes())
     };
     terminal::print(&line)
+}
+
+/// Looks at every byte, also after the first bad one: the compiler then takes many at a time.
+fn is_printable(secret: &str) -> bool {
+    secret
+        .bytes()
+        .fold(true, |good, byte| good & byte.is_ascii_graphic())
 }
 
 /// A token that a header cannot carry (RFC 6750 §2.1) could carry a second header instead.
@@ -94,8 +103,9 @@ fn json(token: &Token) -> Zeroizing<Vec<u8>> {
         resource: &token.resource,
         scope: token.scope.as_deref(),
     };
-    // The token comes first and needs no escapes: it is in place before the buffer could have to grow.
-    let mut line = Zeroizing::new(Vec::with_capacity(ipc_proto::MAX_LINE));
+    // Room for a token all of quotation marks: a buffer that grows leaves copies behind (I-008).
+    let room = 2 * shown.access_token.len() + ROOM;
+    let mut line = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *line, &shown).expect("a Vec takes every write, and no map has odd keys");
     line.push(b'\n');
     line

@@ -7,7 +7,6 @@ use crate::agent::Agent;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
-/// Print what happens to logins and tokens until interrupted
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Print JSON, one object a line

@@ -1,0 +1,4 @@
+//! End to end with our own programs alone, and the rules of the house that a test can hold.
+
+mod arrows;
+mod files;

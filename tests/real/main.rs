@@ -1,0 +1,7 @@
+//! Tests against parts that are not ours: a browser, an OpenID provider, Hocuspocus under node.
+//!
+//! `tests/setup.sh` installs them; the feature `real` turns these tests on.
+
+mod browser_login;
+mod hocuspocus_pair;
+mod idp_faults;

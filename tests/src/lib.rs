@@ -1,0 +1,32 @@
+//! The kit of the end-to-end tests: our programs in a home of their own, and the real peers around them.
+//!
+//! Start with [`World`] (our three programs, a temporary home, everything they wrote), [`Browser`] (Chromium)
+//! and [`Idp`] (an OpenID provider that is not ours). Whatever a test starts is a [`Process`]: dropping it
+//! ends it. Nothing here waits for a time; everything waits for a condition, for at most [`PATIENCE`].
+//!
+//! Linux only: it reads `/proc` and waits on process descriptors.
+
+mod binaries;
+mod browser;
+mod cmdlines;
+mod hocuspocus;
+mod html;
+mod http_login;
+mod idp;
+mod process;
+mod script;
+mod secrets;
+mod wait;
+mod world;
+
+pub use binaries::binary;
+pub use browser::Browser;
+pub use cmdlines::CmdlineSampler;
+pub use hocuspocus::{PeerServer, Provider};
+pub use http_login::{confirm, sign_in};
+pub use idp::Idp;
+pub use process::Process;
+pub use script::Script;
+pub use secrets::{Haystack, assert_nowhere};
+pub use wait::{PATIENCE, until};
+pub use world::{Output, Server, World};

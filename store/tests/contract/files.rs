@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use rusqlite::Connection;
-use store::{Error, OpenMode, Put, Store, open};
+use store::{Error, OpenMode, Put, Space, Store, open};
 use tempfile::TempDir;
 
 use crate::{LATER, NOW, session, sqlite_url};
@@ -263,20 +263,24 @@ async fn an_administrator_may_work_beside_the_server() {
 }
 
 #[test]
-fn many_may_open_a_new_store_at_once() {
+fn many_may_open_a_new_store_at_once_and_get_the_same() {
     const OPENERS: usize = 8;
     let place = Place::new();
     let start = Barrier::new(OPENERS);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     thread::scope(|scope| {
-        for _ in 0..OPENERS {
-            scope.spawn(|| {
+        for n in 0..OPENERS {
+            let (place, start, runtime) = (&place, &start, &runtime);
+            scope.spawn(move || {
                 start.wait();
-                drop(place.create());
+                runtime.block_on(put(&place.create(), &n.to_string(), b""));
             });
         }
     });
-    drop(place.open(OpenMode::Existing).unwrap());
     assert_eq!(place.files(), ["ciba.db"]);
+    let store = place.open(OpenMode::Existing).unwrap();
+    let count = runtime.block_on(store.count(Space::Session, NOW)).unwrap();
+    assert_eq!(count, OPENERS as u64);
 }
 
 #[tokio::test]

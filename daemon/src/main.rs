@@ -1,3 +1,62 @@
-//! Placeholder.
+//! `cibad`, the daemon of ciba: one per user, holds the challenge in locked memory and answers `ciba` over a
+//! Unix socket. This file only reads the arguments; [`run`] does the rest.
 
-fn main() {}
+mod agent;
+mod harden;
+mod ipc;
+mod lifecycle;
+mod listen;
+mod log;
+mod memory;
+mod run;
+mod start;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use zeroizing_alloc::ZeroAlloc;
+
+use crate::run::Mode;
+
+/// Wipes what is freed, also where a library copied a secret and did not: below the types that wipe
+/// themselves, not instead of them.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+/// Holds your logins and serves their tokens to `ciba`
+///
+/// Detaches itself and returns once it serves. `ciba start` does this for you.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Stay in the foreground and log to stderr
+    #[arg(long)]
+    foreground: bool,
+
+    /// The process that a detaching cibad starts
+    #[arg(long, hide = true, conflicts_with = "foreground")]
+    detached: bool,
+}
+
+impl Args {
+    fn mode(&self) -> Mode {
+        match (self.foreground, self.detached) {
+            (true, _) => Mode::Foreground,
+            (_, true) => Mode::Detached,
+            _ => Mode::Detach,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let mode = Args::parse().mode();
+    let gaps = harden::harden();
+    match run::run(mode, &gaps) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cibad: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The daemon's side of the local socket (wire 1): who may connect, what a line means, who answers it. The
+//! last step of a token inside the daemon.
+
+mod accept;
+mod dispatch;
+mod hangup;
+mod serve;
+
+pub(crate) use accept::accept;
+
+use crate::agent::Agent;
+use crate::lifecycle::Shutdown;
+
+/// What a request acts on; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) agent: Agent,
+    pub(crate) shutdown: Shutdown,
+}

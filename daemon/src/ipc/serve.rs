@@ -1,0 +1,196 @@
+//! One connection: lines in, lines out. Requests run side by side and answer when they are done; a client that
+//! does not read stops nobody but itself (I-007).
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use interprocess::local_socket::tokio::Stream;
+use ipc_proto::{BadRequest, ErrorCode, Failure, Id, Lines, Request, TooLong, encode_failure};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
+
+use super::{Context, dispatch, hangup};
+
+/// Time for a client to finish a line it has begun (I-007).
+const LINE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time for a client to take a line it is sent.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Requests of one connection that may wait at once; one more is told `busy`.
+const MAX_WAITING: usize = 32;
+
+/// Lines for one client that may wait to be written; then its requests wait.
+const OUTBOX: usize = 16;
+
+/// One line for a client. May hold a token.
+type Line = Zeroizing<Vec<u8>>;
+
+/// Serves one client until it leaves, misbehaves, or the daemon leaves.
+pub(super) async fn serve(stream: &Stream, context: &Context) {
+    let (sender, lines) = mpsc::channel(OUTBOX);
+    let connection = Connection {
+        stream,
+        context,
+        lines: Lines::default(),
+        line_due: None,
+        waiting: FuturesUnordered::new(),
+        out: Outbox(sender),
+    };
+    let mut writing = pin!(write(stream, lines));
+    tokio::select! {
+        biased;
+        () = connection.run() => writing.await,
+        () = &mut writing => {}
+    }
+}
+
+/// Where a request puts its lines.
+#[derive(Clone)]
+pub(super) struct Outbox(mpsc::Sender<Line>);
+
+impl Outbox {
+    /// Puts a line in; waits while the box is full.
+    pub(super) async fn send(&self, line: Line) {
+        // Without a writer the connection is about to be dropped, and this request with it.
+        let _ = self.0.send(line).await;
+    }
+
+    async fn fail(&self, id: &Id, code: ErrorCode, message: impl Into<String>) {
+        self.send(encode_failure(id, &Failure::new(code, message))).await;
+    }
+
+    async fn has_room(&self) {
+        let _ = self.0.reserve().await;
+    }
+}
+
+/// Writes lines until there are no more, or the client does not take them.
+async fn write(mut stream: &Stream, mut lines: mpsc::Receiver<Line>) {
+    while let Some(line) = lines.recv().await {
+        let Ok(Ok(())) = timeout(WRITE_DEADLINE, stream.write_all(&line)).await else {
+            return;
+        };
+    }
+}
+
+struct Connection<'a> {
+    stream: &'a Stream,
+    context: &'a Context,
+    lines: Lines,
+    /// When the line that has begun must be whole.
+    line_due: Option<Instant>,
+    waiting: FuturesUnordered<BoxFuture<'a, ()>>,
+    out: Outbox,
+}
+
+/// Why no more lines are read.
+#[derive(Debug, Error)]
+enum End {
+    #[error("the client has said all it will say")]
+    Silent,
+    #[error("{0}")]
+    TooLong(#[from] TooLong),
+    #[error("a line was not finished in {} s", LINE_DEADLINE.as_secs())]
+    TooSlow,
+    #[error("cibad is shutting down")]
+    Shutdown,
+}
+
+impl Connection<'_> {
+    async fn run(mut self) {
+        let stream = self.stream;
+        match self.read().await {
+            // Some clients close only their sending side: `echo … | socat - …`.
+            End::Silent => tokio::select! {
+                () = self.finish() => {}
+                () = hangup::hangup(stream) => {}
+            },
+            // Each of them hears it from its own request.
+            End::Shutdown => self.finish().await,
+            end @ (End::TooLong(_) | End::TooSlow) => {
+                self.out
+                    .fail(&Id::Unknown, ErrorCode::BadRequest, end.to_string())
+                    .await;
+            }
+        }
+    }
+
+    /// Reads and begins requests until there is a reason to stop.
+    async fn read(&mut self) -> End {
+        loop {
+            let read = tokio::select! {
+                biased;
+                () = self.context.shutdown.begun() => return End::Shutdown,
+                Some(()) = self.waiting.next() => continue,
+                read = receive(self.stream, &mut self.lines, self.line_due) => read,
+            };
+            if let Err(end) = read {
+                return end;
+            }
+            self.take_lines().await;
+        }
+    }
+
+    async fn take_lines(&mut self) {
+        let mut is_new = self.line_due.is_none();
+        while let Some(line) = self.lines.next_line() {
+            let request = Request::decode(line);
+            is_new = true;
+            // A client that sends much and reads nothing waits here.
+            self.out.has_room().await;
+            self.begin(request).await;
+        }
+        if !self.lines.is_unfinished() {
+            self.line_due = None;
+        } else if is_new {
+            self.line_due = Some(Instant::now() + LINE_DEADLINE);
+        }
+    }
+
+    /// Most requests are answered from memory, at once; only one that must wait is kept.
+    async fn begin(&mut self, request: Result<Request, BadRequest>) {
+        let request = match request {
+            Ok(request) => request,
+            Err(bad) => return self.out.fail(&bad.id, ErrorCode::BadRequest, bad.problem).await,
+        };
+        if self.waiting.len() >= MAX_WAITING {
+            return self
+                .out
+                .fail(&request.id, ErrorCode::Busy, "too many requests at once")
+                .await;
+        }
+        let mut answer = dispatch::answer(request, self.context, self.out.clone()).boxed();
+        if (&mut answer).now_or_never().is_none() {
+            self.waiting.push(answer);
+        }
+    }
+
+    async fn finish(&mut self) {
+        while self.waiting.next().await.is_some() {}
+    }
+}
+
+/// Reads what there is.
+async fn receive(mut stream: &Stream, lines: &mut Lines, due: Option<Instant>) -> Result<(), End> {
+    let read = stream.read(lines.space()?);
+    let read: io::Result<usize> = match due {
+        Some(due) => timeout_at(due, read).await.map_err(|_| End::TooSlow)?,
+        None => read.await,
+    };
+    match read {
+        Ok(0) | Err(_) => Err(End::Silent),
+        Ok(count) => {
+            lines.filled(count);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The daemon's log: a daily file in the state directory, or stderr in the foreground. Nothing a client or a
+//! server sent is ever quoted in it.
+
+use std::env;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::{io, panic};
+
+use directories::ProjectDirs;
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+/// Days of log that are kept.
+const KEPT_FILES: usize = 7;
+
+/// Log lines that may wait for the disk; more are dropped, since a full disk must not stop a token.
+const WAITING_LINES: usize = 1024;
+
+/// Where the log goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Sink {
+    Stderr,
+    StateDirectory,
+}
+
+/// Starts logging. Keep the guard to the end of `main`: dropping it writes out what still waits.
+#[must_use]
+pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
+    let guard = match sink {
+        Sink::Stderr => {
+            tracing_subscriber::registry()
+                .with(fmt::layer().with_writer(io::stderr).with_filter(levels()))
+                .init();
+            None
+        }
+        Sink::StateDirectory => file().map(|(file, guard)| {
+            tracing_subscriber::registry()
+                .with(
+                    fmt::layer()
+                        .with_ansi(false)
+                        .with_writer(file)
+                        .with_filter(levels()),
+                )
+                .init();
+            guard
+        }),
+    };
+    panic::set_hook(Box::new(log_panic));
+    guard
+}
+
+/// `CIBA_LOG` is for our own lines. Libraries stay at warnings: on their lower levels some write out what
+/// passes through them.
+fn levels() -> Targets {
+    let ours = env::var("CIBA_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("cibad", ours)
+}
+
+/// Opens today's file. `None` where there is no home or it cannot be written: a daemon without a log is
+/// better than none.
+fn file() -> Option<(NonBlocking, WorkerGuard)> {
+    let directory = directory()?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)
+        .ok()?;
+    let file = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("cibad")
+        .filename_suffix("log")
+        .max_log_files(KEPT_FILES)
+        .build(directory)
+        .ok()?;
+    Some(
+        NonBlockingBuilder::default()
+            .buffered_lines_limit(WAITING_LINES)
+            .thread_name("log")
+            .finish(file),
+    )
+}
+
+/// Returns `$XDG_STATE_HOME/ciba`, or where this system keeps such things.
+fn directory() -> Option<PathBuf> {
+    let project = ProjectDirs::from("", "", "ciba")?;
+    Some(
+        project
+            .state_dir()
+            .unwrap_or_else(|| project.data_local_dir())
+            .to_owned(),
+    )
+}
+
+/// Logs where, never what: a panic's message may quote the value that caused it.
+fn log_panic(info: &panic::PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a fault of ours");
+}

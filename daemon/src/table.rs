@@ -1,0 +1,140 @@
+//! The token table of one session (step 9 of a token's way): what was opened, by resource, until a client asks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipc_proto::TokenStatus;
+use thiserror::Error;
+
+use crate::memory::Locked;
+
+/// A token in locked memory, ready to be handed out.
+pub(crate) struct Token {
+    access_token: Locked,
+    /// RFC 6749 §7.1; `Bearer`.
+    pub(crate) token_type: String,
+    pub(crate) resource: String,
+    /// When it ends, Unix seconds.
+    pub(crate) expires_at: u64,
+    pub(crate) scope: Option<String>,
+}
+
+/// The access token is not UTF-8.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the access token is not text")]
+pub(crate) struct NotText;
+
+impl Token {
+    pub(crate) fn new(
+        access_token: Locked,
+        token_type: String,
+        resource: String,
+        expires_at: u64,
+        scope: Option<String>,
+    ) -> Result<Self, NotText> {
+        str::from_utf8(access_token.expose()).map_err(|_| NotText)?;
+        Ok(Self {
+            access_token,
+            token_type,
+            resource,
+            expires_at,
+            scope,
+        })
+    }
+
+    /// Returns the secret itself.
+    pub(crate) fn access_token(&self) -> &str {
+        str::from_utf8(self.access_token.expose()).expect("checked when it was made, and never written since")
+    }
+
+    /// Whether it is still valid `min_valid` seconds after `now`.
+    fn lasts(&self, min_valid: u64, now: u64) -> bool {
+        self.expires_at > now.saturating_add(min_valid)
+    }
+}
+
+/// The tokens of one session, by resource. The lock is held for a look-up, never across an await.
+#[derive(Default)]
+pub(crate) struct Table(Mutex<BTreeMap<String, Arc<Token>>>);
+
+impl Table {
+    /// Keeps a token in the place of its resource's last one.
+    pub(crate) fn put(&self, token: Token) -> Arc<Token> {
+        let token = Arc::new(token);
+        self.tokens().insert(token.resource.clone(), Arc::clone(&token));
+        token
+    }
+
+    /// Returns the resource's token if it is valid for more than `min_valid` seconds from `now` (Unix seconds).
+    pub(crate) fn get(&self, resource: &str, min_valid: u64, now: u64) -> Option<Arc<Token>> {
+        let tokens = self.tokens();
+        tokens
+            .get(resource)
+            .filter(|token| token.lasts(min_valid, now))
+            .cloned()
+    }
+
+    /// Returns what is there, by resource; also what has ended.
+    pub(crate) fn list(&self) -> Vec<TokenStatus> {
+        let status = |token: &Arc<Token>| TokenStatus {
+            resource: token.resource.clone(),
+            expires_at: token.expires_at,
+        };
+        self.tokens().values().map(status).collect()
+    }
+
+    /// Lets every token go; each is wiped when its last reader is done.
+    pub(crate) fn clear(&self) {
+        self.tokens().clear();
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Token>>> {
+        // A map of whole tokens is whole after any panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(resource: &str, expires_at: u64, text: &[u8]) -> Result<Token, NotText> {
+        Token::new(
+            Locked::copy_of(text),
+            "Bearer".into(),
+            resource.into(),
+            expires_at,
+            None,
+        )
+    }
+
+    #[test]
+    fn a_token_is_served_only_while_it_lasts_long_enough() {
+        let table = Table::default();
+        table.put(token("urn:a", 1000, b"secret").unwrap());
+        assert_eq!(table.get("urn:a", 0, 999).unwrap().access_token(), "secret");
+        assert!(table.get("urn:a", 0, 1000).is_none(), "ended");
+        assert!(table.get("urn:a", 60, 939).is_some());
+        assert!(table.get("urn:a", 60, 940).is_none(), "ends too soon");
+        assert!(table.get("urn:a", u64::MAX, 5).is_none(), "no overflow");
+        assert!(table.get("urn:b", 0, 0).is_none(), "another resource");
+    }
+
+    #[test]
+    fn a_newer_token_takes_the_place_of_the_old_one() {
+        let table = Table::default();
+        let old = table.put(token("urn:a", 10, b"old").unwrap());
+        table.put(token("urn:a", 20, b"new").unwrap());
+        assert_eq!(table.get("urn:a", 0, 0).unwrap().access_token(), "new");
+        assert_eq!(old.access_token(), "old", "who holds it may finish");
+        let listed: Vec<u64> = table.list().iter().map(|status| status.expires_at).collect();
+        assert_eq!(listed, [20]);
+        table.clear();
+        assert!(table.list().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_token() {
+        assert_eq!(token("urn:a", 10, b"\xff").err(), Some(NotText));
+    }
+}

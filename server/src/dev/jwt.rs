@@ -73,3 +73,43 @@ fn signed_claims(
     validation.validate_aud = false;
     jsonwebtoken::decode(token, &DecodingKey::from_jwk(key)?, &validation).map(|data| data.claims)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::keys::Keys;
+
+    fn claims() -> AccessClaims {
+        AccessClaims {
+            iss: "issuer".to_owned(),
+            sub: "alice".to_owned(),
+            aud: "api".to_owned(),
+            client_id: "client".to_owned(),
+            iat: 0,
+            exp: 10,
+            jti: "1".to_owned(),
+            scope: "openid".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_taken_for_what_its_type_and_issuer_say() {
+        let keys = Keys::generate().expect("a key");
+        let token = |typ| keys.sign(typ, &claims()).expect("a token");
+        let rejection = |typ, issuer, now| verify(&token(typ), &keys.public, issuer, now).err();
+        assert_eq!(rejection(ACCESS_TOKEN_TYP, "issuer", 9), None);
+        assert_eq!(rejection(ACCESS_TOKEN_TYP, "issuer", 10), Some(Rejected::Invalid));
+        assert_eq!(rejection(ACCESS_TOKEN_TYP, "another", 9), Some(Rejected::Invalid));
+        assert_eq!(rejection(ID_TOKEN_TYP, "issuer", 9), Some(Rejected::Invalid));
+    }
+
+    #[test]
+    fn a_key_that_is_not_in_the_set_is_unknown() {
+        let (keys, others) = (Keys::generate().expect("a key"), Keys::generate().expect("a key"));
+        let token = keys.sign(ACCESS_TOKEN_TYP, &claims()).expect("a token");
+        assert_eq!(
+            verify(&token, &others.public, "issuer", 9).err(),
+            Some(Rejected::UnknownKey)
+        );
+    }
+}

@@ -8,6 +8,7 @@ use openidconnect::{
     OAuth2TokenResponse, PkceCodeChallenge, RedirectUrl, Scope, TokenResponse,
 };
 use reqwest::StatusCode;
+use reqwest::header::SET_COOKIE;
 use serde_json::Value;
 
 use crate::{CLIENT_ID, CLIENT_SECRET, Idp, LoginPage, REDIRECT_URI, parameter};
@@ -123,7 +124,13 @@ async fn a_login_is_bound_to_its_browser() {
 async fn a_login_is_over_with_its_code_and_after_ten_minutes() {
     let idp = Idp::start().await;
     let (late, done) = (idp.login_page().await, idp.login_page().await);
-    assert!(parameter(&idp.sign_in(&done).await, "code").is_some());
+    let back = idp.sign_in(&done).await;
+    assert!(parameter(&back, "code").is_some());
+    let cookie = back.headers()[SET_COOKIE].to_str().unwrap();
+    assert!(
+        cookie.contains("Max-Age=0") && cookie.contains("Path=/idp/login"),
+        "{cookie}"
+    );
     assert_eq!(idp.sign_in(&done).await.status(), StatusCode::FORBIDDEN);
     idp.pass(600);
     assert_eq!(idp.sign_in(&late).await.status(), StatusCode::FORBIDDEN);

@@ -137,28 +137,30 @@ fn is_trusted(directory: &Path, uid: u32) -> Result<bool, Error> {
     let metadata = match directory.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(untrusted(directory, &error)),
+        Err(error) => {
+            return Err(Error::internal(format!(
+                "the socket's directory cannot be seen: {error}"
+            )));
+        }
     };
     let facts = DirectoryFacts {
         is_dir: metadata.is_dir(),
         owner: metadata.uid(),
         mode: metadata.mode(),
     };
-    ipc_proto::check_directory(facts, uid).map_err(|problem| {
-        let error = untrusted(directory, &problem);
-        match problem {
-            DirectoryProblem::Open => error.hint(format!("chmod 700 {}", directory.display())),
-            DirectoryProblem::NotADirectory | DirectoryProblem::OtherOwner => error,
-        }
-    })?;
-    Ok(true)
+    match ipc_proto::check_directory(facts, uid) {
+        Ok(()) => Ok(true),
+        Err(problem) => Err(untrusted(directory, problem)),
+    }
 }
 
-fn untrusted(directory: &Path, problem: &dyn std::error::Error) -> Error {
-    Error::internal(format!(
-        "the socket's directory {} is not trusted: {problem}",
-        directory.display()
-    ))
+fn untrusted(directory: &Path, problem: DirectoryProblem) -> Error {
+    let directory = directory.display();
+    let error = Error::internal(format!("will not use the socket in {directory}: it {problem}"));
+    match problem {
+        DirectoryProblem::Open => error.hint(format!("chmod 700 {directory}")),
+        DirectoryProblem::NotADirectory | DirectoryProblem::OtherOwner => error,
+    }
 }
 
 /// Connects; `None` when nobody listens.
@@ -201,18 +203,16 @@ fn explain_mismatch() -> Error {
     let garbled = || Error::internal("cibad's answer is not of the known form");
     match daemon_hello() {
         Some(Message::Answer(hello)) if hello.protocol != PROTOCOL => {
-            let older = if hello.protocol > PROTOCOL {
-                "ciba"
+            let cure = if hello.protocol > PROTOCOL {
+                "upgrade ciba"
             } else {
-                "cibad"
+                "upgrade cibad, then restart it"
             };
             let message = format!(
                 "cibad {} speaks protocol {}, this ciba speaks {PROTOCOL}",
                 hello.version, hello.protocol
             );
-            Error::from(
-                Failure::new(ErrorCode::UnsupportedProtocol, message).hint(format!("upgrade {older}")),
-            )
+            Error::from(Failure::new(ErrorCode::UnsupportedProtocol, message).hint(cure))
         }
         Some(Message::Failure(failure)) if failure.code == ErrorCode::UnsupportedProtocol => failure.into(),
         _ => garbled(),
@@ -229,5 +229,50 @@ fn daemon_hello() -> Option<Message<Hello>> {
             return Message::decode(line).ok();
         }
         agent.read(Some(deadline)).ok()??;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn agent(stream: UnixStream) -> Agent {
+        Agent {
+            stream: Stream::UdSocket(stream.into()),
+            lines: Lines::default(),
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_is_a_timeout() {
+        let (ours, _silent) = UnixStream::pair().unwrap();
+        let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
+        assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
+    }
+
+    #[test]
+    fn a_daemon_that_drips_does_not_move_the_deadline() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let dripping = std::thread::spawn(move || while theirs.write_all(b"{").is_ok() {});
+        let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
+        assert!(asked.is_err());
+        dripping.join().unwrap();
+    }
+
+    #[test]
+    fn i_001_a_socket_without_a_directory_lies_in_the_current_one() {
+        assert_eq!(directory(Path::new("agent.sock")), Path::new("."));
+        assert_eq!(directory(Path::new("/x/agent.sock")), Path::new("/x"));
+    }
+
+    #[test]
+    fn i_002_a_peer_of_another_user_is_refused() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::UdSocket(ours.into());
+        let uid = rustix::process::geteuid().as_raw();
+        assert!(check_peer(&stream, uid).is_ok());
+        assert!(check_peer(&stream, uid + 1).is_err());
     }
 }

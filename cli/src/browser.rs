@@ -1,7 +1,7 @@
 //! Hands a login page to the person's browser, and decides when not to: the page's address comes from a
 //! server, and what opens it understands more than web pages.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::SocketAddr;
 
 /// Opens a page. Returns whether a browser took it.
 pub(crate) fn open(url: &str) -> bool {
@@ -32,13 +32,20 @@ fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
-/// Whether `host[:port]` is this machine. A user name in front makes it another host in disguise.
+/// Whether `host[:port]` is this machine. Parsed as a whole: `127.0.0.1:1@evil.example` is elsewhere.
 fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((v6, _port)) => return v6 == Ipv6Addr::LOCALHOST.to_string(),
-        None => authority.split_once(':').map_or(authority, |(host, _port)| host),
-    };
-    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    if let Some(rest) = authority.strip_prefix("localhost") {
+        return rest.is_empty()
+            || rest
+                .strip_prefix(':')
+                .is_some_and(|port| port.parse::<u16>().is_ok());
+    }
+    let with_port = [authority.to_owned(), format!("{authority}:80")];
+    with_port.iter().any(|address| {
+        address
+            .parse()
+            .is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+    })
 }
 
 /// Whether a browser would appear before this person: not at the far end of an SSH session, nor where
@@ -63,6 +70,9 @@ mod tests {
             "https://ciba.example.com/device?user_code=ABCD-EFGH",
             "http://127.0.0.1:8787/login",
             "http://localhost/",
+            "http://localhost:8787?x",
+            "http://127.0.0.1#x",
+            "http://[::1]",
             "http://[::1]:80/x",
         ];
         for url in pages {
@@ -77,7 +87,10 @@ mod tests {
             "http://ciba.example.com/",
             "http://localhost@evil.example/",
             "http://127.0.0.1:1@evil.example/",
+            "http://localhost:1@evil.example/",
             "http://localhost.evil.example/",
+            "http://localhost1/",
+            "http://127.0.0.1.evil.example/",
             "http://[::1",
             "http://[::1].evil.example/",
             "https://a b",

@@ -113,7 +113,7 @@ pub(crate) struct Progress(());
 impl Progress {
     /// Returns the line, or `None` where it would only clutter a log.
     pub(crate) fn new() -> Option<Self> {
-        takes_escapes().then_some(Self(()))
+        takes_escapes().then(|| Self(()))
     }
 
     /// Shows another text.

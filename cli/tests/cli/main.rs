@@ -1,0 +1,12 @@
+//! The real `ciba` against a scripted daemon: what it sends, prints, and ends with.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod errors;
+mod harness;
+mod launch;
+mod login;
+mod output;
+mod session;
+mod token;
+mod trust;

@@ -1,0 +1,179 @@
+//! The terminal: who gets which stream, colour and movement only where somebody sees them, and help in one voice.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{Home, authorize, failure, finish, started, token};
+
+#[test]
+fn nothing_is_coloured_or_moved_in_a_pipe() {
+    let home = Home::with_lines(&[authorize("https://c/x"), failure("login_denied")]);
+    let mut command = home.command(&["start", "--url", "https://c"]);
+    command.env("TERM", "xterm").env("CLICOLOR_FORCE", "1");
+    let run = finish(command);
+    assert!(!run.stderr.contains(['\x1b', '\r']), "{:?}", run.stderr);
+}
+
+/// Runs `ciba` on a terminal and returns what appears there.
+fn on_a_terminal(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> String {
+    let ciba = home.command(args);
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_ciba"), args.join(" "));
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::null())
+        .env("TERM", "xterm");
+    for (name, value) in ciba.get_envs() {
+        script.env(name, value.unwrap_or_default());
+    }
+    script.envs(variables.iter().copied());
+    finish(script).stdout
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_shows_the_time_left_and_then_a_clean_line() {
+    let home = Home::with_lines(&[authorize("https://c/x"), started()]);
+    let shown = on_a_terminal(&home, &["start", "--url", "https://c"], &[]);
+    assert!(
+        shown.contains("Compare this code with the page: \x1b[1mABCD-EFGH\x1b[0m\r\n"),
+        "{shown:?}"
+    );
+    let line = shown.find("\rWaiting for the login … ").expect("a progress line");
+    assert!(
+        shown[line..].contains(" left\x1b[K\r\x1b[KLogged in as Alice."),
+        "{shown:?}"
+    );
+    assert!(
+        !shown.contains("\x1b[?25l"),
+        "the cursor is never hidden: Ctrl-C would leave it so"
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_color_and_dumb_terminals_are_respected() {
+    let home = Home::with_lines(&[authorize("https://c/x"), started()]);
+    let args = ["start", "--url", "https://c"];
+    let plain = on_a_terminal(&home, &args, &[("NO_COLOR", "1")]);
+    assert!(
+        !plain.contains("\x1b[1m") && plain.contains("\rWaiting"),
+        "{plain:?}"
+    );
+    let dumb = on_a_terminal(&home, &args, &[("TERM", "dumb")]);
+    assert!(!dumb.contains('\x1b') && !dumb.contains("Waiting"), "{dumb:?}");
+}
+
+#[test]
+fn text_from_the_server_cannot_steer_the_terminal() {
+    let evil =
+        json!({"id": 1, "error": {"code": "busy", "message": "a\x1b[2J\nciba: all is well", "hint": "\x07"}});
+    let run = Home::with_lines(&[evil]).ciba(&["token"]);
+    assert_eq!(
+        run.stderr,
+        "ciba: a\u{fffd}[2J\u{fffd}ciba: all is well\nhint: \u{fffd}\n"
+    );
+
+    let page = authorize("https://c/\x1b]0;x\x07");
+    let run = Home::with_lines(&[page, started()]).ciba(&["start", "--url", "https://c"]);
+    assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
+}
+
+#[test]
+fn a_broken_pipe_is_silence() {
+    let home = Home::with_lines(&[token("t")]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = home
+        .command(&["token"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_is_full_is_an_error() {
+    let home = Home::with_lines(&[token("t")]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let child = home
+        .command(&["token"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output
+            .stderr
+            .starts_with(b"ciba: standard output takes no more: ")
+    );
+}
+
+#[test]
+fn a_closed_standard_error_changes_nothing() {
+    let home = Home::with_lines(&[failure("timeout")]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = home.command(&["token"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(6));
+}
+
+#[test]
+fn help_is_short_imperative_and_without_a_full_stop() {
+    let home = Home::empty();
+    for args in [
+        &["--help"][..],
+        &["start", "--help"],
+        &["token", "--help"],
+        &["status", "--help"],
+        &["watch", "--help"],
+        &["stop", "--help"],
+    ] {
+        let run = home.ciba(args);
+        assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+        let about = run.stdout.lines().next().unwrap();
+        assert!(
+            about.starts_with(char::is_uppercase) && !about.ends_with('.') && about.len() <= 60,
+            "{about}"
+        );
+        let options = run.stdout.split("Options:").nth(1).unwrap();
+        assert!(!options.lines().any(|line| line.ends_with('.')), "{options}");
+    }
+}
+
+#[test]
+fn help_lists_every_command_with_what_it_does() {
+    let help = Home::empty().ciba(&["--help"]).stdout;
+    let commands = help
+        .split("Commands:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    assert_eq!(
+        commands,
+        "  start   Log in at a server and keep the session\n  \
+           token   Print an access token that is valid now\n  \
+           status  Show logins and the tokens in memory\n  \
+           watch   Print what happens to logins and tokens until interrupted\n  \
+           stop    Log out: end the session here and on the server"
+    );
+}
+
+#[test]
+fn version_is_one_line() {
+    let run = Home::empty().ciba(&["--version"]);
+    assert_eq!(
+        (run.status, run.stdout),
+        (Some(0), concat!("ciba ", env!("CARGO_PKG_VERSION"), "\n").into())
+    );
+}

@@ -1,0 +1,121 @@
+//! `ciba status`, `ciba watch` and `ciba stop`.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Home, Run};
+
+fn status(expires_at: u64) -> Value {
+    json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [
+        {"profile": "default", "url": "https://ciba.example.com", "state": "active", "link": "connected",
+         "subject": "Alice", "tokens": [
+            {"resource": "urn:d:unified-gateway", "expires_at": expires_at},
+            {"resource": "urn:d:x", "expires_at": 1}]},
+        {"profile": "work", "url": "https://b", "state": "failed", "link": "offline", "tokens": [],
+         "error": {"code": "login_required", "message": "the login has ended"}},
+    ]}})
+}
+
+#[test]
+fn status_is_a_table_for_people() {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    // Half an interval of slack: the test may take its time.
+    let home = Home::with_lines(&[status(now + 36 * 3600 - 1800)]);
+    let table = "\
+cibad 0.1.0 is running, pid 42
+
+default  logged in, connected, https://ciba.example.com, Alice
+  urn:d:unified-gateway  expires in 35 h
+  urn:d:x                expired
+
+work     failed, offline, https://b
+  the login has ended
+";
+    assert_eq!(home.ciba(&["status"]), Run::new(0, table, ""));
+    assert_eq!(home.request(), json!({"id": 1, "op": "status"}));
+}
+
+#[test]
+fn status_says_when_secrets_may_be_swapped_and_nobody_is_there() {
+    let answer =
+        json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": false, "profiles": []}});
+    let home = Home::with_lines(&[answer]);
+    let text = "cibad 0.1.0 is running, pid 42, secrets may be swapped to disk\nnobody is logged in\n";
+    assert_eq!(home.ciba(&["status"]), Run::new(0, text, ""));
+}
+
+#[test]
+fn status_json_is_the_daemons_answer() {
+    let home = Home::with_lines(&[status(9)]);
+    let run = home.ciba(&["status", "--json", "--profile", "work"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    let mut expected = status(9)["ok"].clone();
+    expected["running"] = true.into();
+    assert_eq!(serde_json::from_str::<Value>(&run.stdout).unwrap(), expected);
+    assert_eq!(home.request()["profile"], "work");
+}
+
+#[test]
+fn without_a_daemon_none_is_started_to_look_or_to_stop() {
+    let home = Home::empty();
+    assert_eq!(home.ciba(&["status"]), Run::new(0, "cibad is not running\n", ""));
+    assert_eq!(
+        home.ciba(&["status", "--json"]),
+        Run::new(0, "{\"running\":false}\n", "")
+    );
+    assert_eq!(
+        home.ciba(&["stop"]),
+        Run::new(0, "", "Nothing to stop: cibad is not running.\n")
+    );
+    let watch = Run::new(1, "", "ciba: cibad is not running\nhint: ciba start --url URL\n");
+    assert_eq!(home.ciba(&["watch"]), watch);
+}
+
+#[test]
+fn stop_names_the_sessions_that_ended() {
+    let answer = json!({"id": 1, "ok": {"profiles": ["default", "work"], "server_not_told": ["work"], "daemon_leaves": true}});
+    let home = Home::with_lines(&[answer]);
+    let text = "Logged out of default.\nLogged out of work.\n\
+        The server of work could not be told; its side of the session ends by itself.\n";
+    assert_eq!(home.ciba(&["stop", "--all"]), Run::new(0, "", text));
+    assert_eq!(home.request(), json!({"id": 1, "op": "stop", "all": true}));
+    assert_eq!(home.ciba(&["stop", "--profile", "work"]).status, Some(0));
+    assert_eq!(home.request(), json!({"id": 1, "op": "stop", "profile": "work"}));
+    assert_eq!(home.ciba(&["stop", "--profile", "work", "--all"]).status, Some(2));
+}
+
+fn events() -> [Value; 4] {
+    [
+        json!({"id": 1, "event": "connected", "profile": "work"}),
+        json!({"id": 1, "event": "token", "profile": "work", "resource": "urn:d:x", "expires_at": 5}),
+        json!({"id": 1, "event": "session", "profile": "work", "state": "failed",
+            "error": {"code": "login_required", "message": "the login has ended"}}),
+        json!({"id": 1, "ok": {}}),
+    ]
+}
+
+#[test]
+fn watch_prints_a_line_an_event() {
+    let home = Home::with_lines(&events());
+    let text = "work: connected\nwork: new token for urn:d:x\nwork: login failed: the login has ended\n";
+    assert_eq!(home.ciba(&["watch"]), Run::new(0, text, ""));
+    assert_eq!(home.request(), json!({"id": 1, "op": "watch"}));
+}
+
+#[test]
+fn watch_json_is_what_the_daemon_says() {
+    let home = Home::with_lines(&events());
+    let run = home.ciba(&["watch", "--json"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = events().into_iter().take(3).map(|mut event| {
+        event.as_object_mut().unwrap().remove("id");
+        event
+    });
+    assert_eq!(lines, expected.collect::<Vec<_>>());
+}

@@ -55,7 +55,7 @@ impl Seat {
 }
 
 /// Held for the process's life; the system lets go of it when the process dies.
-pub(crate) struct Lock(File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
 
 /// A bound socket's path; removed on drop.
 struct SocketName(PathBuf);

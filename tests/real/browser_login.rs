@@ -1,7 +1,7 @@
 //! The kit's browser goes through the whole login of a provider that is not ours.
 
 use anyhow::{Context, Result};
-use ciba_tests::{Browser, Idp, PATIENCE};
+use ciba_tests::{Browser, Idp, PATIENCE, until};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -42,6 +42,22 @@ async fn a_person_logs_in_and_consents_and_the_browser_comes_back_with_a_code() 
     assert_eq!(query("iss"), Some(idp.issuer));
     assert!(query("code").is_some_and(|code| !code.is_empty()), "{landed}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_browser_that_is_only_dropped_is_gone() -> Result<()> {
+    let browser = Browser::start().await?;
+    let id = browser
+        .session()
+        .capabilities()
+        .get("goog:processID")
+        .context("a process id")?
+        .clone();
+    let state = || std::fs::read_to_string(format!("/proc/{id}/stat")).ok();
+    assert!(state().is_some_and(|stat| stat.contains("chromium")));
+    drop(browser);
+    let dead = async || state().is_none_or(|stat| stat.contains(") Z ")).then_some(());
+    until("the end of the browser", PATIENCE, dead).await
 }
 
 fn authorization_url(idp: &Idp, redirect_uri: &str) -> Result<Url> {

@@ -25,10 +25,10 @@ const FLAGS: [&str; 8] = [
 
 const SUBMIT: &str = "button[type=submit]";
 
-/// A browser with a profile of its own. Give it up with [`Browser::close`]; a drop ends it as well, but blocks.
+/// A browser with a profile of its own. Give it up with [`Browser::close`]; a drop ends it as well, less kindly.
 pub struct Browser {
-    // Dropped in this order: the session, then the driver that serves it, then the profile.
     session: WebDriver,
+    // Dropped in this order: Chromium is in the driver's process group and writes to the profile until it ends.
     _driver: Process,
     _profile: TempDir,
 }
@@ -54,7 +54,7 @@ impl Browser {
 
     /// Ends the session, the browser and its driver.
     pub async fn close(self) -> Result<()> {
-        Ok(self.session.quit().await?)
+        Ok(self.session.clone().quit().await?)
     }
 
     /// Opens a URL and waits until it has loaded.
@@ -153,6 +153,13 @@ impl Browser {
             .unwrap_or_default();
         let text = self.text().await.unwrap_or_default();
         found.with_context(|| format!("at {url}, which shows:\n{text}"))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Left to itself, a session that nobody closed would wait here for an answer to its farewell.
+        let _ = self.session.clone().leak();
     }
 }
 

@@ -149,21 +149,21 @@ impl Arena {
         // SAFETY: exactly the mapping just made.
         let locked = unsafe { mlock(chunk, size) };
         self.all_locked &= locked.is_ok();
-        keep_out_of_dumps(chunk, size);
+        for advice in ADVICE {
+            // A kernel that does not know it refuses it; the core limit of zero still holds.
+            // SAFETY: exactly the mapping just made. Only a forked child finds it changed.
+            let _ = unsafe { madvise(chunk, size, advice) };
+        }
         self.rest = NonNull::new(chunk.cast()).expect("a mapping is never at null");
         self.rest_len = size;
     }
 }
 
-/// Where the kernel does not know these, the core limit of zero still holds.
-fn keep_out_of_dumps(chunk: *mut std::ffi::c_void, size: usize) {
-    #[cfg(target_os = "linux")]
-    for advice in [Advice::LinuxDontDump, Advice::LinuxWipeOnFork] {
-        // SAFETY: exactly one mapping of ours. The advice wipes it in a forked child only, and we never fork
-        // without executing.
-        let _ = unsafe { madvise(chunk, size, advice) };
-    }
-}
+/// What pages of secrets are besides locked: in no core dump, and empty in a forked child.
+#[cfg(target_os = "linux")]
+const ADVICE: [Advice; 2] = [Advice::LinuxDontDump, Advice::LinuxWipeOnFork];
+#[cfg(not(target_os = "linux"))]
+const ADVICE: [Advice; 0] = [];
 
 #[cfg(test)]
 mod tests {

@@ -17,8 +17,11 @@ use crate::listen::{self, Claim, Seat};
 use crate::log::{self, Sink};
 use crate::start::{self, Word};
 
-/// How long finishing may take.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long clients may take to hear that we leave; one that does not read gets no more.
+const CLIENTS_GRACE: Duration = Duration::from_secs(1);
+
+/// How long the sessions may take to let go.
+const SESSIONS_GRACE: Duration = Duration::from_secs(2);
 
 /// How this process was started.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,12 +111,12 @@ async fn attend(seat: Seat, uid: u32, context: Context) {
     let _held_to_the_end = seat.close();
     connections.close();
     let agent = context.agent;
-    in_time("clients", connections.wait()).await;
-    in_time("sessions", agent.close()).await;
+    in_time("clients", CLIENTS_GRACE, connections.wait()).await;
+    in_time("sessions", SESSIONS_GRACE, agent.close()).await;
 }
 
-async fn in_time(what: &str, finish: impl Future<Output = ()>) {
-    if tokio::time::timeout(GRACE, finish).await.is_err() {
+async fn in_time(what: &str, grace: Duration, finish: impl Future<Output = ()>) {
+    if tokio::time::timeout(grace, finish).await.is_err() {
         warn!(what, "not finished in time");
     }
 }

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 /// How long the started process may take until it serves.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,32 +34,31 @@ pub(crate) fn detach() -> anyhow::Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start cibad")?;
-    let report = child.stdout.take().context("cibad has no report")?;
-    let Some(word) = read_report(report)? else {
+    let pipe = child.stdout.take().context("cibad has no report")?;
+    let Some(report) = read_report(pipe)? else {
         stop(&mut child);
         bail!(
             "cibad does not serve after {} s; its log may say why",
             DEADLINE.as_secs()
         );
     };
-    match word.trim_end().split_once(": ") {
-        None if word == Word::Serving.to_string() || word == Word::Already.to_string() => Ok(()),
-        Some(("failed", reason)) => bail!("{reason}"),
-        _ => bail!("cibad ended before it served"),
+    match Word::parse(&report) {
+        Some(Word::Serving | Word::Already) => Ok(()),
+        Some(Word::Failed(reason)) => bail!(reason),
+        None => bail!("cibad ended before it served"),
     }
 }
 
 /// Returns what the child wrote until it closed its end, or `None` when the deadline passed.
-fn read_report(mut pipe: ChildStdout) -> anyhow::Result<Option<String>> {
-    let deadline = Instant::now() + DEADLINE;
-    let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()))?;
-    let readable = poll(&mut [PollFd::new(&pipe.as_fd(), PollFlags::IN)], Some(&left))?;
+fn read_report(pipe: ChildStdout) -> anyhow::Result<Option<String>> {
+    let deadline = Timespec::try_from(DEADLINE)?;
+    let readable = retry_on_intr(|| poll(&mut [PollFd::new(&pipe, PollFlags::IN)], Some(&deadline)))?;
     if readable == 0 {
         return Ok(None);
     }
     // The line is shorter than PIPE_BUF, so it comes whole, and the child closes the pipe right behind it.
     let mut report = String::new();
-    pipe.by_ref().take(MAX_REPORT).read_to_string(&mut report)?;
+    pipe.take(MAX_REPORT).read_to_string(&mut report)?;
     Ok(Some(report))
 }
 
@@ -71,7 +70,7 @@ fn stop(child: &mut Child) {
 }
 
 /// What the started process says, once.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     /// It serves.
     Serving,
@@ -79,6 +78,18 @@ pub(crate) enum Word {
     Already,
     /// It cannot.
     Failed(String),
+}
+
+impl Word {
+    fn parse(line: &str) -> Option<Self> {
+        match line.trim_end() {
+            "serving" => Some(Self::Serving),
+            "already" => Some(Self::Already),
+            other => other
+                .strip_prefix("failed: ")
+                .map(|reason| Self::Failed(reason.into())),
+        }
+    }
 }
 
 impl fmt::Display for Word {
@@ -111,6 +122,14 @@ pub(crate) fn report(word: &Word) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parent_understands_the_child() {
+        for word in [Word::Serving, Word::Already, Word::Failed("no: way".into())] {
+            assert_eq!(Word::parse(&word.to_string()), Some(word));
+        }
+        assert_eq!(Word::parse(""), None, "it died");
+    }
 
     #[test]
     fn a_reason_stays_on_its_line() {

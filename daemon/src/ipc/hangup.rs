@@ -24,3 +24,28 @@ async fn watch(stream: &Stream) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use interprocess::os::unix::uds_local_socket::tokio as uds;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_only_stopped_speaking_is_not_gone() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::from(uds::Stream::from(ours));
+        let mut gone = Box::pin(hangup(&stream));
+        theirs.shutdown().await.unwrap();
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            assert!((&mut gone).now_or_never().is_none());
+        }
+        // Watching takes nothing away from the writer.
+        (&stream).write_all(b"an answer").await.unwrap();
+        drop(theirs);
+        gone.await;
+    }
+}

@@ -17,3 +17,14 @@ pub(crate) struct Context {
     pub(crate) agent: Agent,
     pub(crate) shutdown: Shutdown,
 }
+
+#[cfg(test)]
+impl Context {
+    /// Returns a context in which nobody is logged in.
+    fn empty() -> Self {
+        Self {
+            agent: Agent {},
+            shutdown: Shutdown::default(),
+        }
+    }
+}

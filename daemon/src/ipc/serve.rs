@@ -194,3 +194,92 @@ async fn receive(mut stream: &Stream, lines: &mut Lines, due: Option<Instant>) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use interprocess::os::unix::uds_local_socket::tokio as uds;
+    use tokio::net::UnixStream;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const HELLO: &[u8] = b"{\"id\":1,\"op\":\"hello\",\"protocol\":1}\n";
+
+    /// Serves `client` and returns how long that took, by the test's own clock.
+    async fn served<T>(client: impl AsyncFnOnce(UnixStream) -> T) -> (T, Duration) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (stream, context) = (Stream::from(uds::Stream::from(ours)), Context::empty());
+        let begin = Instant::now();
+        let serving = async {
+            serve(&stream, &context).await;
+            (&stream).shutdown().await.unwrap();
+            let Stream::UdSocket(socket) = &stream;
+            rustix::net::shutdown(socket, rustix::net::Shutdown::Both).unwrap();
+            begin.elapsed()
+        };
+        let (took, said) = tokio::join!(serving, client(theirs));
+        (said, took)
+    }
+
+    async fn read_all(client: &mut UnixStream) -> String {
+        let mut all = String::new();
+        client.read_to_string(&mut all).await.unwrap();
+        all
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i_007_a_line_not_finished_in_ten_seconds_closes() {
+        let (said, took) = served(async |mut client| {
+            // A byte now and then does not buy time.
+            for byte in [b"{", b"\"", b"i"] {
+                client.write_all(byte).await.unwrap();
+                sleep(Duration::from_secs(3)).await;
+            }
+            read_all(&mut client).await
+        })
+        .await;
+        assert!(said.contains("a line was not finished in 10 s"), "{said}");
+        assert_eq!(took.as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i_007_each_line_has_its_own_ten_seconds() {
+        let (said, took) = served(async |mut client| {
+            for half in HELLO.chunks(HELLO.len().div_ceil(2)).cycle().take(8) {
+                client.write_all(half).await.unwrap();
+                sleep(Duration::from_secs(9)).await;
+            }
+            client.shutdown().await.unwrap();
+            read_all(&mut client).await
+        })
+        .await;
+        assert_eq!(said.matches("\"ok\"").count(), 4, "{said}");
+        assert_eq!(took.as_secs(), 8 * 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i_007_an_idle_connection_may_stay() {
+        let (said, _) = served(async |mut client| {
+            sleep(Duration::from_secs(24 * 60 * 60)).await;
+            client.write_all(HELLO).await.unwrap();
+            client.shutdown().await.unwrap();
+            read_all(&mut client).await
+        })
+        .await;
+        assert!(said.contains("\"ok\""), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i_007_a_client_that_takes_nothing_is_let_go() {
+        let (sent, took) = served(async |mut client| {
+            let mut sent = 0;
+            while client.write_all(HELLO).await.is_ok() {
+                sent += HELLO.len();
+            }
+            sent
+        })
+        .await;
+        assert_eq!(took.as_secs(), WRITE_DEADLINE.as_secs());
+        assert!(sent < 4 << 20, "{sent} bytes were taken");
+    }
+}

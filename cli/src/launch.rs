@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long a daemon may take until it serves.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a daemon may take until it serves. Longer than the 10 s it gives itself: it knows the reason.
+const DEADLINE: Duration = Duration::from_secs(12);
 
 /// How often to look for an end that its standard error does not tell, since somebody else holds it open.
 const GLANCE: Duration = Duration::from_millis(100);

@@ -1,9 +1,11 @@
 //! I-001 and I-002: what stands where the socket should be is trusted only when it is the user's own.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
-use crate::harness::{Home, finish, token};
+use crate::harness::{Home, Run, finish, install, token};
 
 /// Every command that talks to the daemon.
 const COMMANDS: [&[&str]; 6] = [
@@ -69,4 +71,56 @@ fn i_001_no_daemon_is_started_into_a_directory_that_is_not_trusted() {
     command.env("CIBA_DAEMON", daemon);
     assert_eq!(finish(command).status, Some(1));
     assert!(!ran.exists());
+}
+
+/// A user that is not the one who runs the tests.
+const NOBODY: u32 = 65534;
+
+/// Only root can give things away; elsewhere these two tests have nothing to look at.
+fn can_give_away() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn i_001_a_directory_of_another_user_gets_no_byte() {
+    if !can_give_away() {
+        return;
+    }
+    let home = Home::with_lines(&[token("planted")]);
+    chown(home.path(), Some(NOBODY), None).unwrap();
+    for args in COMMANDS {
+        let run = home.ciba(args);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""), "{args:?}");
+        assert!(
+            run.stderr.ends_with(": it belongs to another user\n"),
+            "{}",
+            run.stderr
+        );
+    }
+    assert!(home.is_quiet());
+}
+
+#[test]
+fn i_002_a_daemon_of_another_user_gets_no_byte() {
+    if !can_give_away() {
+        return;
+    }
+    let home = Home::with_lines(&[token("planted")]);
+    let ciba = home.path().join("ciba");
+    install(&fs::read(env!("CARGO_BIN_EXE_ciba")).unwrap(), &ciba);
+    for path in [home.path(), &home.socket(), &ciba] {
+        chown(path, Some(NOBODY), None).unwrap();
+    }
+    for args in COMMANDS {
+        let mut command = Command::new(&ciba);
+        command
+            .args(args)
+            .env_clear()
+            .env("CIBA_SOCKET", home.socket())
+            .uid(NOBODY)
+            .current_dir("/");
+        let expected = "ciba: the process behind the socket belongs to another user\n";
+        assert_eq!(finish(command), Run::new(1, "", expected), "{args:?}");
+    }
+    assert!(home.is_quiet());
 }

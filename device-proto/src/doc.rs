@@ -1,0 +1,269 @@
+//! The device doc (step 5 of the token's way): which maps it has, how the server writes it, how a device reads it.
+//!
+//! The server keeps bytes, not a live document: between two changes a session costs the length of its state.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use thiserror::Error;
+use yrs::updates::decoder::Decode as _;
+use yrs::{Any, Map as _, Out, ReadTxn as _, StateVector, Transact as _, Update, WriteTxn as _};
+
+use crate::update::{self, Refused};
+
+/// The doc's maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Map {
+    /// Resource URN → sealed token.
+    Tokens,
+    /// The challenge, sealed with a key that only the server has (D-012).
+    Server,
+    /// How far the session is.
+    Session,
+    /// `auth_req_id` → sealed approval request.
+    Approvals,
+}
+
+impl Map {
+    const ALL: [Self; 4] = [Self::Tokens, Self::Server, Self::Session, Self::Approvals];
+
+    /// Returns the map's name in the doc.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Server => "_server",
+            Self::Session => "session",
+            Self::Approvals => "approvals",
+        }
+    }
+}
+
+/// One entry as it is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Where.
+    pub map: Map,
+    /// Which entry.
+    pub key: &'a str,
+    /// Its value. There is no deletion: a fresh incarnation could not delete what it never had (D-034).
+    pub value: &'a str,
+}
+
+/// The server's copy of a device doc: the state as an update, and the id its writer goes by.
+pub struct Doc {
+    writer: u64,
+    state: Box<[u8]>,
+}
+
+impl Doc {
+    /// Makes an empty doc. `writer` is its Yjs client id and has to be larger than that of every earlier
+    /// incarnation of the same session, since the larger id wins (D-034); epoch milliseconds are.
+    pub fn new(writer: u64) -> Self {
+        Self {
+            writer,
+            state: crate::frame::EMPTY_UPDATE.into(),
+        }
+    }
+
+    /// Returns the client id that this incarnation writes under.
+    pub fn writer(&self) -> u64 {
+        self.writer
+    }
+
+    /// Returns everything the doc holds, as a Yjs update.
+    pub fn state(&self) -> &[u8] {
+        &self.state
+    }
+
+    /// Writes entries and returns the update that carries just them.
+    pub fn write(&mut self, changes: &[Change<'_>]) -> Vec<u8> {
+        let doc = yrs::Doc::with_client_id(self.writer);
+        let mut txn = doc.transact_mut();
+        let own = Update::decode_v1(&self.state).expect("the state was encoded by this type");
+        txn.apply_update(own).expect("the state was encoded by this type");
+        let before = txn.state_vector();
+        for change in changes {
+            let map = txn.get_or_insert_map(change.map.name());
+            map.insert(&mut txn, change.key, change.value);
+        }
+        txn.commit();
+        self.state = txn.encode_state_as_update_v1(&StateVector::default()).into();
+        txn.encode_state_as_update_v1(&before)
+    }
+}
+
+/// The device's copy during one connection. It starts empty each time: an old history could win over a newer
+/// one (D-034).
+pub struct Replica {
+    doc: yrs::Doc,
+    /// A fingerprint of every entry seen, to tell what an update changed. Not the values: they would be a copy.
+    seen: BTreeMap<(Map, Box<str>), u64>,
+}
+
+/// An entry that is new or has a new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub map: Map,
+    /// Which entry.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Why an update ended the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Poisoned {
+    /// The guard refused it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// yrs could not read it, or panicked (D-036).
+    #[error("the update cannot be read")]
+    Unreadable,
+    /// The doc would hold more than [`Replica::MAX_ENTRIES`].
+    #[error("the document holds too many entries")]
+    TooMany,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            doc: yrs::Doc::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+}
+
+impl Replica {
+    /// Entries of all maps together.
+    pub const MAX_ENTRIES: usize = 16 * 1024;
+
+    /// Takes a server's update and returns the entries it changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Poisoned`]; the replica is of no use afterwards.
+    pub fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
+        update::check(bytes)?;
+        let fenced = catch_unwind(AssertUnwindSafe(|| self.apply_unfenced(bytes)));
+        fenced.unwrap_or(Err(Poisoned::Unreadable))
+    }
+
+    fn apply_unfenced(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
+        let update = Update::decode_v1(bytes).map_err(|_| Poisoned::Unreadable)?;
+        let mut txn = self.doc.transact_mut();
+        txn.apply_update(update).map_err(|_| Poisoned::Unreadable)?;
+        let mut changed = Vec::new();
+        for map in Map::ALL {
+            let Some(entries) = txn.get_map(map.name()) else {
+                continue;
+            };
+            for (key, value) in entries.iter(&txn) {
+                let Some(value) = text(value) else { continue };
+                let print = BuildHasherDefault::<DefaultHasher>::default().hash_one(&value);
+                if self.seen.insert((map, key.into()), print) != Some(print) {
+                    changed.push(Entry {
+                        map,
+                        key: key.into(),
+                        value,
+                    });
+                }
+            }
+        }
+        if self.seen.len() <= Self::MAX_ENTRIES {
+            Ok(changed)
+        } else {
+            Err(Poisoned::TooMany)
+        }
+    }
+}
+
+/// Every value of ours is a text; numbers come from servers that write them so. Others are passed over.
+fn text(value: Out) -> Option<String> {
+    match value {
+        Out::Any(Any::String(text)) => Some(text.to_string()),
+        Out::Any(Any::Number(number)) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(value: &str) -> Change<'_> {
+        Change {
+            map: Map::Tokens,
+            key: "urn:d:x",
+            value,
+        }
+    }
+
+    #[test]
+    fn an_update_carries_just_the_change_and_the_state_carries_all() {
+        let mut doc = Doc::new(1_000);
+        let first = doc.write(&[
+            token("one"),
+            Change {
+                map: Map::Session,
+                key: "status",
+                value: "active",
+            },
+        ]);
+        let second = doc.write(&[token("two")]);
+        assert!(second.len() < first.len());
+
+        let mut device = Replica::default();
+        assert_eq!(device.apply(&first).unwrap().len(), 2);
+        let changed = device.apply(&second).unwrap();
+        assert_eq!(
+            changed,
+            [Entry {
+                map: Map::Tokens,
+                key: "urn:d:x".into(),
+                value: "two".into()
+            }]
+        );
+        assert_eq!(device.apply(&second).unwrap(), [], "applying twice is harmless");
+
+        let mut late = Replica::default();
+        assert_eq!(late.apply(doc.state()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_thousand_rotations_do_not_grow_the_state() {
+        let mut doc = Doc::new(1_000);
+        let value = "x".repeat(1_000);
+        for n in 0..1_000 {
+            doc.write(&[token(&format!("{n}{value}"))]);
+        }
+        assert!(doc.state().len() < 1_200, "{}", doc.state().len());
+    }
+
+    #[test]
+    fn d_034_the_newer_incarnation_wins_on_a_device_that_kept_its_doc() {
+        let mut device = Replica::default();
+        for restart in 0..1_000u64 {
+            let mut doc = Doc::new(1_700_000_000_000 + restart);
+            let value = format!("token {restart}");
+            doc.write(&[token(&value)]);
+            let changed = device.apply(doc.state()).unwrap();
+            assert_eq!(
+                changed,
+                [Entry {
+                    map: Map::Tokens,
+                    key: "urn:d:x".into(),
+                    value
+                }]
+            );
+        }
+    }
+
+    #[test]
+    fn d_036_garbage_ends_the_replica_and_nothing_else() {
+        for bytes in [&b""[..], b"\xff", b"\x01\x01\x07\x00", b"\x00\x00\x00"] {
+            assert!(Replica::default().apply(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

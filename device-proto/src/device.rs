@@ -154,7 +154,8 @@ impl Device {
             return;
         }
         if waited_in_vain || self.unanswered >= MISSED {
-            return self.over(Over::Silent);
+            self.over(Over::Silent);
+            return;
         }
         self.unanswered += 1;
         self.next_keepalive = now + KEEPALIVE;
@@ -211,7 +212,10 @@ impl Device {
     fn apply(&mut self, update: &[u8], completes: bool) {
         match self.replica.apply(update) {
             Ok(entries) => self.events.extend(entries.into_iter().filter_map(event)),
-            Err(poisoned) => return self.over(poisoned.into()),
+            Err(poisoned) => {
+                self.over(poisoned.into());
+                return;
+            }
         }
         if completes && self.stage == Stage::Granted {
             self.stage = Stage::Synced;

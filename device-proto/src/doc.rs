@@ -76,12 +76,24 @@ impl Doc {
         &self.state
     }
 
+    /// Returns one entry's value.
+    pub fn read(&self, map: Map, key: &str) -> Option<String> {
+        let doc = yrs::Doc::with_client_id(self.writer);
+        let mut txn = doc.transact_mut();
+        self.load(&mut txn);
+        txn.get_map(map.name())?.get(&txn, key).and_then(text)
+    }
+
+    fn load(&self, txn: &mut yrs::TransactionMut<'_>) {
+        let own = Update::decode_v1(&self.state).expect("the state was encoded by this type");
+        txn.apply_update(own).expect("the state was encoded by this type");
+    }
+
     /// Writes entries and returns the update that carries just them.
     pub fn write(&mut self, changes: &[Change<'_>]) -> Vec<u8> {
         let doc = yrs::Doc::with_client_id(self.writer);
         let mut txn = doc.transact_mut();
-        let own = Update::decode_v1(&self.state).expect("the state was encoded by this type");
-        txn.apply_update(own).expect("the state was encoded by this type");
+        self.load(&mut txn);
         let before = txn.state_vector();
         for change in changes {
             let map = txn.get_or_insert_map(change.map.name());
@@ -229,6 +241,8 @@ mod tests {
 
         let mut late = Replica::default();
         assert_eq!(late.apply(doc.state()).unwrap().len(), 2);
+        assert_eq!(doc.read(Map::Tokens, "urn:d:x").as_deref(), Some("two"));
+        assert_eq!(doc.read(Map::Server, "challenge"), None);
     }
 
     #[test]

@@ -61,6 +61,20 @@ fn i_003_a_client_that_only_closes_its_own_side_is_answered() {
 }
 
 #[test]
+fn i_003_its_waiting_requests_go_on_as_well() {
+    let home = Home::new();
+    home.start();
+    let server = SilentServer::new();
+    let mut client = home.connect();
+    client.wait_for(&server, "slow");
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    // The daemon has seen the end of the lines before it answers who came later.
+    home.connect().hello();
+    home.connect().ask(r#"{"id":1,"op":"shutdown"}"#);
+    assert_eq!(client.line().expect("a word before the end")["id"], "slow");
+}
+
+#[test]
 fn i_004_a_newer_protocol_is_refused_with_our_version() {
     let home = Home::new();
     home.start();
@@ -133,14 +147,31 @@ fn i_007_the_257th_connection_is_told_busy() {
         daemon.resident()
     );
     clients.pop();
-    wait_until("there is room again", || {
-        let mut client = home.connect();
-        // A refused client may find its line not taken, and has its answer all the same.
-        let _ = client
-            .stream()
-            .write_all(b"{\"id\":0,\"op\":\"hello\",\"protocol\":1}\n");
-        client.line().is_some_and(|line| line["ok"].is_object())
-    });
+    wait_until("there is room again", || is_served(&home));
+}
+
+#[test]
+fn i_007_who_leaves_while_waiting_leaves_nothing_behind() {
+    let home = Home::new();
+    home.start();
+    let server = SilentServer::new();
+    let mut clients: Vec<Client> = (0..MAX_CONNECTIONS).map(|_| home.connect()).collect();
+    for client in &mut clients {
+        client.wait_for(&server, "a");
+        assert!(client.hello()["ok"].is_object());
+    }
+    drop(clients);
+    wait_until("there is room again", || is_served(&home));
+}
+
+/// Whether a new client is answered.
+fn is_served(home: &Home) -> bool {
+    let mut client = home.connect();
+    // A refused client may find its line not taken, and has its answer all the same.
+    let _ = client
+        .stream()
+        .write_all(b"{\"id\":0,\"op\":\"hello\",\"protocol\":1}\n");
+    client.line().is_some_and(|line| line["ok"].is_object())
 }
 
 #[test]

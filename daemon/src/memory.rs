@@ -231,4 +231,20 @@ mod tests {
             assert_eq!(token.expose(), n.to_le_bytes().repeat(512));
         }
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn it_says_locked_only_when_the_kernel_does() {
+        use rustix::process::{Resource, getrlimit};
+
+        let _secret = Locked::copy_of(b"secret");
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmLck:"))
+            .unwrap();
+        let none = locked.trim() == "0 kB";
+        assert!(!(all_locked() && none), "VmLck:{locked}");
+        assert!(all_locked() || getrlimit(Resource::Memlock).current.is_some());
+    }
 }

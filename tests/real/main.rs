@@ -5,3 +5,4 @@
 mod browser_login;
 mod hocuspocus_pair;
 mod idp_faults;
+mod jose;

@@ -60,7 +60,10 @@ enum Mark {
 impl Confirm<'_> {
     /// Returns the code as a screen reader is to say it, letter by letter.
     fn spelled_code(&self) -> String {
-        let names = self.user_code.chars().map(|c| if c == '-' { "dash".into() } else { c.to_string() });
+        let names = self
+            .user_code
+            .chars()
+            .map(|c| if c == '-' { "dash".into() } else { c.to_string() });
         names.collect::<Vec<_>>().join(" ")
     }
 }
@@ -158,7 +161,13 @@ mod tests {
             (Notice::Expired, 410, "expired"),
             (Notice::AlreadyUsed, 409, "already-used"),
             (Notice::NoLongerWaiting, 410, "no-longer-waiting"),
-            (Notice::Refused { reason_plain: text.into() }, 403, "refused"),
+            (
+                Notice::Refused {
+                    reason_plain: text.into(),
+                },
+                403,
+                "refused",
+            ),
             (Notice::ProviderDown, 503, "provider-down"),
             (Notice::ServerTrouble, 500, "trouble"),
             (Notice::NotFound, 404, "not-found"),
@@ -167,32 +176,60 @@ mod tests {
 
     /// The policy would stop these; the pages do not rely on it.
     fn assert_inert(html: &str) {
-        let tags: String = html.split_inclusive('>').filter_map(|part| part.rfind('<').map(|at| &part[at..])).collect();
-        for forbidden in ["<script", "<style", "<img", "<iframe", "<form", "style=", "//", " on"] {
+        let tags: String = html
+            .split_inclusive('>')
+            .filter_map(|part| part.rfind('<').map(|at| &part[at..]))
+            .collect();
+        for forbidden in [
+            "<script", "<style", "<img", "<iframe", "<form", "style=", "//", " on",
+        ] {
             assert!(!tags.contains(forbidden), "{forbidden} in a tag of {html}");
         }
     }
 
     #[test]
     fn d_020_the_page_says_who_asks_from_where_since_when_and_shows_the_code() {
-        let html = Confirm { age: "12 seconds ago".into(), ..CONFIRM }.render().unwrap();
-        for shown in ["<bdi>laptop</bdi>", "<bdi>192.0.2.7</bdi>", "12 seconds ago", ">BCDF-GHJK<"] {
+        let html = Confirm {
+            age: "12 seconds ago".into(),
+            ..CONFIRM
+        }
+        .render()
+        .unwrap();
+        for shown in [
+            "<bdi>laptop</bdi>",
+            "<bdi>192.0.2.7</bdi>",
+            "12 seconds ago",
+            ">BCDF-GHJK<",
+        ] {
             assert!(html.contains(shown), "no {shown} in {html}");
         }
         assert!(html.contains(r#"aria-label="B C D F dash G H J K""#), "{html}");
-        assert!(html.contains(r#"id="continue" class="button" href="/login/abc/continue?a=1&#38;b=2""#), "{html}");
+        assert!(
+            html.contains(r#"id="continue" class="button" href="/login/abc/continue?a=1&#38;b=2""#),
+            "{html}"
+        );
         assert_inert(&html);
     }
 
     #[test]
     fn d_020_a_device_without_a_name_is_said_to_have_none() {
-        let html = Confirm { device_name: None, ..CONFIRM }.render().unwrap();
+        let html = Confirm {
+            device_name: None,
+            ..CONFIRM
+        }
+        .render()
+        .unwrap();
         assert!(html.contains("did not say"), "{html}");
     }
 
     #[test]
     fn d_020_a_hostile_device_name_is_only_text() {
-        let page = Confirm { device_name: Some(HOSTILE), address: HOSTILE, user_code: HOSTILE, ..CONFIRM };
+        let page = Confirm {
+            device_name: Some(HOSTILE),
+            address: HOSTILE,
+            user_code: HOSTILE,
+            ..CONFIRM
+        };
         let html = page.render().unwrap();
         assert!(html.contains("&#60;script&#62;"), "{html}");
         assert_inert(&html);
@@ -202,7 +239,10 @@ mod tests {
     fn d_023_every_notice_has_its_outcome_and_status() {
         for (notice, status, outcome) in notices("alice") {
             let html = notice.render().unwrap();
-            assert!(html.contains(&format!(r#"id="outcome" data-outcome="{outcome}""#)), "{html}");
+            assert!(
+                html.contains(&format!(r#"id="outcome" data-outcome="{outcome}""#)),
+                "{html}"
+            );
             assert!(html.contains(&format!("<h1>{}</h1>", notice.title())), "{html}");
             assert_inert(&html);
             assert_eq!(notice.into_response().status(), status, "{outcome}");
@@ -213,7 +253,11 @@ mod tests {
     fn d_023_what_the_provider_says_is_only_text() {
         for (notice, _, outcome) in notices(HOSTILE) {
             let html = notice.render().unwrap();
-            assert_eq!(html.contains("&#60;script&#62;"), ["signed-in", "refused"].contains(&outcome), "{html}");
+            assert_eq!(
+                html.contains("&#60;script&#62;"),
+                ["signed-in", "refused"].contains(&outcome),
+                "{html}"
+            );
             assert_inert(&html);
         }
     }

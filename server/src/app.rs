@@ -1,0 +1,94 @@
+//! What every handler may reach, and how it is built: everything is checked here, before anything is served.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::routing::get;
+use store::{OpenMode, Store, UnixSeconds};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::config::Config;
+use crate::device::{Registry, Sessions, Throttle};
+use crate::token::Provider;
+use crate::{device, http, login};
+
+/// The server's parts; a handle that is cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The server's parts.
+pub struct Parts {
+    pub(crate) config: Config,
+    /// How browsers and devices reach us; ends with a slash.
+    pub(crate) public_url: Url,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sessions: Sessions,
+    pub(crate) registry: Registry,
+    pub(crate) provider: Provider,
+    pub(crate) throttle: Throttle,
+    /// Cancelled when the server is to leave.
+    pub(crate) leaving: CancellationToken,
+    /// What has to come to its end before the server is gone.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Opens the store and prepares everything that could fail.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with what was attempted.
+    pub fn build(config: Config, public_url: Url, leaving: CancellationToken) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        let store = store::open(&config.store, OpenMode::Create).context("opening the store")?;
+        let callback = public_url
+            .join("auth/callback")
+            .context("making the callback's URL")?;
+        let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
+        Ok(Self(Arc::new(Parts {
+            sessions: Sessions::new(Arc::clone(&store)),
+            registry: Registry::default(),
+            throttle: Throttle::new(config.limits.logins_per_minute),
+            provider,
+            store,
+            public_url,
+            config,
+            leaving,
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// Returns every route the server has.
+    pub fn routes(&self) -> Router {
+        let pages = login::routes().merge(http::assets());
+        let api = device::routes().route("/healthz", get(http::healthz));
+        http::guarded(api.merge(pages).with_state(self.clone()))
+    }
+}
+
+/// Returns the time. The one place that reads the clock for records.
+pub(crate) fn now() -> UnixSeconds {
+    UnixSeconds::new(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    )
+}
+
+/// Returns a fresh secret or name.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+    bytes
+}

@@ -1,0 +1,212 @@
+//! What the operator decides: a TOML file, overlaid by `CIBA_SERVER__SECTION__KEY`, checked once and complete.
+//!
+//! After [`Config::load`] no option is a text that still has to be understood.
+
+mod overlay;
+mod section;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use url::Url;
+use zeroize::Zeroizing;
+
+pub use section::Confirm;
+use section::File;
+
+/// The configuration, understood.
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How browsers and devices reach this server; `None`: as it listens, on loopback.
+    pub public_url: Option<Url>,
+    /// Whether a TLS proxy stands in front: its `X-Forwarded-For` is believed.
+    pub behind_tls_proxy: bool,
+    /// The store's URL.
+    pub store: String,
+    /// The identity provider.
+    pub login: Login,
+    /// What one address may ask.
+    pub limits: Limits,
+}
+
+/// Where people sign in.
+pub struct Login {
+    /// The issuer, exactly as the provider names itself.
+    pub issuer: String,
+    /// Our client id there.
+    pub client_id: String,
+    /// Our client secret there; `None` for a public client.
+    pub client_secret: Option<Zeroizing<String>>,
+    /// The scopes to ask for; `openid` is always among them.
+    pub scopes: Vec<String>,
+    /// A resource indicator (RFC 8707) to send along; some providers issue JWTs only for one.
+    pub resource: Option<String>,
+    /// Whether the person compares the code first (D-020).
+    pub confirm: Confirm,
+}
+
+/// What one address may ask.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Logins begun, a minute (D-004).
+    pub logins_per_minute: std::num::NonZeroU32,
+    /// How long a login may take, seconds (D-005).
+    pub login_expires_in: u64,
+}
+
+/// What is wrong with a configuration. The text says where and what to write instead.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type; toml's own text has line and column.
+    #[error("{place}: {problem}")]
+    Syntax {
+        /// The file, or the environment.
+        place: String,
+        /// What and where.
+        problem: String,
+    },
+    /// A value that cannot be.
+    #[error("{key}: {problem}")]
+    Value {
+        /// The key, dotted.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads a file and the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: the first thing that is wrong.
+    pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, &path.display().to_string(), base, environment)
+    }
+
+    fn parse(
+        text: &str,
+        place: &str,
+        base: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        // First alone, for toml's line and column; then together with the environment.
+        File::read(text, place)?;
+        let merged = overlay::merge(text, environment)?;
+        File::read(&merged, "the environment (CIBA_SERVER__…)")?.understand(base)
+    }
+
+    /// Returns the public URL, once it is known where the server listens.
+    pub fn public_url(&self, listening: SocketAddr) -> Url {
+        let own = || Url::parse(&format!("http://{listening}")).expect("an address makes a URL");
+        self.public_url.clone().unwrap_or_else(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        "listen = \"127.0.0.1:0\"\n[login]\nissuer = \"https://idp.example.com\"\nclient_id = \"ciba\"\n";
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::parse(text, "test.toml", Path::new("/nowhere"), environment)
+            .map_err(|error| error.to_string())
+    }
+
+    fn refused(text: &str) -> String {
+        parse(text, &[]).err().expect("refused")
+    }
+
+    #[test]
+    fn the_shortest_configuration_has_defaults_for_the_rest() {
+        let config = parse(GOOD, &[]).unwrap();
+        assert_eq!(config.store, "sqlite:ciba.db");
+        assert_eq!(config.login.scopes, ["openid", "profile", "offline_access"]);
+        assert_eq!(config.login.confirm, Confirm::Code);
+        assert_eq!(config.limits.login_expires_in, 600);
+        assert_eq!(
+            config.public_url("127.0.0.1:80".parse().unwrap()).as_str(),
+            "http://127.0.0.1/"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
+        let error = refused(&GOOD.replace("client_id", "clientid"));
+        assert!(error.contains("did you mean `client_id`?"), "{error}");
+        assert!(error.contains("test.toml") && error.contains("line 4"), "{error}");
+        assert!(refused(&format!("lisen = \"x\"\n{GOOD}")).contains("did you mean `listen`?"));
+    }
+
+    #[test]
+    fn the_environment_wins_and_is_named_when_it_is_wrong() {
+        let config = parse(
+            GOOD,
+            &[
+                ("CIBA_SERVER__LOGIN__CLIENT_ID", "other"),
+                ("CIBA_SERVER__STORE__URL", "memory:"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            (config.login.client_id.as_str(), config.store.as_str()),
+            ("other", "memory:")
+        );
+        let error = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLINT_ID", "x")])
+            .err()
+            .unwrap();
+        assert!(
+            error.contains("CIBA_SERVER__") && error.contains("client_id"),
+            "{error}"
+        );
+        assert_eq!(
+            parse(GOOD, &[("CIBA_SERVER__LIMITS__LOGINS_PER_MINUTE", "7")])
+                .unwrap()
+                .limits
+                .logins_per_minute
+                .get(),
+            7
+        );
+    }
+
+    #[test]
+    fn what_would_be_unsafe_is_refused() {
+        let with = |line: &str| refused(&format!("{line}\n{GOOD}"));
+        assert!(with("public_url = \"http://ciba.example.com\"").starts_with("public_url: "));
+        assert!(with("public_url = \"https://ciba.example.com/?x=1\"").contains("query"));
+        assert!(refused(&GOOD.replace("127.0.0.1:0", "0.0.0.0:80")).contains("public_url"));
+        assert!(refused(&GOOD.replace("https://idp", "http://idp")).contains("login.issuer"));
+        assert!(parse(&format!("public_url = \"http://127.0.0.1:1\"\n{GOOD}"), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_or_the_environment_and_is_never_quoted() {
+        let missing = refused(&format!("{GOOD}client_secret_file = \"none\"\n"));
+        assert!(missing.starts_with("login.client_secret_file: "), "{missing}");
+        let config = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")]).unwrap();
+        assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter2");
+        let wrong = refused(&format!("{GOOD}client_secret = 12345678\n"));
+        assert!(!wrong.contains("12345678"), "{wrong}");
+    }
+}

@@ -1,0 +1,259 @@
+//! The configuration file's sections as they are written, with their defaults, and what they mean.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::{Config, Error, Limits, Login};
+
+/// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    public_url: Option<String>,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+    #[serde(default)]
+    store: StoreSection,
+    login: LoginSection,
+    #[serde(default)]
+    limits: LimitsSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreSection {
+    url: String,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:ciba.db".into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginSection {
+    issuer: String,
+    client_id: String,
+    client_secret: Option<Secret>,
+    client_secret_file: Option<PathBuf>,
+    #[serde(default = "default_scopes")]
+    scopes: Vec<String>,
+    resource: Option<String>,
+    #[serde(default)]
+    confirm: Confirm,
+}
+
+/// A secret in a configuration: an error about it must not quote it.
+struct Secret(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text =
+            String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("must be a text"))?;
+        Ok(Self(Zeroizing::new(text)))
+    }
+}
+
+/// What the person is asked before the redirect to the identity provider (D-020).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirm {
+    /// To compare the code on the page with the one in the terminal (RFC 8628 §5.4).
+    #[default]
+    Code,
+    /// Nothing.
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsSection {
+    logins_per_minute: NonZeroU32,
+    login_expires_in: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self {
+            logins_per_minute: NonZeroU32::new(30).expect("30 is not zero"),
+            login_expires_in: 600,
+        }
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8787))
+}
+
+fn default_scopes() -> Vec<String> {
+    ["openid", "profile", "offline_access"].map(String::from).to_vec()
+}
+
+/// Seconds a login may take: long enough to find the phone, short enough to mean this terminal.
+const LOGIN_EXPIRES_IN: std::ops::RangeInclusive<u64> = 5..=3600;
+
+impl File {
+    pub(super) fn read(text: &str, place: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| Error::Syntax {
+            place: place.to_owned(),
+            problem: explain(&error),
+        })
+    }
+
+    pub(super) fn understand(self, base: &Path) -> Result<Config, Error> {
+        let public_url = self
+            .public_url
+            .as_deref()
+            .map(|url| checked_public_url(url, self.behind_tls_proxy))
+            .transpose()?;
+        if public_url.is_none() && !self.listen.ip().is_loopback() {
+            let problem = "is needed, since `listen` is not a loopback address".to_owned();
+            return Err(Error::Value {
+                key: "public_url",
+                problem,
+            });
+        }
+        if !LOGIN_EXPIRES_IN.contains(&self.limits.login_expires_in) {
+            let problem = format!(
+                "must be {} to {} seconds",
+                LOGIN_EXPIRES_IN.start(),
+                LOGIN_EXPIRES_IN.end()
+            );
+            return Err(Error::Value {
+                key: "limits.login_expires_in",
+                problem,
+            });
+        }
+        Ok(Config {
+            listen: self.listen,
+            public_url,
+            behind_tls_proxy: self.behind_tls_proxy,
+            store: self.store.url,
+            login: self.login.understand(base)?,
+            limits: Limits {
+                logins_per_minute: self.limits.logins_per_minute,
+                login_expires_in: self.limits.login_expires_in,
+            },
+        })
+    }
+}
+
+impl LoginSection {
+    fn understand(self, base: &Path) -> Result<Login, Error> {
+        secure_url("login.issuer", &self.issuer, false)?;
+        let from_file = self
+            .client_secret_file
+            .map(|file| read_secret(&base.join(file)))
+            .transpose()?;
+        let mut scopes = self.scopes;
+        if !scopes.iter().any(|scope| scope == "openid") {
+            scopes.insert(0, "openid".into());
+        }
+        Ok(Login {
+            issuer: self.issuer,
+            client_id: self.client_id,
+            client_secret: self.client_secret.map(|secret| secret.0).or(from_file),
+            scopes,
+            resource: self.resource,
+            confirm: self.confirm,
+        })
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let text = std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| Error::Value {
+            key: "login.client_secret_file",
+            problem: format!("cannot read {}: {error}", path.display()),
+        })?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn checked_public_url(text: &str, behind_tls_proxy: bool) -> Result<Url, Error> {
+    let url = secure_url("public_url", text, behind_tls_proxy)?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.path() == "/";
+    if plain {
+        Ok(url)
+    } else {
+        Err(value("public_url", "must have no path, query or fragment"))
+    }
+}
+
+fn secure_url(key: &'static str, text: &str, http_allowed: bool) -> Result<Url, Error> {
+    let url = Url::parse(text).map_err(|error| value(key, &format!("is not a URL ({error})")))?;
+    let http = url.scheme() == "http" && (http_allowed || is_loopback(&url));
+    if url.scheme() == "https" || http {
+        Ok(url)
+    } else {
+        Err(value(key, "must begin with https:// (http:// only on loopback)"))
+    }
+}
+
+fn value(key: &'static str, problem: &str) -> Error {
+    Error::Value {
+        key,
+        problem: problem.to_owned(),
+    }
+}
+
+/// Whether a URL stays on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Toml's message without the line it quotes (it may hold a secret), and with the nearest known key.
+fn explain(error: &toml::de::Error) -> String {
+    let message = error.message().trim();
+    let place = error
+        .to_string()
+        .lines()
+        .next()
+        .map(str::to_owned)
+        .filter(|line| line.contains("line "));
+    let place = place
+        .map(|line| format!(" ({})", line.trim_start_matches("TOML parse error ").trim()))
+        .unwrap_or_default();
+    let Some((unknown, known)) = unknown_field(message) else {
+        return format!("{}{place}", without_values(message));
+    };
+    let nearest = known
+        .iter()
+        .copied()
+        .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
+    let hint = nearest
+        .map(|key| format!("; did you mean `{key}`?"))
+        .unwrap_or_default();
+    format!("unknown key `{unknown}`{hint}{place}")
+}
+
+/// Takes serde's "unknown field `a`, expected one of `b`, `c`" apart.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let mut names = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    Some((names.next()?, names.collect()))
+}
+
+/// Serde quotes the value that has the wrong type: `invalid type: integer `5`, expected …`.
+fn without_values(message: &str) -> String {
+    message.split('`').step_by(2).collect::<Vec<_>>().join("…")
+}

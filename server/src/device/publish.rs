@@ -1,0 +1,129 @@
+//! Step 3 of the token's way: the device's sealed challenge is opened, the token sealed, the challenge wiped.
+
+use device_proto::seal::{Key, NONCE_LEN, Purpose, Sealed};
+use device_proto::token::Token;
+use device_proto::{Challenge, RequestId, ResourceUrn};
+use thiserror::Error;
+
+use super::record::{Active, SessionError, Stage};
+use super::registry::Room;
+use crate::app::{App, now, random};
+use crate::token::TokenSet;
+
+/// What the refresh token is sealed for.
+pub(super) const REFRESH: &str = "refresh";
+
+/// Characters of a provider's error text that are kept.
+const MAX_DESCRIPTION: usize = 300;
+
+/// Why a token did not reach the device.
+#[derive(Debug, Error)]
+pub(crate) enum PublishError {
+    /// The session ended, or somebody signed in to it already.
+    #[error("the session does not wait for a login")]
+    NotPending,
+    /// The doc's challenge is not to be had: the device has just left.
+    #[error("the device has left")]
+    Gone,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] SessionError),
+}
+
+/// Seals a login's tokens for the device, keeps the sealed form, then shows it in the doc.
+pub(crate) async fn publish(app: &App, room: &Room, tokens: TokenSet) -> Result<(), PublishError> {
+    let (mut record, version) = app
+        .sessions
+        .find(&room.session, now())
+        .await?
+        .ok_or(PublishError::NotPending)?;
+    if !record.is_pending() {
+        return Err(PublishError::NotPending);
+    }
+    let secret = app.registry.open_challenge(room).ok_or(PublishError::Gone)?;
+    let active = seal(
+        Challenge::new(&secret),
+        &room.session,
+        &record.resource,
+        &tokens,
+        room.writer(),
+    );
+    drop(secret);
+    drop(tokens);
+    record.stage = Stage::Active(active);
+    app.sessions
+        .replace(&room.session, version, &record, now())
+        .await?;
+    room.show(&record.stage);
+    Ok(())
+}
+
+fn seal(
+    challenge: Challenge<'_>,
+    session: &RequestId,
+    resource: &ResourceUrn,
+    tokens: &TokenSet,
+    writer: u64,
+) -> Active {
+    let plain = Token {
+        access_token: tokens.access_token.as_str().into(),
+        token_type: "Bearer".into(),
+        expires_at: tokens.expires_at,
+        scope: tokens.scope.as_deref().map(Into::into),
+        issued_token_type: None,
+        resource: resource.as_str().into(),
+    };
+    let key = Key::of_challenge(challenge, session, Purpose::Token);
+    let sealed = key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode());
+    let refresh = tokens
+        .refresh_token
+        .as_ref()
+        .map(|token| seal_refresh(challenge, session, token));
+    Active {
+        subject: tokens.subject.clone(),
+        tokens: [(resource.clone(), sealed)].into(),
+        refresh,
+        expires_at: tokens.expires_at,
+        writer,
+    }
+}
+
+fn seal_refresh(challenge: Challenge<'_>, session: &RequestId, token: &str) -> Sealed {
+    Key::of_challenge(challenge, session, Purpose::Refresh).seal(
+        REFRESH,
+        random::<NONCE_LEN>(),
+        token.as_bytes(),
+    )
+}
+
+/// A login failed: the device learns it at once through its doc (D-023), or when it comes back.
+pub(crate) async fn fail(
+    app: &App,
+    session: &RequestId,
+    error: &str,
+    description: &str,
+) -> Result<(), SessionError> {
+    let Some((mut record, version)) = app.sessions.find(session, now()).await? else {
+        return Ok(());
+    };
+    if !record.is_pending() {
+        return Ok(());
+    }
+    record.stage = Stage::Failed {
+        error: printable(error),
+        description: printable(description),
+    };
+    app.sessions.replace(session, version, &record, now()).await?;
+    if let Some(room) = app.registry.find(session) {
+        room.show(&record.stage);
+    }
+    Ok(())
+}
+
+/// A provider's words end in somebody's terminal: no control characters, no novels.
+fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_DESCRIPTION)
+        .collect()
+}

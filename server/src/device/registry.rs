@@ -1,0 +1,345 @@
+//! The docs that are in memory, and the sockets on each: who holds a session here (rule 1 of the architecture).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use bytes::Bytes;
+use device_proto::doc::{Change, Map};
+use device_proto::hub::MAX_SOCKETS;
+use device_proto::seal::{Key, NONCE_LEN, Sealed};
+use device_proto::{Challenge, Doc, RequestId};
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+use super::record::{Record, Stage};
+use crate::app::{now, random};
+
+/// Docs in memory at once; a device beyond it is asked to come back.
+const MAX_ROOMS: usize = 100_000;
+
+/// The sealed challenge's place in the `_server` map, and the "resource" it is sealed for.
+const CHALLENGE: &str = "challenge";
+
+/// The salt of the key it is sealed with.
+const SALT: &str = "salt";
+
+/// Every doc in memory.
+pub(crate) struct Registry {
+    rooms: Mutex<HashMap<RequestId, Arc<Room>>>,
+    /// Somebody joined.
+    joined: Notify,
+    /// Seals challenges while they wait for a login (D-012). It lives in memory alone, like what it seals: no
+    /// disk and no dump of the store has ever held it (D-032).
+    server_key: Zeroizing<[u8; 32]>,
+}
+
+/// One session's doc and the sockets on it.
+pub(crate) struct Room {
+    pub(crate) session: RequestId,
+    state: Mutex<State>,
+}
+
+struct State {
+    doc: Doc,
+    /// Counts changes, so that a socket knows what it has sent.
+    version: u64,
+    last_change: Bytes,
+    /// Until when somebody has to sign in, Unix seconds; `None` once the session is not pending.
+    login_ends: Option<u64>,
+    over: bool,
+    sockets: Vec<Arc<Notify>>,
+}
+
+/// What a socket has not sent yet.
+pub(crate) enum News {
+    Nothing,
+    /// One change: its update suffices.
+    Change(Bytes),
+    /// Several: the whole state.
+    State(Vec<u8>),
+}
+
+/// A session's doc has as many sockets as it may, or there are too many docs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Full;
+
+/// A socket's place in a room; leaves it when dropped.
+pub(crate) struct Seat<'a> {
+    registry: &'a Registry,
+    pub(crate) room: Arc<Room>,
+    bell: Arc<Notify>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            rooms: Mutex::default(),
+            joined: Notify::new(),
+            server_key: Zeroizing::new(random()),
+        }
+    }
+}
+
+impl Registry {
+    /// Takes a socket that has proven its challenge into the session's room. The first one opens it: the doc is
+    /// made of the record, and the challenge is sealed into it.
+    pub(crate) fn join(
+        &self,
+        session: &RequestId,
+        record: &Record,
+        challenge: Challenge<'_>,
+        bell: &Arc<Notify>,
+    ) -> Result<Seat<'_>, Full> {
+        let existing = self.rooms().get(session).cloned();
+        let fresh = existing.unwrap_or_else(|| Arc::new(self.open(session, record, challenge)));
+        let room = {
+            let mut rooms = self.rooms();
+            if rooms.len() >= MAX_ROOMS && !rooms.contains_key(session) {
+                return Err(Full);
+            }
+            let room = Arc::clone(rooms.entry(session.clone()).or_insert(fresh));
+            // Under the map's lock: nobody can find the room empty and take it away in between.
+            room.sit(bell)?;
+            room
+        };
+        self.joined.notify_waiters();
+        Ok(Seat {
+            registry: self,
+            room,
+            bell: Arc::clone(bell),
+        })
+    }
+
+    fn open(&self, session: &RequestId, record: &Record, challenge: Challenge<'_>) -> Room {
+        let salt: [u8; 16] = random();
+        let sealed = Key::of_server(&self.server_key, &salt, session).seal(
+            CHALLENGE,
+            random::<NONCE_LEN>(),
+            challenge.expose_bytes(),
+        );
+        let salt = Base64UrlUnpadded::encode_string(&salt);
+        let server = [
+            (Map::Server, CHALLENGE, sealed.as_str()),
+            (Map::Server, SALT, &salt),
+        ];
+        Room::open(session.clone(), record, &server)
+    }
+
+    /// Returns the challenge of a session whose device is connected, as it lies sealed in the doc (D-024).
+    pub(super) fn open_challenge(&self, room: &Room) -> Option<Zeroizing<[u8; 32]>> {
+        let (sealed, salt) = {
+            let state = room.state();
+            (
+                state.doc.read(Map::Server, CHALLENGE)?,
+                state.doc.read(Map::Server, SALT)?,
+            )
+        };
+        let salt = <[u8; 16]>::try_from(Base64UrlUnpadded::decode_vec(&salt).ok()?).ok()?;
+        let mut secret = Zeroizing::new([0; 32]);
+        let key = Key::of_server(&self.server_key, &salt, &room.session);
+        key.open(CHALLENGE, &Sealed::claimed(sealed), &mut *secret).ok()?;
+        Some(secret)
+    }
+
+    /// Returns the session's room, waiting for its device to come back if it is away (D-022).
+    pub(crate) async fn holder(&self, session: &RequestId, patience: Duration) -> Option<Arc<Room>> {
+        let found = tokio::time::timeout(patience, async {
+            loop {
+                let joined = self.joined.notified();
+                if let Some(room) = self.find(session) {
+                    return room;
+                }
+                joined.await;
+            }
+        });
+        found.await.ok()
+    }
+
+    /// Returns the session's room, if its device is connected.
+    pub(crate) fn find(&self, session: &RequestId) -> Option<Arc<Room>> {
+        self.rooms().get(session).cloned()
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<Room>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Room {
+    fn open(session: RequestId, record: &Record, server: &[(Map, &str, &str)]) -> Self {
+        let written = if let Stage::Active(active) = &record.stage {
+            active.writer
+        } else {
+            0
+        };
+        let mut doc = Doc::new(epoch_millis().max(written + 1));
+        let entries = entries(&record.stage);
+        let own = entries.iter().map(|(map, key, value)| Change {
+            map: *map,
+            key,
+            value,
+        });
+        let sealed = server.iter().map(|&(map, key, value)| Change { map, key, value });
+        doc.write(&own.chain(sealed).collect::<Vec<_>>());
+        let login_ends = if let Stage::Pending { login_ends } = record.stage {
+            Some(login_ends)
+        } else {
+            None
+        };
+        let state = State {
+            doc,
+            version: 0,
+            last_change: Bytes::new(),
+            login_ends,
+            over: false,
+            sockets: Vec::with_capacity(1),
+        };
+        Self {
+            session,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Writes what the record now says and rings every socket.
+    pub(super) fn show(&self, stage: &Stage) {
+        let entries = entries(stage);
+        let changes: Vec<_> = entries
+            .iter()
+            .map(|(map, key, value)| Change {
+                map: *map,
+                key,
+                value,
+            })
+            .collect();
+        let mut state = self.state();
+        state.last_change = state.doc.write(&changes).into();
+        state.version += 1;
+        state.login_ends = None;
+        state.ring();
+    }
+
+    /// Ends the session: every socket says so and closes.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.over = true;
+        state.ring();
+    }
+
+    /// Nobody signed in in time (D-005): the device is told, then the session ends.
+    pub(super) fn expire(&self) {
+        let description = "nobody signed in in time".to_owned();
+        self.show(&Stage::Failed {
+            error: "expired_token".into(),
+            description,
+        });
+        self.end();
+    }
+
+    fn sit(&self, bell: &Arc<Notify>) -> Result<(), Full> {
+        let mut state = self.state();
+        if state.sockets.len() >= MAX_SOCKETS {
+            return Err(Full);
+        }
+        state.sockets.push(Arc::clone(bell));
+        Ok(())
+    }
+
+    /// Returns the doc's state and the version it has.
+    pub(super) fn snapshot(&self) -> (Vec<u8>, u64) {
+        let state = self.state();
+        (state.doc.state().to_vec(), state.version)
+    }
+
+    /// Returns what came after `seen`, and moves `seen` on.
+    pub(super) fn news(&self, seen: &mut u64) -> News {
+        let state = self.state();
+        let missed = state.version - *seen;
+        *seen = state.version;
+        match missed {
+            0 => News::Nothing,
+            1 => News::Change(state.last_change.clone()),
+            _ => News::State(state.doc.state().to_vec()),
+        }
+    }
+
+    /// Whether the session has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().over
+    }
+
+    /// Returns how long somebody may still take to sign in, while the session is pending.
+    pub(super) fn login_ends_in(&self) -> Option<Duration> {
+        let ends = self.state().login_ends?;
+        Some(Duration::from_secs(ends.saturating_sub(now().seconds())))
+    }
+
+    /// Returns the id that this incarnation of the doc writes under.
+    pub(super) fn writer(&self) -> u64 {
+        self.state().doc.writer()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ring(&self) {
+        for bell in &self.sockets {
+            bell.notify_one();
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut rooms = self.registry.rooms();
+        let mut state = self.room.state();
+        if let Some(at) = state
+            .sockets
+            .iter()
+            .position(|bell| Arc::ptr_eq(bell, &self.bell))
+        {
+            state.sockets.swap_remove(at);
+        }
+        if state.sockets.is_empty() {
+            rooms.remove(&self.room.session);
+        }
+    }
+}
+
+/// The doc's entries that a stage stands for.
+fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
+    let session = |key: &str, value: &str| (Map::Session, key.to_owned(), value.to_owned());
+    match stage {
+        Stage::Pending { .. } => vec![session("status", "pending")],
+        Stage::Active(active) => {
+            let tokens = active
+                .tokens
+                .iter()
+                .map(|(urn, sealed)| (Map::Tokens, urn.to_string(), sealed.to_string()));
+            let expires_at = active.expires_at.to_string();
+            let about = [
+                session("status", "active"),
+                session("subject", &active.subject),
+                session("expires_at", &expires_at),
+            ];
+            tokens.chain(about).collect()
+        }
+        Stage::Failed { error, description } => {
+            vec![
+                session("error", error),
+                session("error_description", description),
+                session("status", "failed"),
+            ]
+        }
+    }
+}
+
+/// The id a doc's incarnation writes under (D-034).
+fn epoch_millis() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}

@@ -1,0 +1,324 @@
+//! One device's WebSocket (step 6 of the token's way): moves bytes between [`hub::Socket`], which decides, and the
+//! rooms, which hold the docs. One task a socket; it waits for a message, a bell, a timer or the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use device_proto::ask::{Ask, Reply};
+use device_proto::challenge::SECRET_LEN;
+use device_proto::hub::{self, Close, Decision, MAX_DEVICE_FRAME};
+use device_proto::{Challenge, RequestId, Verifier};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
+use zeroize::Zeroizing;
+
+use super::answer;
+use super::record::Record;
+use super::registry::{News, Seat};
+use crate::app::{App, now};
+
+/// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
+/// soon overwrites the one before it, the proof included (D-012).
+const READ_AHEAD: usize = 128;
+
+/// How long a peer may take to take a frame.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Asks of one socket under way at once.
+const MAX_ASKS: usize = 16;
+
+/// Checked in place of a record that does not exist, so that both take the same work (D-011).
+const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// `GET /sync/device`
+pub(super) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade
+        .read_buffer_size(READ_AHEAD)
+        .write_buffer_size(0)
+        .max_message_size(MAX_DEVICE_FRAME)
+        .max_frame_size(MAX_DEVICE_FRAME)
+        .on_upgrade(move |websocket| {
+            let tasks = app.tasks.clone();
+            tasks.track_future(serve(app, websocket))
+        })
+}
+
+async fn serve(app: App, mut websocket: WebSocket) {
+    let close = Connection::new(&app).run(&mut websocket).await;
+    if let Some(Close { code, reason }) = close {
+        tracing::debug!(code, reason, "socket closed");
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        let _ = tokio::time::timeout(SEND_WITHIN, websocket.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+struct Connection<'a> {
+    app: &'a App,
+    socket: hub::Socket,
+    bell: Arc<Notify>,
+    seats: Vec<Taken<'a>>,
+    asks: FuturesUnordered<BoxFuture<'a, (Box<str>, Reply)>>,
+}
+
+/// A document that is open on this socket.
+struct Taken<'a> {
+    document: Box<str>,
+    seat: Seat<'a>,
+    seen: u64,
+}
+
+/// The socket is over: with a close frame of ours, or without one.
+type Over = Option<Close>;
+
+impl<'a> Connection<'a> {
+    fn new(app: &'a App) -> Self {
+        let socket = hub::Socket::new(Instant::now());
+        Self {
+            app,
+            socket,
+            bell: Arc::default(),
+            seats: Vec::new(),
+            asks: FuturesUnordered::new(),
+        }
+    }
+
+    async fn run(&mut self, websocket: &mut WebSocket) -> Over {
+        loop {
+            if let Err(over) = self.step(websocket).await {
+                return over;
+            }
+        }
+    }
+
+    async fn step(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
+        let due = tokio::time::sleep_until(self.due().into());
+        tokio::select! {
+            message = websocket.recv() => self.heard(websocket, message).await,
+            () = self.bell.notified() => self.tell_news(websocket).await,
+            Some((document, reply)) = self.asks.next() => {
+                send(websocket, hub::Socket::stateless(&document, &reply.encode())).await
+            }
+            () = due => self.tick(websocket).await,
+            () = self.app.leaving.cancelled() => Err(Some(Close::GOING_AWAY)),
+        }
+    }
+
+    fn due(&self) -> Instant {
+        let login_ends = self
+            .seats
+            .iter()
+            .filter_map(|taken| taken.seat.room.login_ends_in())
+            .min();
+        let timeout = self.socket.poll_timeout();
+        login_ends.map_or(timeout, |left| timeout.min(Instant::now() + left))
+    }
+
+    async fn heard(
+        &mut self,
+        websocket: &mut WebSocket,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<(), Over> {
+        match message {
+            Some(Ok(Message::Binary(bytes))) => self.decide(websocket, &bytes).await,
+            Some(Ok(Message::Text(text))) => self.decide(websocket, text.as_bytes()).await,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                self.socket.heard(Instant::now());
+                Ok(())
+            }
+            Some(Ok(Message::Close(_))) | None => Err(None),
+            Some(Err(error)) if is_too_big(&error) => Err(Some(Close::TOO_BIG)),
+            Some(Err(_)) => Err(None),
+        }
+    }
+
+    async fn decide(&mut self, websocket: &mut WebSocket, message: &[u8]) -> Result<(), Over> {
+        match self.socket.receive(Instant::now(), message)? {
+            Decision::Nothing => Ok(()),
+            Decision::Reply(reply) => send(websocket, reply).await,
+            Decision::Prove {
+                document,
+                session,
+                token,
+            } => self.prove(websocket, document, session, token).await,
+            Decision::Read { document } => self.read(websocket, document).await,
+            Decision::Ask { document, text } => {
+                self.ask(document, text);
+                Ok(())
+            }
+            Decision::Left { document, reply } => {
+                self.seats.retain(|taken| &*taken.document != document);
+                send(websocket, reply).await
+            }
+        }
+    }
+
+    /// D-011: an unknown session is answered exactly like a wrong challenge, after the same work.
+    async fn prove(
+        &mut self,
+        websocket: &mut WebSocket,
+        document: &str,
+        session: &str,
+        token: &str,
+    ) -> Result<(), Over> {
+        let Some((session, record)) = proven(self.app, session, token).await? else {
+            self.seats.retain(|taken| &*taken.document != document);
+            return send(websocket, self.socket.deny(document)?).await;
+        };
+        let mut secret = Zeroizing::new([0; SECRET_LEN]);
+        let Ok(challenge) = Challenge::decode(token, &mut secret) else {
+            return send(websocket, self.socket.deny(document)?).await;
+        };
+        if self.seats.iter().all(|taken| &*taken.document != document) {
+            let seat = self
+                .app
+                .registry
+                .join(&session, &record, challenge, &self.bell)
+                .map_err(|_| Close::RESET)?;
+            self.seats.push(Taken {
+                document: document.into(),
+                seat,
+                seen: 0,
+            });
+        }
+        drop(secret);
+        let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) else {
+            return Ok(());
+        };
+        let (state, version) = taken.seat.room.snapshot();
+        taken.seen = version;
+        for frame in self.socket.grant(document, &state) {
+            send(websocket, frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, websocket: &mut WebSocket, document: &str) -> Result<(), Over> {
+        let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) else {
+            return Ok(());
+        };
+        let (state, version) = taken.seat.room.snapshot();
+        taken.seen = version;
+        for frame in hub::Socket::answer_with(document, &state) {
+            send(websocket, frame).await?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, document: &str, text: &str) {
+        let Some(taken) = self.seats.iter().find(|taken| &*taken.document == document) else {
+            return;
+        };
+        let Ok(ask) = Ask::decode(text) else { return };
+        let (app, room, document) = (self.app, Arc::clone(&taken.seat.room), Box::from(document));
+        if self.asks.len() >= MAX_ASKS {
+            let busy = Reply::Error {
+                id: ask.id().into(),
+                error: "slow_down".into(),
+                error_description: String::new(),
+            };
+            self.asks.push(Box::pin(async move { (document, busy) }));
+            return;
+        }
+        self.asks.push(Box::pin(async move {
+            (document, answer::answer(app, &room, ask).await)
+        }));
+    }
+
+    /// A room rang: sends what is new, and leaves the documents whose session is over.
+    async fn tell_news(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
+        for taken in &mut self.seats {
+            match taken.seat.room.news(&mut taken.seen) {
+                News::Nothing => {}
+                News::Change(update) => {
+                    send(websocket, hub::Socket::update(&taken.document, &update)).await?
+                }
+                News::State(state) => send(websocket, hub::Socket::update(&taken.document, &state)).await?,
+            }
+        }
+        self.leave_ended(websocket).await
+    }
+
+    async fn leave_ended(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
+        let Some(at) = self.seats.iter().position(|taken| taken.seat.room.is_over()) else {
+            return Ok(());
+        };
+        // The one who asked is told before the socket goes.
+        while let Some((document, reply)) = self.asks.next().await {
+            send(websocket, hub::Socket::stateless(&document, &reply.encode())).await?;
+        }
+        let taken = self.seats.swap_remove(at);
+        send(websocket, self.socket.close(&taken.document, Close::ENDED.reason)).await?;
+        if self.seats.is_empty() {
+            Err(Some(Close::ENDED))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn tick(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
+        self.expire_logins();
+        let signs_of_life = self.socket.handle_timeout(Instant::now())?;
+        if signs_of_life.is_empty() {
+            return Ok(());
+        }
+        for frame in signs_of_life {
+            send(websocket, frame).await?;
+        }
+        within(websocket.send(Message::Ping(bytes::Bytes::new()))).await
+    }
+
+    /// Nobody signed in in time (D-005): the device is told, then the session ends. The record has expired by itself.
+    fn expire_logins(&mut self) {
+        for taken in &self.seats {
+            let room = &taken.seat.room;
+            if room.login_ends_in().is_some_and(|left| left.is_zero()) {
+                room.expire();
+            }
+        }
+    }
+}
+
+/// Returns the session whose challenge this is.
+async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(RequestId, Record)>, Over> {
+    let found = match session.parse::<RequestId>() {
+        Ok(session) => {
+            let found = app.sessions.find(&session, now()).await.map_err(|error| {
+                tracing::error!(%error, "a session could not be read");
+                Close::GOING_AWAY
+            })?;
+            found.map(|(record, _)| (session, record))
+        }
+        Err(_) => None,
+    };
+    let verifier = found.as_ref().map_or_else(nobody, |(_, record)| record.verifier);
+    Ok(found.filter(|_| verifier.accepts(token)))
+}
+
+fn nobody() -> Verifier {
+    NOBODY.parse().expect("43 characters of base64url")
+}
+
+async fn send(websocket: &mut WebSocket, frame: Vec<u8>) -> Result<(), Over> {
+    within(websocket.send(Message::Binary(frame.into()))).await
+}
+
+fn is_too_big(error: &axum::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<WebSocketError>());
+    matches!(cause, Some(WebSocketError::Capacity(_)))
+}
+
+/// A peer that takes nothing for so long is gone.
+async fn within(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Over> {
+    match tokio::time::timeout(SEND_WITHIN, sending).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(None),
+    }
+}

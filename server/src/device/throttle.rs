@@ -1,0 +1,55 @@
+//! How many logins one address may begin (D-004).
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+/// Addresses remembered before those that have been quiet are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// The limiter of `POST /auth/par/authorize`.
+pub(crate) struct Throttle(DefaultKeyedRateLimiter<IpAddr>);
+
+impl Throttle {
+    pub(crate) fn new(per_minute: NonZeroU32) -> Self {
+        Self(RateLimiter::keyed(Quota::per_minute(per_minute)))
+    }
+
+    /// Counts one more from this address; says how long to wait when it is too many.
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
+        if self.0.len() > REMEMBERED {
+            self.0.retain_recent();
+        }
+        self.0
+            .check_key(&network(address))
+            .map_err(|too_soon| too_soon.wait_time_from(DefaultClock::default().now()))
+    }
+}
+
+/// One household has a whole /64 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d_004_an_address_runs_out_and_its_neighbour_does_not() {
+        let throttle = Throttle::new(NonZeroU32::new(3).unwrap());
+        let ask = |address: &str| throttle.check(address.parse().unwrap());
+        assert!((0..3).all(|_| ask("192.0.2.1").is_ok()));
+        assert!(ask("192.0.2.1").is_err_and(|wait| wait <= Duration::from_secs(20)));
+        assert!(ask("192.0.2.2").is_ok());
+        assert!((0..3).all(|n| ask(&format!("2001:db8::{n}")).is_ok()));
+        assert!(ask("2001:db8::ffff").is_err(), "the same /64");
+        assert!(ask("::ffff:192.0.2.1").is_err(), "the same IPv4 address, mapped");
+    }
+}

@@ -1,0 +1,78 @@
+//! `ciba-server`: reads the command line, starts the runtime, and leaves the rest to the library beside it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ciba_server::config::Config;
+use ciba_server::run;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use zeroizing_alloc::ZeroAlloc;
+
+/// What is freed is wiped: tokens pass through libraries that do not wipe for themselves.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+/// The server of ciba: device sessions, login at an OpenID provider, tokens
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, as the configuration says
+    Serve {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Try everything out on this machine: built-in identity provider, nothing kept
+    Dev {
+        /// Where to listen; loopback only
+        #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+        listen: SocketAddr,
+    },
+    /// Check a configuration: its store and its identity provider too
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log();
+    match start(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ciba-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(command: Command) -> anyhow::Result<()> {
+    // Another crate of the graph could bring a second one; then the choice would be nobody's.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    match command {
+        Command::Serve { config } => run::serve(Config::load(&config, std::env::vars())?).await,
+        Command::Dev { listen } => run::dev(listen).await,
+        Command::Check { config } => run::check(Config::load(&config, std::env::vars())?).await,
+    }
+}
+
+/// To standard error: a service manager keeps it, and a person at a terminal reads it. `CIBA_LOG` sets the level.
+fn log() {
+    let filter = EnvFilter::try_from_env("CIBA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

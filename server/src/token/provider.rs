@@ -1,0 +1,371 @@
+//! The identity provider: found by discovery, asked for codes and tokens (D-021). Every call has a deadline and a limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreRequestTokenError,
+    CoreTokenResponse,
+};
+use openidconnect::{
+    AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
+    RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse as _,
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::Mutex;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::TokenSet;
+use crate::app::now;
+use crate::config::Login;
+
+/// How long a connection to the provider may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long an answer may take, the connection included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// How long keys are trusted to be all of them: an unknown `kid` asks again at most this often.
+const KEYS_KEPT: Duration = Duration::from_secs(60);
+
+/// How long a token lives when the provider does not say, seconds.
+const DEFAULT_LIFETIME: u64 = 300;
+
+/// Discovery's document, with what the library leaves out.
+type Metadata = ProviderMetadata<
+    Revocation,
+    openidconnect::core::CoreAuthDisplay,
+    openidconnect::core::CoreClientAuthMethod,
+    openidconnect::core::CoreClaimName,
+    openidconnect::core::CoreClaimType,
+    openidconnect::core::CoreGrantType,
+    openidconnect::core::CoreJweContentEncryptionAlgorithm,
+    openidconnect::core::CoreJweKeyManagementAlgorithm,
+    openidconnect::core::CoreJsonWebKey,
+    openidconnect::core::CoreResponseMode,
+    openidconnect::core::CoreResponseType,
+    openidconnect::core::CoreSubjectIdentifierType,
+>;
+
+type Client = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// RFC 8414 §2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Revocation {
+    pub(super) revocation_endpoint: Option<Url>,
+}
+
+impl AdditionalProviderMetadata for Revocation {}
+
+/// The identity provider, as one client of it sees it.
+pub(crate) struct Provider {
+    http: Http,
+    issuer: IssuerUrl,
+    client_id: ClientId,
+    client_secret: Option<Zeroizing<String>>,
+    redirect: RedirectUrl,
+    scopes: Vec<String>,
+    resource: Option<String>,
+    found: Mutex<Option<Found>>,
+}
+
+#[derive(Clone)]
+struct Found {
+    metadata: Arc<Metadata>,
+    at: Instant,
+}
+
+/// What a browser is sent to the provider with, and what has to be remembered of it.
+pub(crate) struct Asked {
+    pub(crate) url: Url,
+    pub(crate) state: String,
+    pub(crate) redeem: Redeem,
+}
+
+/// What it takes to spend the code that comes back. Useless without the code.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Redeem {
+    pkce_verifier: String,
+    nonce: String,
+}
+
+/// Why the provider gave no tokens: what a person can be told.
+#[derive(Debug, Error)]
+pub(crate) enum ProviderError {
+    /// It cannot be reached, or not in time.
+    #[error("the identity provider cannot be reached: {0}")]
+    Unreachable(String),
+    /// It answered, and what it said makes no sense.
+    #[error("the identity provider's answer makes no sense: {0}")]
+    Nonsense(&'static str),
+    /// It said no; its OAuth error code.
+    #[error("the identity provider refused: {0}")]
+    Refused(String),
+    /// The id_token is not one for this login.
+    #[error("the identity provider's id_token was refused: {0}")]
+    BadIdToken(String),
+}
+
+impl ProviderError {
+    /// Returns the OAuth error code that the device is told.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "temporarily_unavailable",
+            Self::Nonsense(_) | Self::BadIdToken(_) => "server_error",
+            Self::Refused(code) => code,
+        }
+    }
+}
+
+impl Provider {
+    pub(crate) fn new(login: &Login, callback: Url) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            // A redirect could lead a secret somewhere else (openidconnect's own advice).
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            http: Http(http),
+            issuer: IssuerUrl::new(login.issuer.clone())?,
+            client_id: ClientId::new(login.client_id.clone()),
+            client_secret: login.client_secret.clone(),
+            redirect: RedirectUrl::from_url(callback),
+            scopes: login.scopes.clone(),
+            resource: login.resource.clone(),
+            found: Mutex::new(None),
+        })
+    }
+
+    /// Makes the URL a browser is sent to: code flow, PKCE S256, `state`, `nonce`.
+    pub(crate) async fn ask(&self) -> Result<Asked, ProviderError> {
+        let client = self.client(&*self.metadata(false).await?);
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let flow = CoreAuthenticationFlow::AuthorizationCode;
+        let mut request = client
+            .authorize_url(flow, CsrfToken::new_random, Nonce::new_random)
+            .set_pkce_challenge(challenge);
+        for scope in self.scopes.iter().filter(|scope| *scope != "openid") {
+            request = request.add_scope(Scope::new(scope.clone()));
+        }
+        // OpenID Connect Core §11: without it some providers drop offline_access silently.
+        if self.scopes.iter().any(|scope| scope == "offline_access") {
+            request = request.add_extra_param("prompt", "consent");
+        }
+        if let Some(resource) = &self.resource {
+            request = request.add_extra_param("resource", resource);
+        }
+        let (url, state, nonce) = request.url();
+        let redeem = Redeem {
+            pkce_verifier: verifier.into_secret(),
+            nonce: nonce.secret().clone(),
+        };
+        Ok(Asked {
+            url,
+            state: state.into_secret(),
+            redeem,
+        })
+    }
+
+    /// Spends a code: step 2 of the token's way.
+    pub(crate) async fn redeem(&self, code: String, redeem: Redeem) -> Result<TokenSet, ProviderError> {
+        let metadata = self.metadata(false).await?;
+        let client = self.client(&metadata);
+        let mut request = client
+            .exchange_code(AuthorizationCode::new(code))
+            .map_err(|_| ProviderError::Nonsense("it has no token endpoint"))?
+            .set_pkce_verifier(PkceCodeVerifier::new(redeem.pkce_verifier));
+        if let Some(resource) = &self.resource {
+            request = request.add_extra_param("resource", resource);
+        }
+        let tokens = request.request_async(&self.http).await.map_err(token_error)?;
+        let id_token = tokens
+            .id_token()
+            .ok_or(ProviderError::Nonsense("it gave no id_token"))?;
+        let nonce = Nonce::new(redeem.nonce);
+        let subject = match self.verify(&client, id_token, &nonce) {
+            // The keys may have been rotated since we looked.
+            Err(ClaimsVerificationError::SignatureVerification(
+                SignatureVerificationError::NoMatchingKey,
+            )) => {
+                let client = self.client(&*self.metadata(true).await?);
+                self.verify(&client, id_token, &nonce)
+            }
+            other => other,
+        };
+        let subject = subject.map_err(|error| ProviderError::BadIdToken(error.to_string()))?;
+        Ok(token_set(&tokens, subject))
+    }
+
+    /// Asks whether the provider can be found at all.
+    pub(crate) async fn check(&self) -> Result<(), ProviderError> {
+        self.metadata(false).await.map(drop)
+    }
+
+    /// D-021: signature, `iss`, `aud`, `exp`, `nonce`. Returns who it is.
+    fn verify(
+        &self,
+        client: &Client,
+        token: &CoreIdToken,
+        nonce: &Nonce,
+    ) -> Result<String, ClaimsVerificationError> {
+        // Only asymmetric algorithms: the library's default would also take HS256 with our client secret.
+        let claims = token.claims(&client.id_token_verifier(), nonce)?;
+        Ok(display_name(claims))
+    }
+
+    /// Returns discovery's document. One caller looks, the others wait for it.
+    pub(super) async fn metadata(&self, keys_are_old: bool) -> Result<Arc<Metadata>, ProviderError> {
+        let mut found = self.found.lock().await;
+        if let Some(known) = found.as_ref()
+            && !(keys_are_old && known.at.elapsed() >= KEYS_KEPT || known.metadata.jwks().keys().is_empty())
+        {
+            return Ok(Arc::clone(&known.metadata));
+        }
+        let metadata = Metadata::discover_async(self.issuer.clone(), &self.http)
+            .await
+            .map_err(discovery_error)?;
+        let metadata = Arc::new(metadata);
+        *found = Some(Found {
+            metadata: Arc::clone(&metadata),
+            at: Instant::now(),
+        });
+        Ok(metadata)
+    }
+
+    fn client(&self, metadata: &Metadata) -> Client {
+        let secret = self
+            .client_secret
+            .as_ref()
+            .map(|secret| ClientSecret::new(secret.to_string()));
+        CoreClient::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
+            .set_redirect_uri(self.redirect.clone())
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http.0
+    }
+
+    pub(super) fn credentials(&self) -> (&str, Option<&str>) {
+        (
+            self.client_id.as_str(),
+            self.client_secret.as_ref().map(|secret| secret.as_str()),
+        )
+    }
+}
+
+/// Our HTTP client as openidconnect wants it: no more than [`MAX_ANSWER`] is read of any answer.
+struct Http(reqwest::Client);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = CallError;
+    type Future = BoxFuture<'c, Result<HttpResponse, CallError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let mut response = self.0.execute(request.try_into()?).await?;
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > MAX_ANSWER {
+                    return Err(CallError::TooLong);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            let mut answer = HttpResponse::new(body);
+            *answer.status_mut() = response.status();
+            *answer.headers_mut() = std::mem::take(response.headers_mut());
+            Ok(answer)
+        })
+    }
+}
+
+/// A call that got no answer.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error("{}", plain(.0))]
+    Http(#[from] reqwest::Error),
+    #[error("the answer is too long")]
+    TooLong,
+}
+
+/// A transport error in words: never the URL, whose query may be a secret.
+fn plain(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "it does not answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    }
+}
+
+fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderError {
+    use openidconnect::DiscoveryError as E;
+    match error {
+        E::Request(cause) => ProviderError::Unreachable(cause.to_string()),
+        E::Response(status, ..) if status.is_server_error() => {
+            ProviderError::Unreachable(format!("it answers {status}"))
+        }
+        E::Validation(_) => ProviderError::Nonsense("it names another issuer than the configured one"),
+        _ => ProviderError::Nonsense("discovery failed"),
+    }
+}
+
+fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
+    match error {
+        RequestTokenError::ServerResponse(refusal) => ProviderError::Refused(refusal.error().to_string()),
+        RequestTokenError::Request(cause) => ProviderError::Unreachable(cause.to_string()),
+        // The body may hold a token: neither it nor the parser's words go anywhere.
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            ProviderError::Nonsense("its token response cannot be read")
+        }
+    }
+}
+
+fn token_set(tokens: &CoreTokenResponse, subject: String) -> TokenSet {
+    let lifetime = tokens
+        .expires_in()
+        .map_or(DEFAULT_LIFETIME, |lifetime| lifetime.as_secs());
+    let scope = tokens
+        .scopes()
+        .map(|scopes| scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" "));
+    TokenSet {
+        access_token: Zeroizing::new(tokens.access_token().secret().clone()),
+        refresh_token: tokens
+            .refresh_token()
+            .map(|token| Zeroizing::new(token.secret().clone())),
+        expires_at: now().plus(lifetime).seconds(),
+        scope,
+        subject,
+    }
+}
+
+/// A name for people: what the provider has, in this order.
+fn display_name(claims: &CoreIdTokenClaims) -> String {
+    let name = claims
+        .name()
+        .and_then(|name| name.get(None))
+        .map(|name| name.as_str());
+    let username = claims.preferred_username().map(|name| name.as_str());
+    let email = claims.email().map(|email| email.as_str());
+    let chosen = name
+        .or(username)
+        .or(email)
+        .unwrap_or_else(|| claims.subject().as_str());
+    chosen.chars().filter(|c| !c.is_control()).take(80).collect()
+}

@@ -111,6 +111,9 @@ pub struct Replica {
     doc: yrs::Doc,
     /// A fingerprint of every entry seen, to tell what an update changed. Not the values: they would be a copy.
     seen: BTreeMap<(Map, Box<str>), u64>,
+    /// What came so far. yrs keeps the shadow of what is gone, so only a new replica is small again.
+    pieces: usize,
+    bytes: usize,
 }
 
 /// An entry that is new or has a new value.
@@ -133,9 +136,9 @@ pub enum Poisoned {
     /// yrs could not read it, or panicked (D-036).
     #[error("the update cannot be read")]
     Unreadable,
-    /// The doc would hold more than [`Replica::MAX_ENTRIES`].
-    #[error("the document holds too many entries")]
-    TooMany,
+    /// The connection brought more than [`update::MAX_PIECES`] or [`Replica::MAX_BYTES`].
+    #[error("the document has grown too large")]
+    TooMuch,
 }
 
 impl Default for Replica {
@@ -143,13 +146,15 @@ impl Default for Replica {
         Self {
             doc: yrs::Doc::new(),
             seen: BTreeMap::new(),
+            pieces: 0,
+            bytes: 0,
         }
     }
 }
 
 impl Replica {
-    /// Entries of all maps together.
-    pub const MAX_ENTRIES: usize = 16 * 1024;
+    /// Bytes of all updates together: a connection that brings more is made anew, which costs a round trip.
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
     /// Takes a server's update and returns the entries it changed.
     ///
@@ -157,7 +162,11 @@ impl Replica {
     ///
     /// [`Poisoned`]; the replica is of no use afterwards.
     pub fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
-        update::check(bytes)?;
+        self.pieces += update::check(bytes)?;
+        self.bytes += bytes.len();
+        if self.pieces > update::MAX_PIECES || self.bytes > Self::MAX_BYTES {
+            return Err(Poisoned::TooMuch);
+        }
         let fenced = catch_unwind(AssertUnwindSafe(|| self.apply_unfenced(bytes)));
         fenced.unwrap_or(Err(Poisoned::Unreadable))
     }
@@ -183,11 +192,7 @@ impl Replica {
                 }
             }
         }
-        if self.seen.len() <= Self::MAX_ENTRIES {
-            Ok(changed)
-        } else {
-            Err(Poisoned::TooMany)
-        }
+        Ok(changed)
     }
 }
 
@@ -272,6 +277,20 @@ mod tests {
                 }]
             );
         }
+    }
+
+    #[test]
+    fn d_036_a_replica_takes_only_so_much() {
+                let mut doc = Doc::new(1_000);
+        let mut many = Replica::default();
+        let refused =
+            (0..=update::MAX_PIECES).find_map(|n| many.apply(&doc.write(&[token(&n.to_string())])).err());
+        assert_eq!(refused, Some(Poisoned::TooMuch));
+
+        let large = "x".repeat(Replica::MAX_BYTES / 4);
+        let mut heavy = Replica::default();
+        let taken = (0..4).take_while(|n| heavy.apply(&Doc::new(*n).write(&[token(&large)])).is_ok());
+        assert_eq!(taken.count(), 3);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The guard before yrs (D-035, D-036): walks a Yjs update by its grammar and refuses what would make the
 //! decoder overflow its stack, reserve memory it was only promised, or panic.
 //!
-//! Grammar: hocuspocus.md §6, update format v1. Only what a device doc holds is let through.
+//! Grammar: hocuspocus.md §6, update format v1. Only what a device doc holds is let through: entries of maps that
+//! have a name. Types within types are not: yrs deletes them by recursion, and a 160 KiB chain of them ends the
+//! process. Texts neither: it cuts them by UTF-16 units.
 
 use thiserror::Error;
 
@@ -9,6 +11,10 @@ use crate::frame::{MAX_SAFE_INTEGER, Reader};
 
 /// Levels of arrays and objects in a value. yrs decodes by recursion: 6,245 levels end a 2 MiB stack.
 pub const MAX_NESTING: usize = 32;
+
+/// Structs, values and deletions that one connection may bring. yrs compares each entry with all that claim the
+/// same key: these take it a third of a second, twice as many four times as long.
+pub const MAX_PIECES: usize = 8 * 1024;
 
 /// Largest clock or length. yrs counts in 32 bits; half of it keeps every sum of two inside.
 const MAX_CLOCK: u64 = 1 << 31;
@@ -28,41 +34,61 @@ pub enum Refused {
     /// Values nested deeper than [`MAX_NESTING`].
     #[error("the update nests values too deeply")]
     TooDeep,
+    /// More than [`MAX_PIECES`].
+    #[error("the update has too many pieces")]
+    TooMany,
 }
 
-/// Decides whether an update may be given to yrs.
+/// Decides whether an update may be given to yrs. Returns how many pieces it has, for whoever adds them up.
 ///
 /// # Errors
 ///
 /// [`Refused`].
-pub fn check(update: &[u8]) -> Result<(), Refused> {
-    let mut walk = Walk(Reader::new(update));
+pub fn check(update: &[u8]) -> Result<usize, Refused> {
+    let mut walk = Walk {
+        reader: Reader::new(update),
+        pieces: 0,
+    };
     for _ in 0..walk.count(3)? {
         walk.client_block()?;
     }
     walk.deletes()?;
-    if walk.0.is_empty() {
-        Ok(())
+    if walk.reader.is_empty() {
+        Ok(walk.pieces)
     } else {
         Err(Refused::Unexpected)
     }
 }
 
-struct Walk<'a>(Reader<'a>);
+struct Walk<'a> {
+    reader: Reader<'a>,
+    pieces: usize,
+}
 
 impl Walk<'_> {
     fn number(&mut self) -> Result<u64, Refused> {
-        self.0.number().ok_or(Refused::Truncated)
+        self.reader.number().ok_or(Refused::Truncated)
     }
 
     /// A count of things that take at least `least` bytes each: checked against what is left.
     fn count(&mut self, least: usize) -> Result<u64, Refused> {
         let count = self.number()?;
-        let room = self.0.remaining() / least;
+        let room = self.reader.remaining() / least;
         if count <= room as u64 {
             Ok(count)
         } else {
             Err(Refused::Truncated)
+        }
+    }
+
+    /// A count of things that yrs keeps apart and compares.
+    fn pieces(&mut self, least: usize) -> Result<u64, Refused> {
+        let count = self.count(least)?;
+        self.pieces += usize::try_from(count).map_err(|_| Refused::TooMany)?;
+        if self.pieces <= MAX_PIECES {
+            Ok(count)
+        } else {
+            Err(Refused::TooMany)
         }
     }
 
@@ -83,12 +109,11 @@ impl Walk<'_> {
     }
 
     fn bytes(&mut self) -> Result<(), Refused> {
-        self.0.bytes().map(drop).ok_or(Refused::Truncated)
+        self.reader.bytes().map(drop).ok_or(Refused::Truncated)
     }
 
-    fn text(&mut self) -> Result<u64, Refused> {
-        let text = self.0.text().ok_or(Refused::Truncated)?;
-        Ok(text.encode_utf16().count() as u64)
+    fn text(&mut self) -> Result<(), Refused> {
+        self.reader.text().map(drop).ok_or(Refused::Truncated)
     }
 
     fn id(&mut self) -> Result<(), Refused> {
@@ -97,7 +122,7 @@ impl Walk<'_> {
     }
 
     fn client_block(&mut self) -> Result<(), Refused> {
-        let structs = self.count(2)?;
+        let structs = self.pieces(2)?;
         self.client()?;
         let mut clock = self.clock()?;
         for _ in 0..structs {
@@ -111,12 +136,12 @@ impl Walk<'_> {
 
     /// Returns how far the struct moves its client's clock; never zero.
     fn block(&mut self) -> Result<u64, Refused> {
-        let info = self.0.byte().ok_or(Refused::Truncated)?;
-        let length = match info & 0x1f {
+        let info = self.reader.byte().ok_or(Refused::Truncated)?;
+        let length = match info {
             0 | 10 => self.clock()?,
-            kind => {
+            _ => {
                 self.origins(info)?;
-                self.content(kind)?
+                self.content(info & 0x1f)?
             }
         };
         if length > 0 {
@@ -136,11 +161,11 @@ impl Walk<'_> {
         if info & 0xc0 != 0 {
             return Ok(());
         }
-        match self.number()? {
-            1 => self.text().map(drop)?,
-            0 => self.id()?,
-            _ => return Err(Refused::Unexpected),
+        // 0 would name a type within a type.
+        if self.number()? != 1 {
+            return Err(Refused::Unexpected);
         }
+        self.text()?;
         if info & 0x20 != 0 {
             self.text()?;
         }
@@ -151,22 +176,13 @@ impl Walk<'_> {
         match kind {
             1 => self.clock(),
             3 => self.bytes().map(|()| 1),
-            4 => self.text(),
-            // 0, 1, 2: array, map, text. The XML types carry names that no device doc has.
-            7 => {
-                if self.number()? <= 2 {
-                    Ok(1)
-                } else {
-                    Err(Refused::Unexpected)
-                }
-            }
             8 => self.values(),
             _ => Err(Refused::Unexpected),
         }
     }
 
     fn values(&mut self) -> Result<u64, Refused> {
-        let count = self.count(1)?;
+        let count = self.pieces(1)?;
         for _ in 0..count {
             self.value(0)?;
         }
@@ -178,13 +194,13 @@ impl Walk<'_> {
         if depth > MAX_NESTING {
             return Err(Refused::TooDeep);
         }
-        let fixed = |walk: &mut Self, count| walk.0.take(count).map(drop).ok_or(Refused::Truncated);
-        match self.0.byte().ok_or(Refused::Truncated)? {
+        let fixed = |walk: &mut Self, count| walk.reader.take(count).map(drop).ok_or(Refused::Truncated);
+        match self.reader.byte().ok_or(Refused::Truncated)? {
             127 | 126 | 121 | 120 => Ok(()),
             125 => self.signed(),
             124 => fixed(self, 4),
             123 | 122 => fixed(self, 8),
-            119 => self.text().map(drop),
+            119 => self.text(),
             118 => self.object(depth),
             117 => self.array(depth),
             116 => self.bytes(),
@@ -210,7 +226,7 @@ impl Walk<'_> {
     /// A varInt: one bit less in its first byte, otherwise shaped as a varUint of at most 64 bits.
     fn signed(&mut self) -> Result<(), Refused> {
         for _ in 0..10 {
-            if self.0.byte().ok_or(Refused::Truncated)? & 0x80 == 0 {
+            if self.reader.byte().ok_or(Refused::Truncated)? & 0x80 == 0 {
                 return Ok(());
             }
         }
@@ -220,7 +236,7 @@ impl Walk<'_> {
     fn deletes(&mut self) -> Result<(), Refused> {
         for _ in 0..self.count(2)? {
             self.client()?;
-            for _ in 0..self.count(2)? {
+            for _ in 0..self.pieces(2)? {
                 let (start, length) = (self.clock()?, self.clock()?);
                 if start + length >= MAX_CLOCK {
                     return Err(Refused::OutOfRange);
@@ -251,7 +267,7 @@ mod tests {
     #[test]
     fn d_035_deep_nesting_is_refused_before_the_decoder_recurses() {
         let nested = |levels: usize| setting(&[[117, 1].repeat(levels), vec![126]].concat());
-        assert_eq!(check(&nested(MAX_NESTING)), Ok(()));
+        assert!(check(&nested(MAX_NESTING)).is_ok());
         assert!(
             Update::decode_v1(&nested(MAX_NESTING)).is_ok(),
             "the hand-made update is a real one"
@@ -259,7 +275,7 @@ mod tests {
         assert_eq!(check(&nested(MAX_NESTING + 1)), Err(Refused::TooDeep));
         assert_eq!(check(&nested(6_250)), Err(Refused::TooDeep));
         let object = |levels: usize| setting(&[[118, 1, 1, b'k'].repeat(levels), vec![126]].concat());
-        assert_eq!(check(&object(MAX_NESTING)), Ok(()));
+        assert!(check(&object(MAX_NESTING)).is_ok());
         assert_eq!(check(&object(MAX_NESTING + 1)), Err(Refused::TooDeep));
     }
 
@@ -297,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_no_device_doc_holds_is_unexpected() {
-        for kind in [2, 5, 6, 9, 11, 31] {
+        for kind in [2, 4, 5, 6, 7, 9, 11, 31] {
             assert_eq!(
                 check(&[1, 1, 7, 0, kind, 1, 1, b'm', 1, 0, 0]),
                 Err(Refused::Unexpected),
@@ -309,7 +325,66 @@ mod tests {
             Err(Refused::Unexpected),
             "bytes behind the end"
         );
-        assert_eq!(check(&[0, 0]), Ok(()));
+        assert_eq!(check(&[0, 0]), Ok(0));
+    }
+
+    #[test]
+    fn d_036_a_chain_of_types_that_would_overflow_the_stack_on_deletion_is_refused() {
+        let mut chain = vec![1];
+        chain.write_var(20_000u32);
+        chain.extend([7, 0, 0x27, 1, 1, b'm', 1, b'k', 1]);
+        for parent in 0..19_999u32 {
+            chain.extend([0x27, 0, 7]);
+            chain.write_var(parent);
+            chain.extend([1, b'k', 1]);
+        }
+        chain.extend([1, 7, 1, 0, 1]);
+        assert!(
+            Update::decode_v1(&chain).is_ok(),
+            "the hand-made update is a real one"
+        );
+        assert!(check(&chain).is_err());
+        let within = [1, 1, 7, 0, 0x28, 0, 7, 0, 1, b'k', 1, 126, 0];
+        assert_eq!(
+            check(&within),
+            Err(Refused::Unexpected),
+            "a parent within the doc"
+        );
+        let shortest = [1, 1, 7, 0, 0x27, 1, 1, b'm', 1, b'k', 1, 0];
+        assert_eq!(
+            check(&shortest),
+            Err(Refused::Unexpected),
+            "one type within another"
+        );
+    }
+
+    #[test]
+    fn d_036_pieces_that_yrs_would_compare_with_each_other_are_counted() {
+        let repeated = |count: usize| {
+            let mut update = vec![1];
+            update.write_var(count);
+            update.extend([7, 0]);
+            update.extend([0x28, 1, 1, b'm', 1, b'k', 1, 126].repeat(count));
+            update.push(0);
+            update
+        };
+        assert_eq!(check(&repeated(100)), Ok(200), "for each entry the struct and its one value");
+        assert_eq!(check(&repeated(MAX_PIECES / 2)), Ok(MAX_PIECES));
+        assert_eq!(check(&repeated(MAX_PIECES / 2 + 1)), Err(Refused::TooMany));
+
+        let mut deletes = vec![0, 1, 7];
+        deletes.write_var(MAX_PIECES + 1);
+        deletes.extend([0, 1].repeat(MAX_PIECES + 1));
+        assert_eq!(check(&deletes), Err(Refused::TooMany));
+    }
+
+    #[test]
+    fn a_struct_of_no_content_carries_no_flags() {
+        assert_eq!(check(&[1, 1, 7, 0, 0, 5, 0]), Ok(1));
+        assert!(
+            check(&[1, 1, 7, 0, 0x20, 5, 0]).is_err(),
+            "yrs takes it for an item"
+        );
     }
 
     proptest! {
@@ -326,7 +401,7 @@ mod tests {
             }
             let mut update = txn.encode_update_v1();
             drop(txn);
-            prop_assert_eq!(check(&update), Ok(()));
+            prop_assert!(check(&update).is_ok());
             for (at, byte) in flips {
                 let at = at.index(update.len());
                 update[at] = byte;

@@ -34,7 +34,7 @@ fn d_035_every_recorded_update_passes_the_guard() {
             assert_eq!(check(update), Err(Refused::Truncated));
             continue;
         }
-        assert_eq!(check(update), Ok(()), "{}", step.name);
+        assert!(check(update).is_ok(), "{}", step.name);
         assert!(Replica::default().apply(update).is_ok(), "{}", step.name);
         passed += 1;
     }

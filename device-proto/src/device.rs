@@ -178,7 +178,7 @@ impl Device {
         match Packet::decode(message, Sender::Server) {
             Ok(Packet::Ping) => self.out.push_back(Transmit::Frame(Zeroizing::new(vec![10]))),
             Ok(Packet::Frame(frame)) if frame.document == self.session.as_str() => {
-                self.handle_frame(frame.message, challenge)
+                self.handle_frame(frame.message, challenge);
             }
             Ok(_) => {}
             Err(_) => self.over(Over::Broken),
@@ -193,7 +193,7 @@ impl Device {
     fn handle_frame(&mut self, message: Message<'_>, challenge: Challenge<'_>) {
         match message {
             Message::Auth(Auth::Granted { .. }) if self.stage == Stage::Proving => {
-                self.stage = Stage::Granted
+                self.stage = Stage::Granted;
             }
             // Also after a yes: the server may fail to load what it promised (hocuspocus.md §4).
             Message::Auth(Auth::Denied { .. }) => self.over(Over::Denied),

@@ -243,16 +243,8 @@ fn d_010_each_recorded_device_is_answered_by_our_rules() {
     assert_eq!(TABLE.len(), scenarios.len());
     for (scenario, theirs, ours, why) in TABLE {
         let sockets = &scenarios[scenario];
-        assert_eq!(
-            joined(sockets, |socket| recorded(socket)),
-            *theirs,
-            "{scenario}, recorded"
-        );
-        assert_eq!(
-            joined(sockets, |socket| answers(socket)),
-            *ours,
-            "{scenario}: {why}"
-        );
+        assert_eq!(joined(sockets, recorded), *theirs, "{scenario}, recorded");
+        assert_eq!(joined(sockets, answers), *ours, "{scenario}: {why}");
     }
 }
 

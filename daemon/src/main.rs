@@ -2,6 +2,9 @@
 //! Unix socket. This file only reads the arguments; [`run`] does the rest.
 
 mod agent;
+mod authorize;
+#[cfg(test)]
+mod fake;
 mod harden;
 mod ipc;
 mod lifecycle;
@@ -9,8 +12,13 @@ mod listen;
 mod log;
 mod memory;
 mod run;
+mod server;
+mod session;
 mod start;
+mod sync;
 mod table;
+mod tls;
+mod words;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ use crate::lifecycle::{Shutdown, Signals};
 use crate::listen::{self, Claim, Seat};
 use crate::log::{self, Sink};
 use crate::start::{self, Word};
+use crate::tls;
 
 /// How long clients may take to hear that we leave; one that does not read gets no more.
 const CLIENTS_GRACE: Duration = Duration::from_secs(1);
@@ -57,6 +58,7 @@ fn daemon(sink: Sink, gaps: &[Gap], say: impl Fn(Word) -> std::io::Result<()>) -
         start::leave_caller().context("cannot detach")?;
     }
     let _written_on_drop = log::start(sink);
+    tls::install();
     for Gap { measure, cause } in gaps {
         warn!(measure, %cause, "the process could not be hardened");
     }
@@ -85,7 +87,7 @@ async fn serve(socket: &Path, uid: u32, say: impl Fn(Word) -> std::io::Result<()
     let signals = Signals::install().context("cannot listen to signals")?;
     let shutdown = Shutdown::default();
     let context = Context {
-        agent: Agent {},
+        agent: Agent::new(shutdown.clone()),
         shutdown: shutdown.clone(),
     };
     say(Word::Serving)?;

@@ -22,9 +22,10 @@ pub(crate) struct Context {
 impl Context {
     /// Returns a context in which nobody is logged in.
     fn empty() -> Self {
+        let shutdown = Shutdown::default();
         Self {
-            agent: Agent {},
-            shutdown: Shutdown::default(),
+            agent: Agent::new(shutdown.clone()),
+            shutdown,
         }
     }
 }

@@ -1,0 +1,200 @@
+//! The POST that begins a login (D-002): the verifier goes out, the page for the person comes back. What the
+//! server answers is believed only as far as it was checked here.
+
+use std::time::Duration;
+
+use device_proto::{RequestId, ResourceUrn, Verifier};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use ipc_proto::{ErrorCode, Failure};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::server::{self, Server};
+use crate::tls;
+use crate::words;
+
+/// Time to reach the server.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time for the whole exchange.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Bytes of an answer that are read.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// Characters of this machine's name that are told; servers refuse more than 80.
+const MAX_NAME: usize = 64;
+
+/// Characters of a page's address.
+const MAX_PAGE: usize = 2048;
+
+/// Characters of a user code.
+const MAX_CODE: usize = 32;
+
+/// Seconds a page may be said to work for.
+const LONGEST_LOGIN: u64 = 24 * 60 * 60;
+
+/// A login that has begun.
+pub(crate) struct Begun {
+    /// The session's name.
+    pub(crate) request: RequestId,
+    /// The page for the person.
+    pub(crate) page: String,
+    /// What the page shows, for comparison.
+    pub(crate) user_code: String,
+    /// How long the page works.
+    pub(crate) expires_in: Duration,
+}
+
+/// Begins a login at the server.
+pub(crate) async fn authorize(
+    server: &Server,
+    verifier: &Verifier,
+    resource: &ResourceUrn,
+) -> Result<Begun, Failure> {
+    let pushed = Pushed {
+        verifier,
+        resource,
+        device_name: device_name(),
+    };
+    // Made for this one exchange: a client that is kept would hold pools, and the system's certificates.
+    let sent = client(server)?
+        .post(server.authorize())
+        .json(&pushed)
+        .send()
+        .await;
+    let mut response = sent.map_err(|error| unreachable(&error))?;
+    let body = read(&mut response).await?;
+    if response.status().is_success() {
+        begun(&body).ok_or_else(not_a_server)
+    } else {
+        Err(refusal(&response, &body))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pushed<'a> {
+    verifier: &'a Verifier,
+    resource: &'a ResourceUrn,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<String>,
+}
+
+/// Returns what the page calls this device.
+fn device_name() -> Option<String> {
+    let uname = rustix::system::uname();
+    let name = words::printable(&uname.nodename().to_string_lossy(), MAX_NAME);
+    (!name.is_empty()).then_some(name)
+}
+
+fn client(server: &Server) -> Result<Client, Failure> {
+    let builder = Client::builder()
+        .connect_timeout(CONNECT_DEADLINE)
+        .timeout(DEADLINE)
+        .redirect(Policy::none());
+    let builder = if server.is_encrypted() {
+        builder.https_only(true)
+    } else {
+        // On this machine: no proxy could reach it, and nobody has to be trusted.
+        builder.no_proxy().tls_certs_only([])
+    };
+    builder.build().map_err(|_| {
+        Failure::new(
+            ErrorCode::ServerUnreachable,
+            "this system has no certificate authorities to trust",
+        )
+    })
+}
+
+/// Reads the body, but not more than anybody needs to say.
+async fn read(response: &mut Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(not_a_server());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    request_id: RequestId,
+    url: String,
+    expires_in: u64,
+    user_code: String,
+}
+
+/// Returns what the answer says, if every part of it can be used and shown.
+fn begun(body: &[u8]) -> Option<Begun> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let page = (answer.url.len() <= MAX_PAGE).then_some(answer.url)?;
+    let shown = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    let code = shown(&answer.user_code) && answer.user_code.len() <= MAX_CODE;
+    let page_is_safe = server::is_private(&Url::parse(&page).ok()?) && shown(&page);
+    let fits = code && page_is_safe && (1..=LONGEST_LOGIN).contains(&answer.expires_in);
+    fits.then_some(Begun {
+        request: answer.request_id,
+        page,
+        user_code: answer.user_code,
+        expires_in: Duration::from_secs(answer.expires_in),
+    })
+}
+
+/// What a refusal means to the person.
+fn refusal(response: &Response, body: &[u8]) -> Failure {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+        #[serde(default)]
+        error_description: String,
+    }
+    let status = response.status();
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return busy(response);
+    }
+    if status.is_server_error() {
+        let message = format!("the server has a fault (HTTP status {})", status.as_u16());
+        return Failure::new(ErrorCode::ServerUnreachable, message);
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) if status.is_client_error() => words::failure(&refusal.error, &refusal.error_description),
+        _ => not_a_server(),
+    }
+}
+
+fn busy(response: &Response) -> Failure {
+    let failure = Failure::new(ErrorCode::Busy, "too many logins were begun from here");
+    let wait = response.headers().get(RETRY_AFTER);
+    let seconds: Option<u64> = wait
+        .and_then(|wait| wait.to_str().ok())
+        .and_then(|wait| wait.parse().ok());
+    match seconds {
+        Some(seconds) => failure.hint(format!("try again in {seconds} s")),
+        None => failure.hint("try again in a minute"),
+    }
+}
+
+fn unreachable(error: &reqwest::Error) -> Failure {
+    let message = match tls::certificate_problem(error) {
+        Some(problem) => format!("the server's certificate is not valid: {problem}"),
+        None if error.is_timeout() => "the server does not answer in time".into(),
+        None if error.is_connect() => "the server cannot be reached".into(),
+        None => "the connection to the server broke".into(),
+    };
+    Failure::new(ErrorCode::ServerUnreachable, message)
+}
+
+fn not_a_server() -> Failure {
+    Failure::new(
+        ErrorCode::ServerUnreachable,
+        "what answers at this URL is no ciba-server",
+    )
+    .hint("check the URL with whoever runs the server")
+}

@@ -1,0 +1,103 @@
+//! Opens a seal (step 9 of a token's way): from the doc's text to a token in locked memory.
+
+use device_proto::seal::{DoesNotOpen, Key, Purpose, Sealed};
+use device_proto::token::{self, NotAToken};
+use device_proto::{Challenge, RequestId, ResourceUrn};
+use thiserror::Error;
+
+use crate::memory::Locked;
+use crate::table::{NotText, Token};
+
+/// A seal that yields no token. The texts quote nothing of it.
+#[derive(Debug, Error)]
+pub(super) enum Unusable {
+    #[error("it does not have the form of a seal")]
+    NotASeal,
+    #[error(transparent)]
+    Closed(#[from] DoesNotOpen),
+    #[error(transparent)]
+    NotAToken(#[from] NotAToken),
+    #[error("the token is for another resource")]
+    OtherResource,
+    #[error(transparent)]
+    NotText(#[from] NotText),
+}
+
+/// Opens a seal. The plaintext lies in locked memory alone, and only until this returns.
+pub(super) fn open(
+    challenge: Challenge<'_>,
+    session: &RequestId,
+    resource: &ResourceUrn,
+    sealed: &Sealed,
+) -> Result<Token, Unusable> {
+    let room = sealed.plaintext_len().ok_or(Unusable::NotASeal)?;
+    let key = Key::of_challenge(challenge, session, Purpose::Token);
+    let mut length = 0;
+    let text = Locked::fill(room, |slot| {
+        length = key.open(resource.as_str(), sealed, slot)?.len();
+        Ok::<_, DoesNotOpen>(())
+    })?;
+    let text = text.expose().get(..length).unwrap_or_default();
+    let token = token::Token::decode(text)?;
+    if token.resource != resource.as_str() {
+        return Err(Unusable::OtherResource);
+    }
+    let access_token = Locked::copy_of(token.access_token.as_bytes());
+    Ok(Token::new(
+        access_token,
+        token.token_type.into_owned(),
+        token.resource.into_owned(),
+        token.expires_at,
+        token.scope.map(std::borrow::Cow::into_owned),
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: [u8; 32] = [7; 32];
+
+    fn seal(resource: &str, text: &[u8]) -> Sealed {
+        let session = "s".parse().unwrap();
+        Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token).seal(resource, [1; 12], text)
+    }
+
+    fn opened(resource: &str, sealed: &Sealed) -> Result<Token, Unusable> {
+        let (session, resource) = ("s".parse().unwrap(), resource.parse().unwrap());
+        open(Challenge::new(&SECRET), &session, &resource, sealed)
+    }
+
+    const TOKEN: &[u8] =
+        br#"{"access_token":"a.b","token_type":"Bearer","expires_at":9,"resource":"urn:d:x"}"#;
+
+    #[test]
+    fn d_031_a_seal_becomes_a_token() {
+        let token = opened("urn:d:x", &seal("urn:d:x", TOKEN)).unwrap();
+        assert_eq!((token.access_token(), token.expires_at), ("a.b", 9));
+    }
+
+    #[test]
+    fn d_030_a_seal_for_another_resource_is_refused_inside_and_outside() {
+        assert!(matches!(
+            opened("urn:d:y", &seal("urn:d:x", TOKEN)),
+            Err(Unusable::Closed(_))
+        ));
+        assert!(matches!(
+            opened("urn:d:y", &seal("urn:d:y", TOKEN)),
+            Err(Unusable::OtherResource)
+        ));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        assert!(matches!(
+            opened("urn:d:x", &seal("urn:d:x", b"{}")),
+            Err(Unusable::NotAToken(_))
+        ));
+        assert!(matches!(
+            opened("urn:d:x", &Sealed::claimed("a.b".into())),
+            Err(Unusable::NotASeal)
+        ));
+    }
+}

@@ -1,0 +1,379 @@
+//! How far a session is, decided without I/O: what happened goes in, the new state and what to tell come out.
+//! This is also what the daemon shows of a session; nothing secret is in it.
+
+use device_proto::device::Over;
+use ipc_proto::{ErrorCode, Event, Failure, Link, ProfileName, SessionState};
+
+use crate::sync::Lost;
+use crate::words;
+
+/// Characters of a person's name that are shown.
+const MAX_SUBJECT: usize = 200;
+
+/// How far a session is.
+pub(crate) struct State {
+    profile: ProfileName,
+    phase: Phase,
+    link: Link,
+    /// Why the link is down.
+    trouble: Option<Lost>,
+    page: Option<Page>,
+    subject: Option<String>,
+    /// The doc's entries that belong together and may come apart.
+    entries: Entries,
+    was_active: bool,
+}
+
+/// What a person can do with a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Log in.
+    Pending,
+    /// Get tokens.
+    Active,
+    /// Nothing more.
+    Failed(Failure),
+    /// Nothing more: it was ended in good order.
+    Ended,
+}
+
+/// The page where the person logs in.
+#[derive(Clone)]
+pub(crate) struct Page {
+    pub(crate) url: String,
+    pub(crate) user_code: String,
+    /// Unix seconds.
+    pub(crate) expires_at: u64,
+}
+
+/// What happened to a session.
+pub(crate) enum Happening {
+    /// The server began the login.
+    Authorized(Page),
+    /// It could not be begun.
+    Refused(Failure),
+    /// The page's time is over, and the server said nothing.
+    Expired,
+    /// The link is being made.
+    Connecting,
+    /// The link stands: the proof was accepted and the doc is here.
+    Connected,
+    /// The link is gone.
+    Lost(Lost),
+    /// The server does not know the session.
+    Denied,
+    /// An entry of the doc's `session` map.
+    Entry(String, String),
+    /// All entries of one update were told.
+    Settled,
+    /// It was ended from here.
+    Ended,
+}
+
+#[derive(Default)]
+struct Entries {
+    status: String,
+    error: String,
+    description: String,
+}
+
+impl State {
+    pub(crate) fn new(profile: ProfileName) -> Self {
+        Self {
+            profile,
+            phase: Phase::Pending,
+            link: Link::Connecting,
+            trouble: None,
+            page: None,
+            subject: None,
+            entries: Entries::default(),
+            was_active: false,
+        }
+    }
+
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        self.link
+    }
+
+    /// Returns the event that leads a person to the page, once there is one.
+    pub(crate) fn authorize(&self) -> Option<Event> {
+        let page = self.page.clone()?;
+        Some(Event::Authorize {
+            profile: self.profile.clone(),
+            url: page.url,
+            user_code: page.user_code,
+            expires_at: page.expires_at,
+        })
+    }
+
+    /// Returns the event that says how the link is.
+    pub(crate) fn linked(&self) -> Event {
+        let profile = self.profile.clone();
+        match self.link {
+            Link::Connected => Event::Connected { profile },
+            Link::Connecting | Link::Offline => Event::Disconnected { profile },
+        }
+    }
+
+    /// Returns the phase as it is told to clients, and why it failed or why the link is down.
+    pub(crate) fn shown(&self) -> (SessionState, Option<Failure>) {
+        match &self.phase {
+            Phase::Pending => (SessionState::Pending, self.trouble()),
+            Phase::Active => (SessionState::Active, self.trouble()),
+            Phase::Failed(failure) => (SessionState::Failed, Some(failure.clone())),
+            Phase::Ended => (SessionState::Ended, None),
+        }
+    }
+
+    /// Returns why the server cannot be asked.
+    pub(crate) fn unreachable(&self) -> Failure {
+        self.trouble()
+            .unwrap_or_else(|| Failure::new(ErrorCode::ServerUnreachable, "the server cannot be reached"))
+    }
+
+    fn trouble(&self) -> Option<Failure> {
+        let trouble = self.trouble?;
+        Some(Failure::new(ErrorCode::ServerUnreachable, trouble.to_string()))
+    }
+
+    /// Takes in what happened at `now` (Unix seconds). Returns what to tell whoever watches.
+    pub(crate) fn handle(&mut self, happening: Happening, now: u64) -> Option<Event> {
+        match happening {
+            Happening::Authorized(page) => {
+                self.page = Some(page);
+                self.authorize()
+            }
+            Happening::Refused(failure) => self.turn(Phase::Failed(failure)),
+            Happening::Expired => self.expire(),
+            Happening::Connecting => self.relink(Link::Connecting),
+            Happening::Connected => {
+                self.trouble = None;
+                self.relink(Link::Connected)
+            }
+            Happening::Lost(why) => {
+                self.trouble = Some(why);
+                self.relink(Link::Offline)
+            }
+            Happening::Denied => self.denied(now),
+            Happening::Entry(key, value) => {
+                self.entry(&key, value);
+                None
+            }
+            Happening::Settled => self.settle(),
+            Happening::Ended => self.turn(Phase::Ended),
+        }
+    }
+
+    /// Whether it is over before it ever was a login, and nobody can learn anything from keeping it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_over() && !self.was_active
+    }
+
+    /// Whether nothing can follow.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Failed(_) | Phase::Ended)
+    }
+
+    fn relink(&mut self, link: Link) -> Option<Event> {
+        let (was, is) = (self.link, link);
+        self.link = link;
+        let told = (was == Link::Connected) != (is == Link::Connected);
+        told.then(|| self.linked())
+    }
+
+    fn turn(&mut self, phase: Phase) -> Option<Event> {
+        if self.is_over() || self.phase == phase {
+            return None;
+        }
+        self.phase = phase;
+        self.was_active |= self.phase == Phase::Active;
+        let (state, error) = self.shown();
+        Some(Event::Session {
+            profile: self.profile.clone(),
+            state,
+            error: error.filter(|_| state == SessionState::Failed),
+        })
+    }
+
+    fn expire(&mut self) -> Option<Event> {
+        match self.phase {
+            Phase::Pending => self.turn(Phase::Failed(words::failure("expired_token", ""))),
+            _ => None,
+        }
+    }
+
+    /// Final (hocuspocus.md §16). A login nobody came to in time is denied just like one that never was.
+    fn denied(&mut self, now: u64) -> Option<Event> {
+        self.link = Link::Offline;
+        self.trouble = Some(Lost::Over(Over::Denied));
+        let expired = self.page.as_ref().is_some_and(|page| page.expires_at <= now);
+        if self.phase == Phase::Pending && expired {
+            return self.expire();
+        }
+        self.turn(Phase::Failed(Failure::new(
+            ErrorCode::LoginRequired,
+            "the server does not know this login any more",
+        )))
+    }
+
+    fn entry(&mut self, key: &str, value: String) {
+        match key {
+            "status" => self.entries.status = value,
+            "error" => self.entries.error = value,
+            "error_description" => self.entries.description = value,
+            "subject" => self.subject = Some(words::printable(&value, MAX_SUBJECT)).filter(|s| !s.is_empty()),
+            _ => {}
+        }
+    }
+
+    /// Only now: an update's entries come in no order, and a failure needs its reason.
+    fn settle(&mut self) -> Option<Event> {
+        match self.entries.status.as_str() {
+            "active" => self.turn(Phase::Active),
+            "failed" => {
+                let failure = words::failure(&self.entries.error, &self.entries.description);
+                self.turn(Phase::Failed(failure))
+            }
+            "ended" => self.turn(Phase::Ended),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending() -> State {
+        let mut state = State::new(ProfileName::default());
+        let page = Page {
+            url: "https://c/login/1".into(),
+            user_code: "ABCD-EFGH".into(),
+            expires_at: 1_000,
+        };
+        assert!(matches!(
+            state.handle(Happening::Authorized(page), 400),
+            Some(Event::Authorize {
+                expires_at: 1_000,
+                ..
+            })
+        ));
+        state
+    }
+
+    fn update(state: &mut State, entries: &[(&str, &str)]) -> Option<Event> {
+        for (key, value) in entries {
+            assert_eq!(
+                state.handle(Happening::Entry((*key).into(), (*value).into()), 500),
+                None
+            );
+        }
+        state.handle(Happening::Settled, 500)
+    }
+
+    fn failed(state: &State) -> &Failure {
+        match state.phase() {
+            Phase::Failed(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_login_becomes_active_when_the_doc_says_so() {
+        let mut state = pending();
+        assert_eq!(update(&mut state, &[("status", "pending")]), None);
+        let told = update(&mut state, &[("status", "active"), ("subject", "Ada\x1b[0m")]);
+        assert!(matches!(
+            told,
+            Some(Event::Session {
+                state: SessionState::Active,
+                error: None,
+                ..
+            })
+        ));
+        assert_eq!(state.subject(), Some("Ada[0m"));
+        assert_eq!(update(&mut state, &[("status", "active")]), None, "told once");
+    }
+
+    #[test]
+    fn d_023_a_failure_has_its_reason_in_whatever_order_it_comes() {
+        let said = [
+            ("status", "failed"),
+            ("error", "access_denied"),
+            ("error_description", "You said\r\nno."),
+        ];
+        for turn in 0..said.len() {
+            let mut entries = said;
+            entries.rotate_left(turn);
+            let mut state = pending();
+            update(&mut state, &entries);
+            assert_eq!(
+                failed(&state),
+                &Failure::new(ErrorCode::LoginDenied, "You saidno.")
+            );
+        }
+    }
+
+    #[test]
+    fn d_005_a_denial_after_the_page_expired_is_a_timeout_and_before_it_is_not() {
+        for (now, code) in [(999, ErrorCode::LoginRequired), (1_000, ErrorCode::Timeout)] {
+            let mut state = pending();
+            state.handle(Happening::Denied, now);
+            assert_eq!(failed(&state).code, code, "at {now}");
+        }
+        let mut state = pending();
+        state.handle(Happening::Expired, 1_005);
+        assert_eq!(failed(&state).code, ErrorCode::Timeout);
+    }
+
+    #[test]
+    fn a_denied_session_needs_a_new_login_however_old_its_page() {
+        let mut state = pending();
+        update(&mut state, &[("status", "active")]);
+        assert_eq!(
+            state.handle(Happening::Expired, 1_005),
+            None,
+            "nobody needs the page any more"
+        );
+        state.handle(Happening::Denied, 99_999);
+        assert_eq!(failed(&state).code, ErrorCode::LoginRequired);
+        assert_eq!(state.link(), Link::Offline);
+    }
+
+    #[test]
+    fn only_the_link_that_stood_can_be_lost() {
+        let mut state = pending();
+        assert_eq!(state.handle(Happening::Lost(Lost::Slow), 1), None);
+        assert_eq!(
+            state.shown().1.map(|failure| failure.code),
+            Some(ErrorCode::ServerUnreachable)
+        );
+        assert_eq!(state.handle(Happening::Connecting, 1), None);
+        assert!(matches!(
+            state.handle(Happening::Connected, 1),
+            Some(Event::Connected { .. })
+        ));
+        assert_eq!(state.shown().1, None, "the trouble is over");
+        assert!(matches!(
+            state.handle(Happening::Lost(Lost::Broken), 1),
+            Some(Event::Disconnected { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_over_stays_over() {
+        let mut state = pending();
+        state.handle(Happening::Ended, 1);
+        assert_eq!(update(&mut state, &[("status", "active")]), None);
+        assert_eq!(state.handle(Happening::Denied, 1), None);
+        assert_eq!(state.phase(), &Phase::Ended);
+    }
+}

@@ -489,7 +489,9 @@ mod tests {
     fn a_stray_close_does_not_end_the_next_session() {
         let mut socket = Socket::new(Instant::now());
         let close = message("d", Message::Close(None));
-        assert_eq!(receive(&mut socket, &close).unwrap(), "Nothing");
+        for _ in 0..=MAX_EARLY_FRAMES {
+            assert_eq!(receive(&mut socket, &close).unwrap(), "Nothing");
+        }
         receive(&mut socket, &frame::auth("d", "t", "4")).unwrap();
         assert_eq!(socket.grant("d", b"\0\0").len(), 1);
         assert!(receive(&mut socket, &close).unwrap().starts_with("Left"));

@@ -5,6 +5,8 @@
 //! have a name. Types within types are not: yrs deletes them by recursion, and a 160 KiB chain of them ends the
 //! process. Texts neither: it cuts them by UTF-16 units.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use crate::frame::{MAX_SAFE_INTEGER, Reader};
@@ -47,6 +49,7 @@ pub enum Refused {
 pub fn check(update: &[u8]) -> Result<usize, Refused> {
     let mut walk = Walk {
         reader: Reader::new(update),
+        writers: BTreeSet::new(),
         pieces: 0,
     };
     for _ in 0..walk.count(3)? {
@@ -62,6 +65,9 @@ pub fn check(update: &[u8]) -> Result<usize, Refused> {
 
 struct Walk<'a> {
     reader: Reader<'a>,
+    /// The clients with structs so far. yrs joins what one client has in two places out of order, and then reads
+    /// memory that is not its own.
+    writers: BTreeSet<u64>,
     pieces: usize,
 }
 
@@ -98,11 +104,11 @@ impl Walk<'_> {
             .ok_or(Refused::OutOfRange)
     }
 
-    fn client(&mut self) -> Result<(), Refused> {
+    fn client(&mut self) -> Result<u64, Refused> {
         // The reader stops at 2^53 already; debug builds of yrs panic from there on.
         let client = self.number()?;
         if client <= MAX_SAFE_INTEGER {
-            Ok(())
+            Ok(client)
         } else {
             Err(Refused::OutOfRange)
         }
@@ -123,7 +129,10 @@ impl Walk<'_> {
 
     fn client_block(&mut self) -> Result<(), Refused> {
         let structs = self.pieces(2)?;
-        self.client()?;
+        let writer = self.client()?;
+        if !self.writers.insert(writer) {
+            return Err(Refused::Unexpected);
+        }
         let mut clock = self.clock()?;
         for _ in 0..structs {
             clock += self.block()?;
@@ -376,6 +385,13 @@ mod tests {
         deletes.write_var(MAX_PIECES + 1);
         deletes.extend([0, 1].repeat(MAX_PIECES + 1));
         assert_eq!(check(&deletes), Err(Refused::TooMany));
+    }
+
+    #[test]
+    fn d_036_a_client_with_structs_in_two_places_that_makes_yrs_read_freed_memory_is_refused() {
+        let twice = [2, 1, 1, 1, 0, 85, 1, 1, 0, 1, 1, 1, b'!', 1, 0];
+        assert!(Update::decode_v1(&twice).is_ok(), "yrs takes it");
+        assert_eq!(check(&twice), Err(Refused::Unexpected));
     }
 
     #[test]

@@ -69,11 +69,11 @@ impl App {
         })))
     }
 
-    /// Returns every route the server has.
-    pub fn routes(&self) -> Router {
+    /// Returns every route the server has, and `more` beside them.
+    pub fn routes(&self, more: Router) -> Router {
         let pages = login::routes().merge(http::assets());
         let api = device::routes().route("/healthz", get(http::healthz));
-        http::guarded(api.merge(pages).with_state(self.clone()))
+        http::guarded(api.merge(pages).with_state(self.clone()).merge(more))
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                drop(tasks.spawn(connection(stream, address, router.clone(), leaving.clone())))
+                drop(tasks.spawn(connection(stream, address, router.clone(), leaving.clone())));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept");

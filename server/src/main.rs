@@ -1,5 +1,6 @@
 //! `ciba-server`: reads the command line, starts the runtime, and leaves the rest to the library beside it.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;

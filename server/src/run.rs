@@ -34,7 +34,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let public_url = config.public_url(listener.local_addr()?);
     let leaving = leave_on_signal()?;
     let app = App::build(config, public_url, leaving)?;
-    let routes = app.routes();
+    let routes = app.routes(Router::new());
     until_the_end(listener, &app, routes, json!({})).await
 }
 
@@ -73,7 +73,7 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     let built_in = Router::new()
         .nest("/idp", provider.routes())
         .nest("/demo-api", demo_api::demo_api(demo));
-    let routes = app.routes().merge(http::guarded(built_in));
+    let routes = app.routes(built_in);
     eprintln!("ciba-server dev: {}", app.public_url);
     eprintln!("  users alice and bob, password demo; everything is forgotten at the end");
     eprintln!("  try: ciba start --url {}", app.public_url);

@@ -238,7 +238,7 @@ impl<'a> Connection<'a> {
             match taken.seat.room.news(&mut taken.seen) {
                 News::Nothing => {}
                 News::Change(update) => {
-                    send(websocket, hub::Socket::update(&taken.document, &update)).await?
+                    send(websocket, hub::Socket::update(&taken.document, &update)).await?;
                 }
                 News::State(state) => send(websocket, hub::Socket::update(&taken.document, &state)).await?,
             }

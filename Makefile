@@ -1,0 +1,44 @@
+# The recipes people and CI use. `make` alone says what there is.
+
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+BIN    := target/release
+PREFIX ?= /usr/local
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+build: ## Build the three programs for use, into target/release
+	cargo build --release -p cibad -p ciba-server
+	RUSTFLAGS="$(STATIC)" cargo build --profile client -p ciba --target $(TARGET)
+	install -m 755 target/$(TARGET)/client/ciba $(BIN)/ciba
+
+# A static client starts in half the time. Only glibc on Linux needs to be asked for it.
+STATIC := $(if $(findstring linux-gnu,$(TARGET)),-C target-feature=+crt-static)
+
+install: build ## Install the three programs (PREFIX=/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN)/ciba $(BIN)/cibad $(BIN)/ciba-server $(DESTDIR)$(PREFIX)/bin/
+
+demo: build ## Log in once and use the token, from end to end (BROWSER=1: you log in yourself)
+	BROWSER="$(BROWSER)" tests/demo.sh $(BIN)
+
+test: ## Install what the tests need, then run everything
+	tests/setup.sh
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features ciba-tests/real --locked -- -D warnings
+	cargo test --workspace --features ciba-tests/real --locked
+
+lint: ## Licences, bans, sources, unused dependencies (installs cargo-deny and cargo-machete)
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	@command -v cargo-machete > /dev/null || cargo install --locked cargo-machete
+	cargo deny check licenses bans sources
+	cargo machete
+
+fuzz: ## Fuzz every parser for a minute each (SECONDS=60)
+	fuzz/run.sh $(or $(SECONDS),60)
+
+bench: build ## Measure, against peers and floors in the same run
+	tests/setup.sh
+	cargo run --release -p ciba-bench -- all
+
+.PHONY: help build install demo test lint fuzz bench

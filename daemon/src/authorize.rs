@@ -38,6 +38,7 @@ const MAX_CODE: usize = 32;
 const LONGEST_LOGIN: u64 = 24 * 60 * 60;
 
 /// A login that has begun.
+#[derive(Debug)]
 pub(crate) struct Begun {
     /// The session's name.
     pub(crate) request: RequestId,
@@ -197,4 +198,136 @@ fn not_a_server() -> Failure {
         "what answers at this URL is no ciba-server",
     )
     .hint("check the URL with whoever runs the server")
+}
+
+#[cfg(test)]
+mod tests {
+    use device_proto::Challenge;
+
+    use super::*;
+    use crate::fake::{Fake, http};
+
+    async fn answered(answer: &[u8]) -> Result<Begun, Failure> {
+        let fake = Fake::new().await;
+        fake.state().answer = Some(answer.to_vec());
+        at(&fake.url()).await
+    }
+
+    async fn at(url: &str) -> Result<Begun, Failure> {
+        tls::install();
+        let server = Server::parse(url).unwrap();
+        let verifier = Challenge::new(&[5; 32]).verifier();
+        authorize(&server, &verifier, &ResourceUrn::default()).await
+    }
+
+    async fn refused(answer: &[u8]) -> Failure {
+        answered(answer).await.unwrap_err()
+    }
+
+    fn begun(url: &str, expires_in: &str, user_code: &str) -> String {
+        format!(r#"{{"requestId":"r","url":"{url}","expiresIn":{expires_in},"userCode":"{user_code}"}}"#)
+    }
+
+    #[tokio::test]
+    async fn d_002_a_login_begins() {
+        let fake = Fake::new().await;
+        let begun = at(&fake.url()).await.unwrap();
+        assert_eq!(begun.request.as_str(), crate::fake::SESSION);
+        assert_eq!(begun.expires_in.as_secs(), 600);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_ciba_server_is_said_to_be_none() {
+        let huge = begun("https://c/x", "600", &"x".repeat(MAX_ANSWER));
+        let moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        for answer in [
+            http("200 OK", "<html>Welcome to the hotel's network</html>"),
+            http("200 OK", ""),
+            http("200 OK", "{}"),
+            http("404 Not Found", "nothing here"),
+            http("200 OK", &huge),
+            moved.to_vec(),
+        ] {
+            let failure = refused(&answer).await;
+            assert_eq!(failure.code, ErrorCode::ServerUnreachable);
+            assert_eq!(failure.message, "what answers at this URL is no ciba-server");
+        }
+        for broken in [&b"garbage\r\n\r\n"[..], b""] {
+            assert_eq!(refused(broken).await.code, ErrorCode::ServerUnreachable);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_must_not_be_opened_is_not_shown() {
+        for page in [
+            "http://evil.example/login",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://c/\\u001b[2J",
+            "https://c/a b",
+            "/login/1",
+        ] {
+            assert!(
+                answered(&http("200 OK", &begun(page, "600", "AB")))
+                    .await
+                    .is_err(),
+                "{page}"
+            );
+        }
+        for (expires_in, code) in [
+            ("0", "AB"),
+            ("86401", "AB"),
+            ("600", ""),
+            ("600", "A\\u001b"),
+            ("-1", "AB"),
+        ] {
+            let answer = http("200 OK", &begun("https://c/x", expires_in, code));
+            assert!(answered(&answer).await.is_err(), "{expires_in} {code}");
+        }
+        assert!(
+            answered(&http("200 OK", &begun("https://c/x", "600", "AB")))
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn d_004_each_refusal_has_its_code() {
+        let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+        let failure = refused(busy).await;
+        assert_eq!(
+            (failure.code, failure.hint.as_deref()),
+            (ErrorCode::Busy, Some("try again in 7 s"))
+        );
+        let target = r#"{"error":"invalid_target","error_description":"No such resource."}"#;
+        let failure = refused(&http("400 Bad Request", target)).await;
+        assert_eq!(
+            (failure.code, failure.message.as_str()),
+            (ErrorCode::InvalidTarget, "No such resource.")
+        );
+        let request = refused(&http("400 Bad Request", r#"{"error":"invalid_request"}"#)).await;
+        assert_eq!(request.code, ErrorCode::BadRequest);
+        let fault = refused(&http("503 Service Unavailable", target)).await;
+        assert_eq!(fault.code, ErrorCode::ServerUnreachable);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_unreachable() {
+        let mut fake = Fake::new().await;
+        fake.go_down().await;
+        let failure = at(&fake.url()).await.unwrap_err();
+        assert_eq!(failure.code, ErrorCode::ServerUnreachable);
+        assert_eq!(failure.message, "the server cannot be reached");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_is_named() {
+        let server = crate::fake::Tls::new().await;
+        let failure = at(&server.url()).await.unwrap_err();
+        assert_eq!(failure.code, ErrorCode::ServerUnreachable);
+        assert_eq!(
+            failure.message,
+            "the server's certificate is not valid: this system does not trust its issuer"
+        );
+    }
 }

@@ -11,12 +11,15 @@ use device_proto::seal::{Key, Purpose};
 use device_proto::token::Token;
 use device_proto::{Challenge, Doc, RequestId, Verifier};
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub(crate) const SESSION: &str = "req-7Q2m";
 pub(crate) const PAGE: &str = "https://c.example/login/req-7Q2m";
@@ -39,6 +42,7 @@ pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     world: Arc<World>,
     up: CancellationToken,
+    tasks: TaskTracker,
 }
 
 struct World {
@@ -91,6 +95,7 @@ impl Fake {
             address: listener.local_addr().unwrap(),
             world: Arc::new(world),
             up: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         };
         fake.serve(listener);
         fake
@@ -105,8 +110,10 @@ impl Fake {
     }
 
     /// The power fails: no port, no connection, no doc.
-    pub(crate) fn go_down(&mut self) {
+    pub(crate) async fn go_down(&mut self) {
         self.up.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
         let mut state = self.state();
         state.doc = Doc::new(state.doc.writer() + 1);
     }
@@ -124,6 +131,16 @@ impl Fake {
 
     pub(crate) fn publish(&self, resource: &str, expires_at: u64) {
         let update = self.state().seal(resource, expires_at);
+        self.send(Socket::update(SESSION, &update));
+    }
+
+    /// Puts a text into the token's place that no challenge opens.
+    pub(crate) fn publish_garbage(&self, resource: &str) {
+        let update = self.state().doc.write(&[Change {
+            map: Map::Tokens,
+            key: resource,
+            value: "a..b.c.d",
+        }]);
         self.send(Socket::update(SESSION, &update));
     }
 
@@ -152,13 +169,15 @@ impl Fake {
 
     fn serve(&mut self, listener: TcpListener) {
         self.up = CancellationToken::new();
-        let (world, up) = (Arc::clone(&self.world), self.up.clone());
-        tokio::spawn(self.up.clone().run_until_cancelled_owned(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let connection = connection(stream, Arc::clone(&world));
-                tokio::spawn(up.clone().run_until_cancelled_owned(connection));
-            }
-        }));
+        self.tasks = TaskTracker::new();
+        let (world, up, tasks) = (Arc::clone(&self.world), self.up.clone(), self.tasks.clone());
+        self.tasks
+            .spawn(self.up.clone().run_until_cancelled_owned(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let connection = connection(stream, Arc::clone(&world));
+                    tasks.spawn(up.clone().run_until_cancelled_owned(connection));
+                }
+            }));
     }
 }
 
@@ -307,5 +326,40 @@ async fn device(stream: TcpStream, world: &World) {
                 return;
             }
         }
+    }
+}
+
+/// A server with a certificate that nobody vouches for.
+pub(crate) struct Tls {
+    address: SocketAddr,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl Tls {
+    pub(crate) async fn new() -> Self {
+        crate::tls::install();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // The client leaves in the middle.
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        Self {
+            address,
+            _serving: AbortOnDropHandle::new(serving),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
     }
 }

@@ -93,6 +93,10 @@ async fn failed(login: &mut Login) -> Failure {
     }
 }
 
+fn urn(text: &str) -> ResourceUrn {
+    text.parse().unwrap()
+}
+
 #[tokio::test]
 async fn the_road_from_a_login_to_a_token_and_its_end() {
     let (agent, fake) = (agent(), Fake::new().await);
@@ -122,4 +126,356 @@ async fn the_road_from_a_login_to_a_token_and_its_end() {
     assert_eq!(fake.state().asks, [Ask::End { id: "end".into() }]);
     let gone = token(&agent, DEFAULT_RESOURCE, None).await.unwrap_err();
     assert_eq!(gone.code, ErrorCode::NotLoggedIn);
+}
+
+#[tokio::test]
+async fn two_starts_share_one_login_and_it_lasts_until_both_are_gone() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let first = connected(&agent, ask(&fake)).await;
+    let mut second = agent.start(ask(&fake)).await.unwrap();
+    assert!(matches!(
+        step(&mut second).await,
+        Step::Event(Event::Authorize { url, .. }) if url == fake::PAGE
+    ));
+    assert_eq!(fake.state().posts, 1);
+    drop(first);
+    fake.log_in(DEFAULT_RESOURCE, now() + 600);
+    assert!(matches!(
+        step(&mut second).await,
+        Step::Event(Event::Connected { .. }) | Step::Started(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_login_nobody_waits_for_is_cancelled() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let mut events = agent.watch();
+    let login = connected(&agent, ask(&fake)).await;
+    drop(login);
+    let ended = async {
+        loop {
+            if let Event::Session { state, .. } = events.recv().await.unwrap() {
+                return state;
+            }
+        }
+    };
+    assert_eq!(soon("the end", ended).await, SessionState::Ended);
+    tokio::task::yield_now().await;
+    assert!(agent.status(None).unwrap().profiles.is_empty());
+    assert_eq!(fake.state().asks, []);
+}
+
+#[tokio::test]
+async fn a_profile_belongs_to_one_server() {
+    let (agent, fake, other) = (agent(), Fake::new().await, Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let mut again = agent.start(ask(&fake)).await.unwrap();
+    assert!(matches!(step(&mut again).await, Step::Started(_)), "at once");
+    let Err(failure) = agent.start(ask(&other)).await else {
+        panic!()
+    };
+    assert_eq!(failure.code, ErrorCode::BadRequest);
+    assert!(failure.hint.unwrap().starts_with("ciba stop --profile default"));
+    assert_eq!((fake.state().posts, other.state().posts), (1, 0));
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_named_rightly() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let Err(nobody) = agent.status(Some(&ProfileName::default())) else {
+        panic!()
+    };
+    assert_eq!(nobody.code, ErrorCode::NotLoggedIn);
+    assert_eq!(nobody.hint.as_deref(), Some("ciba start --url <server>"));
+    logged_in(&agent, &fake, 600).await;
+    let Err(unknown) = agent.status(Some(&"work".parse().unwrap())) else {
+        panic!()
+    };
+    assert_eq!(unknown.code, ErrorCode::UnknownProfile);
+    assert!(
+        unknown.message.ends_with("there is default"),
+        "{}",
+        unknown.message
+    );
+    let Err(bad) = token(&agent, "file:///x", None).await else {
+        panic!()
+    };
+    assert_eq!(bad.code, ErrorCode::BadRequest);
+}
+
+#[tokio::test]
+async fn a_one_shot_yields_the_token_and_leaves_nothing() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let one_shot = StartAsk {
+        one_shot: true,
+        ..ask(&fake)
+    };
+    let mut login = connected(&agent, one_shot).await;
+    fake.log_in(DEFAULT_RESOURCE, now() + 600);
+    let Step::Token(token) = step(&mut login).await else {
+        panic!()
+    };
+    assert_eq!(token.access_token(), "secret-1");
+    assert_eq!(
+        agent.status(None).unwrap().profiles[0].profile.as_str(),
+        "one-shot-1"
+    );
+    drop(login);
+    soon("the daemon's end", agent.0.shutdown.begun()).await;
+    assert_eq!(fake.state().asks, [Ask::End { id: "end".into() }]);
+    assert!(agent.status(None).unwrap().profiles.is_empty());
+}
+
+#[tokio::test]
+async fn d_023_the_servers_no_reaches_the_waiter() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let mut login = connected(&agent, ask(&fake)).await;
+    fake.session(&[
+        ("status", "failed"),
+        ("error", "access_denied"),
+        ("error_description", "You said no.\x1b[2J"),
+    ]);
+    let failure = failed(&mut login).await;
+    assert_eq!(failure, Failure::new(ErrorCode::LoginDenied, "You said no.[2J"));
+    tokio::task::yield_now().await;
+    assert!(
+        agent.status(None).unwrap().profiles.is_empty(),
+        "the profile is free again"
+    );
+}
+
+#[tokio::test]
+async fn a_pending_login_the_server_forgot_fails() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    let mut login = connected(&agent, ask(&fake)).await;
+    fake.forget();
+    fake.go_down().await;
+    fake.come_back().await;
+    assert_eq!(failed(&mut login).await.code, ErrorCode::LoginRequired);
+}
+
+#[tokio::test]
+async fn d_034_a_restarted_server_is_found_again_and_its_fresh_doc_believed() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.go_down().await;
+    status(&agent, |profile| profile.link != Link::Connected).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    fake.log_in(DEFAULT_RESOURCE, now() + 900);
+    fake.come_back().await;
+    status(&agent, |profile| profile.link == Link::Connected).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
+}
+
+#[tokio::test]
+async fn d_051_a_valid_token_outlives_the_network() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 40).await;
+    fake.go_down().await;
+    status(&agent, |profile| profile.link == Link::Offline).await;
+    let kept = token(&agent, DEFAULT_RESOURCE, Some(10)).await;
+    assert_eq!(kept.unwrap(), "secret-1", "valid for long enough");
+    let short = token(&agent, DEFAULT_RESOURCE, Some(60)).await;
+    assert_eq!(
+        short.unwrap(),
+        "secret-1",
+        "valid for less than wanted, but valid"
+    );
+    let other = token(&agent, OTHER, None).await.unwrap_err();
+    assert_eq!(other.code, ErrorCode::ServerUnreachable);
+    let fresh = TokenAsk {
+        profile: ProfileName::default(),
+        resource: DEFAULT_RESOURCE.into(),
+        min_valid: None,
+        force: true,
+    };
+    let forced = soon("an answer", agent.token(fresh)).await;
+    assert_eq!(
+        forced.err().unwrap().code,
+        ErrorCode::ServerUnreachable,
+        "memory was not wanted"
+    );
+}
+
+#[tokio::test]
+async fn d_051_an_ended_token_is_never_served() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 0).await;
+    fake.go_down().await;
+    let ended = token(&agent, DEFAULT_RESOURCE, Some(0)).await.unwrap_err();
+    assert_eq!(ended.code, ErrorCode::ServerUnreachable);
+}
+
+#[tokio::test]
+async fn d_040_many_askers_one_ask() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().on_ask = OnAsk::Publish(now() + 300);
+    let asks = (0..16).map(|_| token(&agent, OTHER, None));
+    let tokens = join_all(asks).await;
+    assert!(tokens.iter().all(|token| token.as_deref() == Ok("secret-2")));
+    let asked = Ask::Token {
+        id: "1".into(),
+        resource: urn(OTHER),
+        min_valid: Some(60),
+    };
+    assert_eq!(fake.state().asks, [asked]);
+}
+
+#[tokio::test]
+async fn d_040_force_brings_a_newer_token() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().on_ask = OnAsk::Publish(now() + 900);
+    let ask = TokenAsk {
+        profile: ProfileName::default(),
+        resource: DEFAULT_RESOURCE.into(),
+        min_valid: None,
+        force: true,
+    };
+    let token = soon("a token", agent.token(ask)).await.unwrap();
+    assert_eq!(token.access_token(), "secret-2");
+    assert!(matches!(
+        fake.state().asks[..],
+        [Ask::Token {
+            min_valid: Some(599..=601),
+            ..
+        }]
+    ));
+}
+
+#[tokio::test]
+async fn d_042_a_refusal_has_the_servers_code() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    for (error, code) in [
+        ("invalid_target", ErrorCode::InvalidTarget),
+        ("temporarily_unavailable", ErrorCode::ServerUnreachable),
+        ("invalid_grant", ErrorCode::LoginRequired),
+        ("server_error", ErrorCode::Internal),
+    ] {
+        fake.state().on_ask = OnAsk::Refuse(error);
+        assert_eq!(
+            token(&agent, OTHER, None).await.unwrap_err().code,
+            code,
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_ask_that_was_lost_with_its_connection_is_asked_again() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().on_ask = OnAsk::HangUp;
+    let server_mends = async {
+        status(&agent, |profile| profile.link != Link::Connected).await;
+        fake.state().on_ask = OnAsk::Publish(now() + 300);
+    };
+    let (token, ()) = tokio::join!(token(&agent, OTHER, None), server_mends);
+    assert_eq!(token.unwrap(), "secret-2");
+    assert_eq!(fake.state().sockets, 2);
+}
+
+#[tokio::test]
+async fn d_036_a_hostile_update_ends_the_connection_not_the_daemon() {
+    let (agent, fake, calm) = (agent(), Fake::new().await, Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let work = StartAsk {
+        profile: "work".parse().unwrap(),
+        ..ask(&calm)
+    };
+    let _login = connected(&agent, work).await;
+    let hostile = [
+        vec![1, 1, 7, 0, 0x28, 1, 1, b'm', 1, b'k', 1],
+        [117, 1].repeat(6_300),
+    ]
+    .concat();
+    let mut events = agent.watch();
+    fake.send(device_proto::hub::Socket::update(fake::SESSION, &hostile));
+    let there_and_back = async {
+        assert!(matches!(events.recv().await, Ok(Event::Disconnected { .. })));
+        while !matches!(events.recv().await, Ok(Event::Connected { .. })) {}
+    };
+    soon("the link's return", there_and_back).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    assert_eq!((fake.state().sockets, calm.state().sockets), (2, 1));
+}
+
+#[tokio::test]
+async fn a_seal_for_somebody_else_is_ignored() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.publish_garbage(DEFAULT_RESOURCE);
+    fake.session(&[("subject", "Grace")]);
+    status(&agent, |profile| profile.subject.as_deref() == Some("Grace")).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+}
+
+#[tokio::test]
+async fn a_denied_session_serves_what_it_has_and_then_asks_for_a_login() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.forget();
+    fake.go_down().await;
+    fake.come_back().await;
+    status(&agent, |profile| profile.state == SessionState::Failed).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    let failure = token(&agent, OTHER, None).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::LoginRequired);
+    assert_eq!(failure.hint, Some(format!("ciba start --url {}", fake.url())));
+    let _new_login = connected(&agent, ask(&fake)).await;
+    assert_eq!(fake.state().posts, 2);
+}
+
+#[tokio::test]
+async fn d_052_stop_wipes_this_side_when_the_server_is_away() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.go_down().await;
+    status(&agent, |profile| profile.link == Link::Offline).await;
+    let stopped = soon("stop", agent.stop(Which::One(ProfileName::default())))
+        .await
+        .unwrap();
+    assert_eq!(stopped.server_not_told, [ProfileName::default()]);
+    assert!(stopped.daemon_leaves);
+    assert!(agent.status(None).unwrap().profiles.is_empty());
+}
+
+#[tokio::test]
+async fn d_052_stopping_one_login_leaves_the_others() {
+    let (agent, fake, other) = (agent(), Fake::new().await, Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let work: ProfileName = "work".parse().unwrap();
+    let _login = connected(
+        &agent,
+        StartAsk {
+            profile: work.clone(),
+            ..ask(&other)
+        },
+    )
+    .await;
+    let stopped = soon("stop", agent.stop(Which::One(work.clone()))).await.unwrap();
+    assert_eq!((stopped.profiles, stopped.daemon_leaves), (vec![work], false));
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+}
+
+#[tokio::test]
+async fn leaving_keeps_the_sessions_on_the_server() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let session = agent.find(&ProfileName::default()).unwrap();
+    soon("close", agent.close()).await;
+    assert_eq!(fake.state().asks, []);
+    assert!(session.held(&urn(DEFAULT_RESOURCE), 0).is_none(), "wiped");
+}
+
+#[tokio::test]
+async fn d_002_the_server_is_told_the_verifier_and_nothing_secret() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let _login = connected(&agent, ask(&fake)).await;
+    let posted: serde_json::Value = serde_json::from_str(&fake.state().posted).unwrap();
+    let mut keys: Vec<_> = posted.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["deviceName", "resource", "verifier"]);
 }

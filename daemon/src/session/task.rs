@@ -43,10 +43,19 @@ const CLOSE_NORMAL: u16 = 1000;
 
 /// Runs a session to its end.
 pub(super) async fn run(shared: &Shared, mut commands: mpsc::Receiver<Command>) {
+    let _wiped_on_drop = LetGo(shared);
     live(shared, &mut commands).await;
-    shared.tell(Happening::Ended);
-    shared.table.clear();
-    info!(profile = %shared.purpose.profile, "session let go");
+}
+
+/// Whatever ends the task, its tokens go with it, and whoever waits learns of it.
+struct LetGo<'a>(&'a Shared);
+
+impl Drop for LetGo<'_> {
+    fn drop(&mut self) {
+        self.0.table.clear();
+        self.0.tell(Happening::Ended);
+        info!(profile = %self.0.purpose.profile, "let go");
+    }
 }
 
 async fn live(shared: &Shared, commands: &mut mpsc::Receiver<Command>) {

@@ -139,3 +139,119 @@ async fn hurry(orders: &mut mpsc::Receiver<Order>) {
     }
     std::future::pending::<()>().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Fake, Tls};
+
+    const SECRET: [u8; 32] = [9; 32];
+
+    /// Runs a link to a server and hands its news to `session`.
+    async fn kept<T>(
+        url: &str,
+        session: impl AsyncFnOnce(mpsc::Sender<Order>, mpsc::Receiver<News>) -> T,
+    ) -> T {
+        crate::tls::install();
+        let (server, request) = (Server::parse(url).unwrap(), "s".parse().unwrap());
+        let (orders, received) = mpsc::channel(4);
+        let (sender, news) = mpsc::channel(4);
+        tokio::select! {
+            never = keep(&server, &request, Challenge::new(&SECRET), received, sender) => match never {},
+            seen = session(orders, news) => seen,
+        }
+    }
+
+    /// Returns why the next connection was lost.
+    async fn lost(news: &mut mpsc::Receiver<News>) -> Lost {
+        loop {
+            if let News::Lost(why) = news.recv().await.unwrap() {
+                return why;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_050_pauses_grow_and_never_pass_thirty_seconds() {
+        let mut fake = Fake::new().await;
+        fake.go_down().await;
+        kept(&fake.url(), async |_orders, mut news| {
+            assert!(matches!(
+                lost(&mut news).await,
+                Lost::NoAnswer(io::ErrorKind::ConnectionRefused)
+            ));
+            let mut last = Instant::now();
+            for n in 0..12 {
+                lost(&mut news).await;
+                let (pause, most) = (last.elapsed(), Duration::from_millis(250 << n));
+                assert!(
+                    pause <= most.min(Duration::from_secs(30)) + Duration::from_millis(1),
+                    "{pause:?}"
+                );
+                last = Instant::now();
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_050_a_clients_demand_ends_the_pause() {
+        let mut fake = Fake::new().await;
+        fake.go_down().await;
+        kept(&fake.url(), async |orders, mut news| {
+            for _ in 0..100 {
+                lost(&mut news).await;
+                let at = Instant::now();
+                orders.send(Order::Hurry).await.unwrap();
+                assert!(matches!(news.recv().await, Some(News::Connecting)));
+                assert!(at.elapsed() < Duration::from_millis(1), "{:?}", at.elapsed());
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_denial_is_final() {
+        let fake = Fake::new().await;
+        kept(&fake.url(), async |_orders, mut news| {
+            while !matches!(news.recv().await, Some(News::Denied)) {}
+        })
+        .await;
+        assert_eq!(fake.state().sockets, 1);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_is_named() {
+        let server = Tls::new().await;
+        let why = kept(&server.url(), async |_orders, mut news| lost(&mut news).await).await;
+        assert_eq!(why, Lost::Certificate("this system does not trust its issuer"));
+    }
+
+    #[tokio::test]
+    async fn what_answers_in_http_is_not_taken_for_a_server() {
+        let answers: [(&[u8], Lost); 3] = [
+            (
+                b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+                Lost::Refused(502),
+            ),
+            (
+                b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+                Lost::Refused(302),
+            ),
+            (b"SSH-2.0-OpenSSH\r\n\r\n", Lost::NoWebSocket),
+        ];
+        for (answer, expected) in answers {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let why = kept(&url, async |_orders, mut news| {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                    .await
+                    .unwrap();
+                lost(&mut news).await
+            })
+            .await;
+            assert_eq!(why, expected);
+        }
+    }
+}

@@ -171,3 +171,123 @@ impl Clocks {
 fn jumped(monotonic: Duration, wall: Duration) -> bool {
     wall > monotonic + JUMP
 }
+
+#[cfg(test)]
+mod tests {
+    use device_proto::device::{KEEPALIVE, Over};
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    const SECRET: [u8; 32] = [9; 32];
+
+    /// A pump whose server is `serve`. Returns why it ended, and when.
+    async fn pumped<F: Future<Output = ()>>(
+        room: usize,
+        serve: impl FnOnce(WebSocketStream<DuplexStream>) -> F,
+    ) -> (Lost, Duration) {
+        let (ours, theirs) = tokio::io::duplex(room);
+        let ours = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let theirs = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        let challenge = Challenge::new(&SECRET);
+        let began = Instant::now();
+        let device = Device::connect("s".parse().unwrap(), challenge, began.into_std());
+        let (_orders, mut orders) = mpsc::channel(1);
+        let (news, _reader) = mpsc::channel(16);
+        let pumping = pump(ours, device, challenge, &mut orders, &news);
+        let lost = tokio::select! {
+            lost = pumping => lost,
+            () = async { serve(theirs).await; std::future::pending().await } => unreachable!(),
+        };
+        (lost, began.elapsed())
+    }
+
+    fn frame(message: device_proto::frame::Message<'_>) -> Message {
+        let document = "s";
+        Message::binary(device_proto::frame::Frame { document, message }.encode())
+    }
+
+    /// Accepts the proof and sends an empty doc.
+    async fn grant(socket: &mut WebSocketStream<DuplexStream>) {
+        use device_proto::frame::{Auth, EMPTY_UPDATE, Message, Sync};
+        let granted = Message::Auth(Auth::Granted { scope: "readonly" });
+        socket.send(frame(granted)).await.unwrap();
+        socket
+            .send(frame(Message::Sync(Sync::Step2(EMPTY_UPDATE))))
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_050_two_missed_signs_of_life_end_it() {
+        let (lost, took) = pumped(1 << 16, async |mut socket| {
+            grant(&mut socket).await;
+            // It holds the connection and says no more; a WebSocket that is not read answers no ping.
+            std::future::pending::<()>().await;
+        })
+        .await;
+        assert_eq!(lost, Lost::Over(Over::Silent));
+        assert_eq!(took, 3 * KEEPALIVE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_050_a_server_that_answers_pings_keeps_it() {
+        // It ends between two signs of life, so that the last thing to happen is the close.
+        let hour = Duration::from_secs(3_590);
+        let (lost, took) = pumped(1 << 16, async |mut socket| {
+            grant(&mut socket).await;
+            // Reading is answering.
+            let reading = async { while socket.next().await.is_some() {} };
+            let _ = timeout(hour, reading).await;
+            socket.close(None).await.unwrap();
+        })
+        .await;
+        assert_eq!(lost, Lost::Closed(None));
+        assert_eq!(took.as_secs(), hour.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_nothing_is_left_in_time() {
+        let (lost, took) = pumped(16, async |_socket| std::future::pending::<()>().await).await;
+        assert_eq!((lost, took), (Lost::Stalled, WRITE_DEADLINE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_close_code_is_told() {
+        let (lost, _) = pumped(1 << 16, async |mut socket| {
+            grant(&mut socket).await;
+            let (code, reason) = (1000.into(), "session ended".into());
+            socket.close(Some(CloseFrame { code, reason })).await.unwrap();
+            let _ = socket.next().await;
+        })
+        .await;
+        assert_eq!(lost, Lost::Closed(Some(1000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_035_garbage_ends_the_connection() {
+        let (lost, _) = pumped(1 << 16, async |mut socket| {
+            socket.send(Message::binary(&b"\x01s\xff"[..])).await.unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        assert!(matches!(lost, Lost::Over(Over::Broken)), "{lost}");
+    }
+
+    #[test]
+    fn d_050_a_machine_that_slept_is_noticed() {
+        let seconds = Duration::from_secs;
+        assert!(!jumped(seconds(20), seconds(20)));
+        assert!(!jumped(seconds(20), seconds(34)), "a clock that was corrected");
+        assert!(jumped(seconds(20), seconds(36)));
+        assert!(!jumped(seconds(20), seconds(0)), "a clock that was set back");
+    }
+
+    #[tokio::test]
+    async fn the_first_frames_buffer_is_the_devices_own() {
+        let frame = Zeroizing::new(vec![7; 64]);
+        let place = frame.as_ptr();
+        assert_eq!(wiped(frame).as_ptr(), place, "no copy that nobody wipes");
+    }
+}

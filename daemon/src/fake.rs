@@ -2,7 +2,7 @@
 //! through the real server's half of the protocol.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use device_proto::ask::{Ask, Reply};
 use device_proto::doc::{Change, Map};
@@ -11,6 +11,7 @@ use device_proto::seal::{Key, Purpose};
 use device_proto::token::Token;
 use device_proto::{Challenge, Doc, RequestId, Verifier};
 use futures_util::{SinkExt as _, StreamExt as _};
+use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -329,28 +330,38 @@ async fn device(stream: TcpStream, world: &World) {
     }
 }
 
-/// A server with a certificate that nobody vouches for.
+/// An echo behind TLS, with a certificate that only [`Tls::trusted`] accepts.
 pub(crate) struct Tls {
     address: SocketAddr,
     _serving: AbortOnDropHandle<()>,
 }
 
+/// One certificate for all tests.
+static CERTIFICATE: LazyLock<CertifiedKey<KeyPair>> =
+    LazyLock::new(|| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+
 impl Tls {
     pub(crate) async fn new() -> Self {
         crate::tls::install();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let key = PrivateKeyDer::Pkcs8(CERTIFICATE.signing_key.serialize_der().into());
         let config = rustls::ServerConfig::builder()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![CERTIFICATE.cert.der().clone()], key)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // The client leaves in the middle.
-                let _ = acceptor.accept(stream).await;
+                // A client that trusts nobody leaves in the middle.
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let Ok(socket) = tokio_tungstenite::accept_async(stream).await else {
+                    continue;
+                };
+                let (out, messages) = socket.split();
+                let _ = messages.forward(out).await;
             }
         });
         Self {
@@ -361,5 +372,13 @@ impl Tls {
 
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Returns a configuration that accepts the certificate.
+    pub(crate) fn trusted() -> Result<rustls::ClientConfig, rustls::Error> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CERTIFICATE.cert.der().clone())?;
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots);
+        Ok(config.with_no_client_auth())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use device_proto::device::MAX_SERVER_FRAME;
 use futures_util::future::select_ok;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
@@ -40,12 +41,20 @@ const READ_BUFFER: usize = 8 * 1024;
 /// A connection to the server, encrypted or on this machine.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Opens the server's WebSocket. A proxy would come between `reach` and `encrypt`.
+/// Opens the server's WebSocket.
 pub(super) async fn connect(server: &Server) -> Result<WebSocketStream<Stream>, Lost> {
+    open(server, tls::config).await
+}
+
+/// Trusts what `trust` says. A proxy would come between `reach` and `encrypt`.
+async fn open(
+    server: &Server,
+    trust: fn() -> Result<ClientConfig, rustls::Error>,
+) -> Result<WebSocketStream<Stream>, Lost> {
     let url = server.socket();
     let tcp = in_time(TCP_DEADLINE, reach(&url)).await?;
     let stream = if server.is_encrypted() {
-        let config = tls::config().map_err(|_| Lost::NoTrust)?;
+        let config = trust().map_err(|_| Lost::NoTrust)?;
         Either::Right(in_time(STEP_DEADLINE, encrypt(&url, tcp, config)).await?)
     } else {
         Either::Left(tcp)
@@ -91,11 +100,7 @@ async fn first_of(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn encrypt(
-    url: &Url,
-    tcp: TcpStream,
-    config: rustls::ClientConfig,
-) -> Result<Box<TlsStream<TcpStream>>, Lost> {
+async fn encrypt(url: &Url, tcp: TcpStream, config: ClientConfig) -> Result<Box<TlsStream<TcpStream>>, Lost> {
     let name = match url.host().ok_or(Lost::NoName)? {
         Host::Domain(name) => ServerName::try_from(name.to_owned()).map_err(|_| Lost::NoName)?,
         Host::Ipv4(address) => ServerName::from(std::net::IpAddr::from(address)),
@@ -116,5 +121,52 @@ async fn upgrade(url: &Url, stream: Stream) -> Result<WebSocketStream<Stream>, L
         Ok((socket, _response)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(Lost::Refused(response.status().as_u16())),
         Err(_) => Err(Lost::NoWebSocket),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::SinkExt as _;
+    use futures_util::StreamExt as _;
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+    use crate::fake::Tls;
+
+    #[tokio::test]
+    async fn a_trusted_server_is_spoken_to_encrypted() {
+        let server = Tls::new().await;
+        let mut socket = open(&Server::parse(&server.url()).unwrap(), Tls::trusted)
+            .await
+            .unwrap();
+        assert!(matches!(socket.get_ref(), Either::Right(_)));
+        socket.send(Message::binary(&b"hello"[..])).await.unwrap();
+        let echo = socket.next().await.unwrap().unwrap();
+        assert_eq!(&echo.into_data()[..], b"hello");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_stop_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let open = listener.local_addr().unwrap();
+        assert_eq!(
+            first_of(vec![closed, open]).await.unwrap().peer_addr().unwrap(),
+            open
+        );
+        assert!(first_of(vec![]).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_accepts_and_says_nothing_is_too_slow() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let lost = connect(&Server::parse(&url).unwrap()).await.err();
+        assert_eq!(lost, Some(Lost::Slow));
     }
 }

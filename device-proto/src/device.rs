@@ -203,6 +203,8 @@ impl Device {
             _ if self.stage == Stage::Proving => {}
             Message::Sync(Sync::Step1(_)) => self.send(Message::Sync(Sync::Step2(EMPTY_UPDATE))),
             Message::Sync(Sync::Step2(update)) => self.apply(update, true),
+            // Before the doc: it will hold this change as well, and the change alone would build on nothing.
+            Message::Sync(Sync::Update(_)) if self.stage == Stage::Granted => {}
             Message::Sync(Sync::Update(update)) => self.apply(update, false),
             Message::Stateless(text) => self.events.extend(Reply::decode(text).ok().map(Event::Reply)),
             _ => {}
@@ -399,6 +401,27 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_overtakes_the_doc_is_in_the_doc() {
+        let mut device = granted(Instant::now());
+        let mut doc = Doc::new(5);
+        let mut write = |value| {
+            doc.write(&[Change {
+                map: Map::Tokens,
+                key: "urn:d:x",
+                value,
+            }])
+        };
+        write("one");
+        receive(&mut device, Message::Sync(Sync::Update(&write("two"))));
+        assert_eq!(device.poll_event(), None);
+        receive(&mut device, Message::Sync(Sync::Step2(doc.state())));
+        assert!(
+            matches!(device.poll_event(), Some(Event::Sealed { sealed, .. }) if sealed.as_str() == "two")
+        );
+        assert_eq!(device.poll_event(), Some(Event::Synced));
+    }
+
+    #[test]
     fn d_035_a_hostile_server_ends_the_connection_only() {
         for update in [
             &b"\xff"[..],
@@ -410,7 +433,7 @@ mod tests {
             .concat(),
         ] {
             let mut device = granted(Instant::now());
-            receive(&mut device, Message::Sync(Sync::Update(update)));
+            receive(&mut device, Message::Sync(Sync::Step2(update)));
             assert!(matches!(
                 device.poll_event(),
                 Some(Event::Over(Over::Poisoned(_)))

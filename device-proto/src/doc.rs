@@ -10,7 +10,8 @@ use thiserror::Error;
 use yrs::updates::decoder::Decode as _;
 use yrs::{Any, Map as _, Out, ReadTxn as _, StateVector, Transact as _, Update, WriteTxn as _};
 
-use crate::update::{self, Refused};
+use crate::history::History;
+use crate::update::Refused;
 
 /// The doc's maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,8 +112,8 @@ pub struct Replica {
     doc: yrs::Doc,
     /// A fingerprint of every entry seen, to tell what an update changed. Not the values: they would be a copy.
     seen: BTreeMap<(Map, Box<str>), u64>,
-    /// What came so far. yrs keeps the shadow of what is gone, so only a new replica is small again.
-    pieces: usize,
+    history: History,
+    /// Bytes of all updates so far. yrs keeps the shadow of what is gone, so only a new replica is small again.
     bytes: usize,
 }
 
@@ -136,7 +137,7 @@ pub enum Poisoned {
     /// yrs could not read it, or panicked (D-036).
     #[error("the update cannot be read")]
     Unreadable,
-    /// The connection brought more than [`update::MAX_PIECES`] or [`Replica::MAX_BYTES`].
+    /// The connection brought more than [`Replica::MAX_BYTES`].
     #[error("the document has grown too large")]
     TooMuch,
 }
@@ -146,7 +147,7 @@ impl Default for Replica {
         Self {
             doc: yrs::Doc::new(),
             seen: BTreeMap::new(),
-            pieces: 0,
+            history: History::default(),
             bytes: 0,
         }
     }
@@ -162,11 +163,11 @@ impl Replica {
     ///
     /// [`Poisoned`]; the replica is of no use afterwards.
     pub fn apply(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
-        self.pieces += update::check(bytes)?;
         self.bytes += bytes.len();
-        if self.pieces > update::MAX_PIECES || self.bytes > Self::MAX_BYTES {
+        if self.bytes > Self::MAX_BYTES {
             return Err(Poisoned::TooMuch);
         }
+        self.history.admit(bytes)?;
         let fenced = catch_unwind(AssertUnwindSafe(|| self.apply_unfenced(bytes)));
         fenced.unwrap_or(Err(Poisoned::Unreadable))
     }
@@ -175,6 +176,10 @@ impl Replica {
         let update = Update::decode_v1(bytes).map_err(|_| Poisoned::Unreadable)?;
         let mut txn = self.doc.transact_mut();
         txn.apply_update(update).map_err(|_| Poisoned::Unreadable)?;
+        // Structs that are each other's origin: every one exists, none comes first.
+        if txn.has_missing_updates() {
+            return Err(Refused::Unknown.into());
+        }
         let mut changed = Vec::new();
         for map in Map::ALL {
             let Some(entries) = txn.get_map(map.name()) else {
@@ -280,17 +285,23 @@ mod tests {
     }
 
     #[test]
-    fn d_036_a_replica_takes_only_so_much() {
-                let mut doc = Doc::new(1_000);
-        let mut many = Replica::default();
-        let refused =
-            (0..=update::MAX_PIECES).find_map(|n| many.apply(&doc.write(&[token(&n.to_string())])).err());
-        assert_eq!(refused, Some(Poisoned::TooMuch));
+    fn d_036_a_replica_takes_only_so_many_bytes() {
+        let update = Doc::new(1).write(&[token("one")]);
+        let mut worn = Replica {
+            bytes: Replica::MAX_BYTES - update.len(),
+            ..Replica::default()
+        };
+        assert!(worn.apply(&update).is_ok());
+        assert_eq!(worn.apply(&update), Err(Poisoned::TooMuch));
+    }
 
-        let large = "x".repeat(Replica::MAX_BYTES / 4);
-        let mut heavy = Replica::default();
-        let taken = (0..4).take_while(|n| heavy.apply(&Doc::new(*n).write(&[token(&large)])).is_ok());
-        assert_eq!(taken.count(), 3);
+    #[test]
+    fn d_036_structs_that_wait_for_each_other_are_refused() {
+        let circle = [2, 1, 2, 0, 0x88, 1, 0, 1, 126, 1, 1, 0, 0x88, 2, 0, 1, 126, 0];
+        assert_eq!(
+            Replica::default().apply(&circle),
+            Err(Poisoned::Refused(Refused::Unknown))
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod challenge;
 pub mod device;
 pub mod doc;
 pub mod frame;
+mod history;
 pub mod hub;
 pub mod resource;
 pub mod seal;

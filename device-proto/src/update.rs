@@ -5,7 +5,8 @@
 //! have a name. Types within types are not: yrs deletes them by recursion, and a 160 KiB chain of them ends the
 //! process. Texts neither: it cuts them by UTF-16 units.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -39,25 +40,39 @@ pub enum Refused {
     /// More than [`MAX_PIECES`].
     #[error("the update has too many pieces")]
     TooMany,
+    /// It builds on what the replica was never given. Over one ordered connection that cannot be; yrs would keep
+    /// it waiting, and what waits in odd combinations makes it panic or read memory that is not its own.
+    #[error("the update builds on something unknown")]
+    Unknown,
 }
 
-/// Decides whether an update may be given to yrs. Returns how many pieces it has, for whoever adds them up.
+/// What an update brings and what it builds on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// How many pieces it has, for whoever adds them up.
+    pub(crate) pieces: usize,
+    /// The clocks of each client's structs.
+    pub(crate) brings: BTreeMap<u64, Range<u64>>,
+    /// How far each client's clock has to be for its origins and deletions to exist.
+    pub(crate) needs: BTreeMap<u64, u64>,
+}
+
+/// Decides whether an update is one that may be given to yrs, if it fits [what came before](crate::history).
 ///
 /// # Errors
 ///
 /// [`Refused`].
-pub fn check(update: &[u8]) -> Result<usize, Refused> {
+pub(crate) fn check(update: &[u8]) -> Result<Extent, Refused> {
     let mut walk = Walk {
         reader: Reader::new(update),
-        writers: BTreeSet::new(),
-        pieces: 0,
+        extent: Extent::default(),
     };
     for _ in 0..walk.count(3)? {
         walk.client_block()?;
     }
     walk.deletes()?;
     if walk.reader.is_empty() {
-        Ok(walk.pieces)
+        Ok(walk.extent)
     } else {
         Err(Refused::Unexpected)
     }
@@ -65,10 +80,7 @@ pub fn check(update: &[u8]) -> Result<usize, Refused> {
 
 struct Walk<'a> {
     reader: Reader<'a>,
-    /// The clients with structs so far. yrs joins what one client has in two places out of order, and then reads
-    /// memory that is not its own.
-    writers: BTreeSet<u64>,
-    pieces: usize,
+    extent: Extent,
 }
 
 impl Walk<'_> {
@@ -90,8 +102,8 @@ impl Walk<'_> {
     /// A count of things that yrs keeps apart and compares.
     fn pieces(&mut self, least: usize) -> Result<u64, Refused> {
         let count = self.count(least)?;
-        self.pieces += usize::try_from(count).map_err(|_| Refused::TooMany)?;
-        if self.pieces <= MAX_PIECES {
+        self.extent.pieces += usize::try_from(count).map_err(|_| Refused::TooMany)?;
+        if self.extent.pieces <= MAX_PIECES {
             Ok(count)
         } else {
             Err(Refused::TooMany)
@@ -122,34 +134,48 @@ impl Walk<'_> {
         self.reader.text().map(drop).ok_or(Refused::Truncated)
     }
 
-    fn id(&mut self) -> Result<(), Refused> {
-        self.client()?;
-        self.clock().map(drop)
+    /// An origin of a struct of `writer` at `clock`: something that was there before it.
+    fn origin(&mut self, writer: u64, clock: u64) -> Result<(), Refused> {
+        let (client, origin) = (self.client()?, self.clock()?);
+        if client == writer && origin >= clock {
+            return Err(Refused::Unknown);
+        }
+        self.need(client, origin + 1);
+        Ok(())
+    }
+
+    fn need(&mut self, client: u64, clock: u64) {
+        let needed = self.extent.needs.entry(client).or_default();
+        *needed = clock.max(*needed);
     }
 
     fn client_block(&mut self) -> Result<(), Refused> {
         let structs = self.pieces(2)?;
         let writer = self.client()?;
-        if !self.writers.insert(writer) {
-            return Err(Refused::Unexpected);
-        }
-        let mut clock = self.clock()?;
+        let start = self.clock()?;
+        let mut clock = start;
         for _ in 0..structs {
-            clock += self.block()?;
+            clock += self.block(writer, clock)?;
             if clock >= MAX_CLOCK {
                 return Err(Refused::OutOfRange);
             }
         }
-        Ok(())
+        match self.extent.brings.insert(writer, start..clock) {
+            None => Ok(()),
+            // yrs joins what one client has in two places out of order, and then reads memory that is not its own.
+            Some(_) => Err(Refused::Unexpected),
+        }
     }
 
     /// Returns how far the struct moves its client's clock; never zero.
-    fn block(&mut self) -> Result<u64, Refused> {
+    fn block(&mut self, writer: u64, clock: u64) -> Result<u64, Refused> {
         let info = self.reader.byte().ok_or(Refused::Truncated)?;
         let length = match info {
-            0 | 10 => self.clock()?,
+            0 => self.clock()?,
+            // 10 would leave a gap: what an update skips, another has to bring.
+            10 => return Err(Refused::Unknown),
             _ => {
-                self.origins(info)?;
+                self.origins(info, writer, clock)?;
                 self.content(info & 0x1f)?
             }
         };
@@ -160,12 +186,9 @@ impl Walk<'_> {
         }
     }
 
-    fn origins(&mut self, info: u8) -> Result<(), Refused> {
-        if info & 0x80 != 0 {
-            self.id()?;
-        }
-        if info & 0x40 != 0 {
-            self.id()?;
+    fn origins(&mut self, info: u8, writer: u64, clock: u64) -> Result<(), Refused> {
+        for _ in 0..(info & 0xc0).count_ones() {
+            self.origin(writer, clock)?;
         }
         if info & 0xc0 != 0 {
             return Ok(());
@@ -244,13 +267,16 @@ impl Walk<'_> {
 
     fn deletes(&mut self) -> Result<(), Refused> {
         for _ in 0..self.count(2)? {
-            self.client()?;
+            let client = self.client()?;
+            let mut end = 0;
             for _ in 0..self.pieces(2)? {
                 let (start, length) = (self.clock()?, self.clock()?);
-                if start + length >= MAX_CLOCK {
-                    return Err(Refused::OutOfRange);
+                if start < end || length == 0 {
+                    return Err(Refused::Unexpected);
                 }
+                end = start + length;
             }
+            self.need(client, end);
         }
         Ok(())
     }
@@ -334,7 +360,7 @@ mod tests {
             Err(Refused::Unexpected),
             "bytes behind the end"
         );
-        assert_eq!(check(&[0, 0]), Ok(0));
+        assert_eq!(check(&[0, 0]), Ok(Extent::default()));
     }
 
     #[test]
@@ -377,8 +403,13 @@ mod tests {
             update.push(0);
             update
         };
-        assert_eq!(check(&repeated(100)), Ok(200), "for each entry the struct and its one value");
-        assert_eq!(check(&repeated(MAX_PIECES / 2)), Ok(MAX_PIECES));
+        let pieces = |update: &[u8]| check(update).unwrap().pieces;
+        assert_eq!(
+            pieces(&repeated(100)),
+            200,
+            "for each entry the struct and its one value"
+        );
+        assert_eq!(pieces(&repeated(MAX_PIECES / 2)), MAX_PIECES);
         assert_eq!(check(&repeated(MAX_PIECES / 2 + 1)), Err(Refused::TooMany));
 
         let mut deletes = vec![0, 1, 7];
@@ -396,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_struct_of_no_content_carries_no_flags() {
-        assert_eq!(check(&[1, 1, 7, 0, 0, 5, 0]), Ok(1));
+        assert!(check(&[1, 1, 7, 0, 0, 5, 0]).is_ok());
         assert!(
             check(&[1, 1, 7, 0, 0x20, 5, 0]).is_err(),
             "yrs takes it for an item"

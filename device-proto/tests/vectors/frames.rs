@@ -7,7 +7,7 @@ use crate::recording::{DOCUMENT, STEPS};
 /// The messages that are no whole frame, and how much of each can be read.
 ///
 /// The recording says the same of `probe-garbage-update/04-sync`; there the frame is whole and the update in it
-/// is not, which is for [`device_proto::update::check`] to see.
+/// is not, which is for the guard to see.
 const BROKEN: [(&str, Malformed<'_>); 8] = [
     (
         "probe-unknown-sync-step/04-sync",

@@ -47,7 +47,8 @@ impl<'a> Challenge<'a> {
         Verifier::of(&self.expose())
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; SECRET_LEN] {
+    /// Returns the secret's bytes.
+    pub fn expose_bytes(&self) -> &[u8; SECRET_LEN] {
         self.0
     }
 }

@@ -87,7 +87,7 @@ impl<'a> Key<'a> {
     /// Derives the key: HKDF-SHA256 of the challenge's bytes, salted with the request id (D-030).
     pub fn of_challenge(challenge: Challenge<'_>, session: &'a RequestId, purpose: Purpose) -> Self {
         Self::derive(
-            challenge.bytes(),
+            challenge.expose_bytes(),
             session.as_str().as_bytes(),
             purpose.info(),
             session,
@@ -141,9 +141,10 @@ impl<'a> Key<'a> {
             return Err(DoesNotOpen);
         }
         let (nonce, tag) = (fixed::<NONCE_LEN>(parts.nonce)?, fixed::<TAG_LEN>(parts.tag)?);
-        let length = Base64UrlUnpadded::decode(parts.ciphertext, buffer)
-            .map_err(|_| DoesNotOpen)?
-            .len();
+        let Ok(length) = Base64UrlUnpadded::decode(parts.ciphertext, buffer).map(<[u8]>::len) else {
+            buffer.fill(0);
+            return Err(DoesNotOpen);
+        };
         let text = &mut buffer[..length];
         let opened = self.cipher().decrypt_inout_detached(
             &Nonce::from(nonce),
@@ -311,6 +312,20 @@ mod tests {
             br#"{"alg":"dir","enc":"A256GCM","rid":"s","res":"r","crit":["x"]}"#
         ));
         assert!(!key.expects("r", br#"{"alg":"none","enc":"A256GCM","rid":"s","res":"r"}"#));
+    }
+
+    #[test]
+    fn a_ciphertext_that_is_broken_near_its_end_leaves_nothing_behind() {
+        let here = session("req-7Q2m");
+        let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+        let whole = key.seal("urn:d:x", [1; 12], b"a secret text");
+        let mut parts: Vec<_> = whole.as_str().split('.').collect();
+        // 18 characters: the last has bits to spare, and they are set.
+        parts[3] = "AAA99999999qqqqq9B";
+        let mut buffer = [0xaa; 64];
+        let broken = Sealed(parts.join("."));
+        assert_eq!(key.open("urn:d:x", &broken, &mut buffer), Err(DoesNotOpen));
+        assert_eq!(buffer, [0; 64]);
     }
 
     proptest! {

@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_ciba_server_is_said_to_be_none() {
-        let huge = begun("https://c/x", "600", &"x".repeat(MAX_ANSWER));
+        let huge = begun("https://c/x", "600", "AB") + &" ".repeat(MAX_ANSWER);
         let moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
         for answer in [
             http("200 OK", "<html>Welcome to the hotel's network</html>"),

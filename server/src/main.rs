@@ -72,8 +72,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
 /// To standard error: a service manager keeps it, and a person at a terminal reads it. `CIBA_LOG` sets the level.
 fn log() {
     let filter = EnvFilter::try_from_env("CIBA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    lines.with_writer(std::io::stderr).init();
 }

@@ -1,4 +1,8 @@
 //! End to end with our own programs alone, and the rules of the house that a test can hold.
 
 mod arrows;
+mod daemon;
+mod exit_codes;
 mod files;
+mod road;
+mod secrets;

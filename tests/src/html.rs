@@ -12,6 +12,8 @@ pub(crate) struct Form {
     pub(crate) action: String,
     pub(crate) is_post: bool,
     pub(crate) fields: Vec<(String, String)>,
+    /// Of its buttons with a name, only the one that is pressed is sent.
+    pub(crate) buttons: Vec<(String, String)>,
     ids: Vec<String>,
 }
 
@@ -82,6 +84,7 @@ fn form(tag: &Tag) -> Form {
             .attribute("method")
             .is_some_and(|method| method.eq_ignore_ascii_case("post")),
         fields: Vec::new(),
+        buttons: Vec::new(),
         ids: Vec::new(),
     }
 }
@@ -90,10 +93,13 @@ impl Form {
     fn add(&mut self, tag: &Tag) {
         self.ids.extend(tag.attribute("id").map(str::to_owned));
         if let Some(name) = tag.attribute("name") {
-            self.fields.push((
-                name.to_owned(),
-                tag.attribute("value").unwrap_or_default().to_owned(),
-            ));
+            let value = tag.attribute("value").unwrap_or_default();
+            let place = if tag.name == "button" {
+                &mut self.buttons
+            } else {
+                &mut self.fields
+            };
+            place.push((name.to_owned(), value.to_owned()));
         }
     }
 }
@@ -190,7 +196,7 @@ mod tests {
     const PAGE: &str = r#"<!doctype html><!-- <a id="continue" href="no"> --><style>a > b {}</style>
         <p class=x>1 < 2 &amp; 3 <p hidden><a href="/login?a=1&amp;b=&#34;2&#x22;" id='continue'>Go</a>
         <form method="POST" action="/in"><input type=hidden name=csrf value="a&lt;b"/><input name="username">
-        <button id=send>Send</button></form><input name="elsewhere">"#;
+        <button id=send name=action value=go>Send</button></form><input name="elsewhere">"#;
 
     #[test]
     fn a_link_is_found_and_decoded() {
@@ -218,6 +224,7 @@ mod tests {
             form.fields,
             [("csrf", "a<b"), ("username", "")].map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
+        assert_eq!(form.buttons, [("action".to_owned(), "go".to_owned())]);
     }
 
     #[test]

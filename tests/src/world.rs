@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::binaries::{binary, directory};
 use crate::cmdlines::CmdlineSampler;
 use crate::process::{Process, Transcript, end, ends};
 use crate::secrets::Haystack;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
 
 /// Where tools such as a shell are found by what we start.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -57,6 +58,16 @@ pub struct Server {
 }
 
 impl Output {
+    /// Waits for a command's end.
+    pub async fn of(process: &mut Process) -> Result<Self> {
+        let status = process.finish(PATIENCE).await?;
+        Ok(Self {
+            status,
+            stdout: process.stdout(),
+            stderr: process.stderr(),
+        })
+    }
+
     /// The exit code; `None` after a signal.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
@@ -140,12 +151,7 @@ impl World {
     pub async fn ciba(&self, arguments: &[&str]) -> Result<Output> {
         let mut process = self.spawn_ciba(arguments)?;
         process.close_stdin();
-        let status = process.finish(PATIENCE).await?;
-        Ok(Output {
-            status,
-            stdout: process.stdout(),
-            stderr: process.stderr(),
-        })
+        Output::of(&mut process).await
     }
 
     /// Starts our client and leaves it running.
@@ -164,7 +170,8 @@ impl World {
 
     /// Starts `ciba-server dev` and waits until it serves.
     pub async fn server_dev(&self) -> Result<Server> {
-        self.start_server(&["dev".into()]).await
+        self.start_server(&["dev".into(), "--listen".into(), "127.0.0.1:0".into()])
+            .await
     }
 
     /// Starts `ciba-server serve` with this configuration, which says `listen = "127.0.0.1:0"`.
@@ -197,6 +204,19 @@ impl World {
         let stream = UnixStream::connect(self.socket()).ok()?;
         let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
         (peer.pid != rustix::process::getpid()).then_some(peer.pid)
+    }
+
+    /// Waits until no daemon is left: nobody holds its lock, and there is no socket.
+    pub async fn until_no_daemon(&self) -> Result<()> {
+        until("the daemon to leave", PATIENCE, async || {
+            (!self.socket().exists() && self.lock_is_free()).then_some(())
+        })
+        .await
+    }
+
+    fn lock_is_free(&self) -> bool {
+        let lock = fs::File::open(self.socket().with_extension("lock"));
+        lock.is_err() || lock.is_ok_and(|lock| lock.try_lock().is_ok())
     }
 
     /// Kills the daemon without a word and waits until it is dead.
@@ -271,6 +291,11 @@ impl Drop for World {
             end(pid);
         }
     }
+}
+
+/// Returns a port that was free a moment ago, for what must be known before it listens.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 fn search_path() -> Result<OsString> {

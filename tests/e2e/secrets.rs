@@ -9,7 +9,7 @@ const SAYS_THE_TOKEN: [&str; 2] = ["stdout of ciba token", "stdout of ciba --url
 #[tokio::test]
 async fn neither_challenge_nor_tokens_are_written_anywhere() -> Result<()> {
     let mut world = World::new()?;
-    world.set("CIBA_LOG", "debug");
+    world.set("CIBA_LOG", "trace");
     let cmdlines = world.cmdlines();
     let server = world.server_dev().await?;
     let relay = Relay::start(&server.url).await?;
@@ -40,10 +40,12 @@ async fn neither_challenge_nor_tokens_are_written_anywhere() -> Result<()> {
     drop(server);
 
     let mut everything = world.everything_written()?;
-    assert!(
-        everything.iter().any(says_debug),
-        "the logs are as chatty as they get"
-    );
+    for (place, line) in [("cibad", "a token arrived"), ("ciba-server", "/auth/callback")] {
+        assert!(
+            logs(&everything, place, line),
+            "{place} logs where this test looks"
+        );
+    }
     everything.retain(|written| {
         !SAYS_THE_TOKEN
             .iter()
@@ -62,6 +64,9 @@ fn signature(token: &str) -> Result<String> {
     Ok(signature.to_owned())
 }
 
-fn says_debug(written: &Haystack) -> bool {
-    written.place.ends_with(".log") && written.bytes.windows(7).any(|word| word == b" DEBUG ")
+/// Whether that line is in what a program wrote.
+fn logs(everything: &[Haystack], program: &str, line: &str) -> bool {
+    everything.iter().any(|written| {
+        written.place.contains(program) && String::from_utf8_lossy(&written.bytes).contains(line)
+    })
 }

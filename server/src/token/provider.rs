@@ -328,12 +328,20 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
 
 fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
     match error {
-        RequestTokenError::ServerResponse(refusal) => ProviderError::Refused(refusal.error().to_string()),
+        RequestTokenError::ServerResponse(refusal) => refused(refusal.error().to_string()),
         RequestTokenError::Request(cause) => ProviderError::Unreachable(cause.to_string()),
         // The body may hold a token: neither it nor the parser's words go anywhere.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
             ProviderError::Nonsense("its token response cannot be read")
         }
+    }
+}
+
+/// Some providers put a fault of their own into the words of a refusal (RFC 6749 §4.1.2.1 names both codes).
+fn refused(code: String) -> ProviderError {
+    match code.as_str() {
+        "server_error" | "temporarily_unavailable" => ProviderError::Unreachable(format!("it answers {code}")),
+        _ => ProviderError::Refused(code),
     }
 }
 

@@ -18,7 +18,7 @@ finish() {
         kill "$server" 2> /dev/null || true
         wait "$server" 2> /dev/null || true
     fi
-    [ "$status" = 0 ] || { echo "the demo failed; what the server said:" >&2; tail -n 20 "$home/server.log" >&2 || true; }
+    [ "$status" = 0 ] || { echo "the demo failed; what the server said:" >&2; tail -n 20 "$home/server.log" 2> /dev/null >&2 || true; }
     rm -rf "$home"
 }
 trap finish EXIT

@@ -105,13 +105,13 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router, leav
 
 /// Puts every route behind the limits, the headers and the log.
 pub(crate) fn guarded(routes: Router) -> Router {
-    let routes = routes.fallback(|| async { StatusCode::NOT_FOUND });
+    let routes = routes
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(CatchPanicLayer::new());
     let routes = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::map_response(with_headers));
-    routes
-        .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(log))
+    routes.layer(middleware::from_fn(log))
 }
 
 async fn with_headers(mut response: Response) -> Response {

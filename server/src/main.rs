@@ -73,6 +73,8 @@ async fn start(command: Command) -> anyhow::Result<()> {
 fn log() {
     let filter = EnvFilter::try_from_env("CIBA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours);
     lines.with_writer(std::io::stderr).init();
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use ciba_tests::browser::Browser;
+use ciba_tests::Browser;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -22,6 +22,9 @@ async fn main() -> Result<()> {
     let title = browser.session().title().await?;
     browser.close().await?;
     println!("{title}");
-    ensure!(outcome.context("the last page names no outcome")? == "signed-in", "the page said no");
+    ensure!(
+        outcome.context("the last page names no outcome")? == "signed-in",
+        "the page said no"
+    );
     Ok(())
 }

@@ -56,6 +56,8 @@ struct Begun {
 pub(super) enum RouteError {
     #[error("{0}")]
     InvalidRequest(&'static str),
+    #[error("the body is too large")]
+    TooLarge,
     #[error("this server gives no tokens for that resource")]
     InvalidTarget,
     #[error("too many logins begun from this address")]
@@ -70,8 +72,7 @@ pub(super) async fn from_json(
     peer: Peer,
     body: Result<Json<Pushed>, JsonRejection>,
 ) -> Result<Response, RouteError> {
-    let Json(pushed) =
-        body.map_err(|_| RouteError::InvalidRequest("the body is not JSON with a verifier"))?;
+    let Json(pushed) = body?;
     let verifier = pushed
         .verifier
         .parse()
@@ -154,10 +155,22 @@ fn checked_name(name: String) -> Result<String, RouteError> {
     }
 }
 
+/// The parser's own words quote what was sent.
+impl From<JsonRejection> for RouteError {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::TooLarge
+        } else {
+            Self::InvalidRequest("the body is not JSON with a verifier")
+        }
+    }
+}
+
 impl IntoResponse for RouteError {
     fn into_response(self) -> Response {
         let (status, code) = match &self {
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
             Self::InvalidTarget => (StatusCode::BAD_REQUEST, "invalid_target"),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
             Self::Store(cause) => {

@@ -54,7 +54,11 @@ pub(crate) async fn publish(app: &App, room: &Room, tokens: TokenSet) -> Result<
     app.sessions
         .replace(&room.session, version, &record, now())
         .await?;
-    room.show(&record.stage);
+    // The device may have left and come back while the provider was asked: then it is in another room.
+    match app.registry.find(&room.session) {
+        Some(current) => current.show(&record.stage),
+        None => room.show(&record.stage),
+    }
     Ok(())
 }
 

@@ -246,21 +246,20 @@ impl<'a> Connection<'a> {
         self.leave_ended(websocket).await
     }
 
+    /// One bell may stand for several rooms: each whose session is over is left.
     async fn leave_ended(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
-        let Some(at) = self.seats.iter().position(|taken| taken.seat.room.is_over()) else {
-            return Ok(());
-        };
-        // The one who asked is told before the socket goes.
-        while let Some((document, reply)) = self.asks.next().await {
-            send(websocket, hub::Socket::stateless(&document, &reply.encode())).await?;
+        while let Some(at) = self.seats.iter().position(|taken| taken.seat.room.is_over()) {
+            // The one who asked is told before the socket goes.
+            while let Some((document, reply)) = self.asks.next().await {
+                send(websocket, hub::Socket::stateless(&document, &reply.encode())).await?;
+            }
+            let taken = self.seats.swap_remove(at);
+            send(websocket, self.socket.close(&taken.document, Close::ENDED.reason)).await?;
+            if self.seats.is_empty() {
+                return Err(Some(Close::ENDED));
+            }
         }
-        let taken = self.seats.swap_remove(at);
-        send(websocket, self.socket.close(&taken.document, Close::ENDED.reason)).await?;
-        if self.seats.is_empty() {
-            Err(Some(Close::ENDED))
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 
     async fn tick(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {

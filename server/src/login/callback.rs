@@ -62,7 +62,9 @@ async fn come_back(app: &App, browser: Option<&Browser>, returned: Returned) -> 
     match (returned.code, returned.error) {
         (Some(code), None) => sign_in(app, attempt, code).await,
         (_, Some(error)) => {
-            let description = returned.error_description.unwrap_or_default();
+            let description = returned
+                .error_description
+                .unwrap_or_else(|| plain_reason(&error).into());
             refused(app, &attempt.session, &error, &description).await
         }
         (None, None) => {

@@ -72,8 +72,7 @@ async fn waiting(app: &App, session: &str) -> Result<(RequestId, Record), Notice
     let (record, _) = found.ok_or(Notice::Expired)?;
     match record.stage {
         Stage::Pending { .. } => Ok((session, record)),
-        Stage::Active(_) => Err(Notice::AlreadyUsed),
-        Stage::Failed { .. } => Err(Notice::Expired),
+        Stage::Active(_) | Stage::Failed { .. } => Err(Notice::AlreadyUsed),
     }
 }
 

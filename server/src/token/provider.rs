@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreRequestTokenError,
-    CoreTokenResponse,
+    CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreJwsSigningAlgorithm as Algorithm,
+    CoreRequestTokenError, CoreTokenResponse,
 };
 use openidconnect::{
     AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClaimsVerificationError, ClientId,
@@ -33,11 +33,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// How long keys are trusted to be all of them: an unknown `kid` asks again at most this often.
+/// An unknown `kid` makes us look for new keys at most this often: anybody can make one up.
 const KEYS_KEPT: Duration = Duration::from_secs(60);
 
 /// How long a token lives when the provider does not say, seconds.
 const DEFAULT_LIFETIME: u64 = 300;
+
+/// The algorithms an id_token may be signed with: the asymmetric ones.
+const SIGNED_BY: [Algorithm; 10] = [
+    Algorithm::RsaSsaPkcs1V15Sha256,
+    Algorithm::RsaSsaPkcs1V15Sha384,
+    Algorithm::RsaSsaPkcs1V15Sha512,
+    Algorithm::RsaSsaPssSha256,
+    Algorithm::RsaSsaPssSha384,
+    Algorithm::RsaSsaPssSha512,
+    Algorithm::EcdsaP256Sha256,
+    Algorithm::EcdsaP384Sha384,
+    Algorithm::EcdsaP521Sha512,
+    Algorithm::EdDsa,
+];
 
 /// Discovery's document, with what the library leaves out.
 type Metadata = ProviderMetadata<
@@ -87,7 +101,15 @@ pub(crate) struct Provider {
 #[derive(Clone)]
 struct Found {
     metadata: Arc<Metadata>,
-    at: Instant,
+    /// When an unknown key last made us look again.
+    keys_asked: Option<Instant>,
+}
+
+impl Found {
+    fn is_stale(&self, keys_are_old: bool) -> bool {
+        let may_ask = self.keys_asked.is_none_or(|asked| asked.elapsed() >= KEYS_KEPT);
+        self.metadata.jwks().keys().is_empty() || keys_are_old && may_ask
+    }
 }
 
 /// What a browser is sent to the provider with, and what has to be remembered of it.
@@ -224,17 +246,16 @@ impl Provider {
         token: &CoreIdToken,
         nonce: &Nonce,
     ) -> Result<String, ClaimsVerificationError> {
-        // Only asymmetric algorithms: the library's default would also take HS256 with our client secret.
-        let claims = token.claims(&client.id_token_verifier(), nonce)?;
+        // Whatever discovery lists: HS256 would make our client secret, which others share, a signing key.
+        let verifier = client.id_token_verifier().set_allowed_algs(SIGNED_BY);
+        let claims = token.claims(&verifier, nonce)?;
         Ok(display_name(claims))
     }
 
     /// Returns discovery's document. One caller looks, the others wait for it.
     pub(super) async fn metadata(&self, keys_are_old: bool) -> Result<Arc<Metadata>, ProviderError> {
         let mut found = self.found.lock().await;
-        if let Some(known) = found.as_ref()
-            && !(keys_are_old && known.at.elapsed() >= KEYS_KEPT || known.metadata.jwks().keys().is_empty())
-        {
+        if let Some(known) = found.as_ref().filter(|known| !known.is_stale(keys_are_old)) {
             return Ok(Arc::clone(&known.metadata));
         }
         let metadata = Metadata::discover_async(self.issuer.clone(), &self.http)
@@ -243,7 +264,7 @@ impl Provider {
         let metadata = Arc::new(metadata);
         *found = Some(Found {
             metadata: Arc::clone(&metadata),
-            at: Instant::now(),
+            keys_asked: keys_are_old.then(Instant::now),
         });
         Ok(metadata)
     }
@@ -279,6 +300,9 @@ impl<'c> AsyncHttpClient<'c> for Http {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let mut response = self.0.execute(request.try_into()?).await?;
+            if response.status().is_server_error() {
+                return Err(CallError::Down(response.status().as_u16()));
+            }
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
                 if body.len() + chunk.len() > MAX_ANSWER {
@@ -301,6 +325,8 @@ pub(crate) enum CallError {
     Http(#[from] reqwest::Error),
     #[error("the answer is too long")]
     TooLong,
+    #[error("it answers {0}")]
+    Down(u16),
 }
 
 /// A transport error in words: never the URL, whose query may be a secret.
@@ -318,9 +344,6 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
     use openidconnect::DiscoveryError as E;
     match error {
         E::Request(cause) => ProviderError::Unreachable(cause.to_string()),
-        E::Response(status, ..) if status.is_server_error() => {
-            ProviderError::Unreachable(format!("it answers {status}"))
-        }
         E::Validation(_) => ProviderError::Nonsense("it names another issuer than the configured one"),
         _ => ProviderError::Nonsense("discovery failed"),
     }

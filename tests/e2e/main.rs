@@ -2,6 +2,7 @@
 
 mod arrows;
 mod daemon;
+mod documents;
 mod exit_codes;
 mod files;
 mod road;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use device_proto::ask::{Ask, Reply};
 use device_proto::seal::{Key, Purpose};
-use device_proto::{Challenge, RequestId};
 use zeroize::Zeroizing;
 
 use super::publish::REFRESH;
@@ -66,16 +65,12 @@ fn refresh_token(app: &App, room: &Room, record: &Record) -> Option<Zeroizing<St
         return None;
     };
     let sealed = active.refresh.as_ref()?;
-    let secret = app.registry.open_challenge(room)?;
-    let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()?]);
-    let text = key(&secret, &room.session)
-        .open(REFRESH, sealed, &mut buffer)
-        .ok()?;
-    std::str::from_utf8(text)
-        .ok()
-        .map(|token| Zeroizing::new(token.to_owned()))
-}
-
-fn key<'a>(secret: &[u8; 32], session: &'a RequestId) -> Key<'a> {
-    Key::of_challenge(Challenge::new(secret), session, Purpose::Refresh)
+    let opened = app.registry.with_challenge(room, |challenge| {
+        let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()?]);
+        let key = Key::of_challenge(challenge, &room.session, Purpose::Refresh);
+        let text = key.open(REFRESH, sealed, &mut buffer).ok()?;
+        let text = std::str::from_utf8(text).ok()?;
+        Some(Zeroizing::new(text.to_owned()))
+    });
+    opened.flatten()
 }

@@ -40,17 +40,11 @@ pub(crate) async fn publish(app: &App, room: &Room, tokens: TokenSet) -> Result<
     if !record.is_pending() {
         return Err(PublishError::NotPending);
     }
-    let secret = app.registry.open_challenge(room).ok_or(PublishError::Gone)?;
-    let active = seal(
-        Challenge::new(&secret),
-        &room.session,
-        &record.resource,
-        &tokens,
-        room.writer(),
-    );
-    drop(secret);
+    let active = app.registry.with_challenge(room, |challenge| {
+        seal(challenge, &room.session, &record.resource, &tokens, room.writer())
+    });
     drop(tokens);
-    record.stage = Stage::Active(active);
+    record.stage = Stage::Active(active.ok_or(PublishError::Gone)?);
     app.sessions
         .replace(&room.session, version, &record, now())
         .await?;

@@ -127,8 +127,9 @@ impl Registry {
         Room::open(session.clone(), record, &server)
     }
 
-    /// Returns the challenge of a session whose device is connected, as it lies sealed in the doc (D-024).
-    pub(super) fn open_challenge(&self, room: &Room) -> Option<Zeroizing<[u8; 32]>> {
+    /// Opens the challenge that lies sealed in the doc of a session whose device is connected (D-024), for one
+    /// use. It is wiped where it lay: a value that is handed out leaves copies on the way.
+    pub(super) fn with_challenge<T>(&self, room: &Room, used: impl FnOnce(Challenge<'_>) -> T) -> Option<T> {
         let (sealed, salt) = {
             let state = room.state();
             (
@@ -140,7 +141,7 @@ impl Registry {
         let mut secret = Zeroizing::new([0; 32]);
         let key = Key::of_server(&self.server_key, &salt, &room.session);
         key.open(CHALLENGE, &Sealed::claimed(sealed), &mut *secret).ok()?;
-        Some(secret)
+        Some(used(Challenge::new(&secret)))
     }
 
     /// Returns the session's room, waiting for its device to come back if it is away (D-022).

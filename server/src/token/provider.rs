@@ -363,7 +363,9 @@ fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
 /// Some providers put a fault of their own into the words of a refusal (RFC 6749 §4.1.2.1 names both codes).
 fn refused(code: String) -> ProviderError {
     match code.as_str() {
-        "server_error" | "temporarily_unavailable" => ProviderError::Unreachable(format!("it answers {code}")),
+        "server_error" | "temporarily_unavailable" => {
+            ProviderError::Unreachable(format!("it answers {code}"))
+        }
         _ => ProviderError::Refused(code),
     }
 }

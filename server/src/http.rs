@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutBody;
 
 use crate::app::App;
 
@@ -28,6 +29,9 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// How long a client may take to send a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a client may pause while it sends a request's body.
+const BODY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -82,7 +86,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router, leav
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
-        request.map(Body::new)
+        request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

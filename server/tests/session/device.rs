@@ -162,6 +162,12 @@ impl Raw {
         .await
     }
 
+    /// Closes the socket and waits until the server has done so too.
+    pub(crate) async fn leave(mut self) {
+        self.send_message(WsMessage::Close(None)).await;
+        in_time(async { while self.0.next().await.is_some_and(|message| message.is_ok()) {} }).await;
+    }
+
     /// Asks for the doc until the answer comes: proves that the server still serves this socket.
     pub(crate) async fn round_trip(&mut self, document: &str) -> Vec<u8> {
         self.send(framed(document, Message::Sync(Sync::Step1(EMPTY_STATE_VECTOR))))
@@ -255,10 +261,8 @@ impl Link {
             .await;
     }
 
-    /// Closes the socket and waits until the server has done so too.
-    pub(crate) async fn leave(mut self) {
-        self.raw.send_message(WsMessage::Close(None)).await;
-        in_time(async { while self.raw.0.next().await.is_some_and(|message| message.is_ok()) {} }).await;
+    pub(crate) async fn leave(self) {
+        self.raw.leave().await;
     }
 
     pub(crate) async fn ask(&mut self, ask: &Ask) {

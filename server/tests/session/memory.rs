@@ -12,6 +12,9 @@ use crate::server::{Server, Site};
 /// the whole would miss what is left.
 const PIECE: usize = 16;
 
+/// Signs of life after which the proof is overwritten.
+const KEEPALIVES: usize = 4;
+
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -19,8 +22,14 @@ const CHUNK: usize = 1 << 20;
 fn scan(server: &Server, secret: &[u8]) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.pid())).unwrap();
     let memory = std::fs::File::open(format!("/proc/{}/mem", server.pid())).unwrap();
-    let writable = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|flags| flags.starts_with("rw")));
-    writable.flat_map(|mapping| scan_mapping(&memory, mapping, secret)).collect()
+    let writable = maps.lines().filter(|line| {
+        line.split(' ')
+            .nth(1)
+            .is_some_and(|flags| flags.starts_with("rw"))
+    });
+    writable
+        .flat_map(|mapping| scan_mapping(&memory, mapping, secret))
+        .collect()
 }
 
 fn scan_mapping(memory: &std::fs::File, mapping: &str, secret: &[u8]) -> Vec<String> {
@@ -30,10 +39,15 @@ fn scan_mapping(memory: &std::fs::File, mapping: &str, secret: &[u8]) -> Vec<Str
     while at < end {
         // Chunks overlap, so that nothing is cut in two.
         let mut chunk = vec![0; CHUNK.min(usize::try_from(end - at).unwrap()) + PIECE - 1];
-        let Ok(read @ 1..) = memory.read_at(&mut chunk, at) else { break };
+        let Ok(read @ 1..) = memory.read_at(&mut chunk, at) else {
+            break;
+        };
         for offset in pieces_in(&chunk[..read], secret) {
             let address = at + offset as u64;
-            found.push(format!("{address:x} in {mapping}: {}", String::from_utf8_lossy(&around(memory, address))));
+            found.push(format!(
+                "{address:x} in {mapping}: {}",
+                String::from_utf8_lossy(&around(memory, address))
+            ));
         }
         at += CHUNK as u64;
     }
@@ -43,21 +57,36 @@ fn scan_mapping(memory: &std::fs::File, mapping: &str, secret: &[u8]) -> Vec<Str
 /// Returns the bytes around an address, for whoever has to find out what they belong to.
 fn around(memory: &std::fs::File, address: u64) -> Vec<u8> {
     let mut bytes = vec![0; 128];
-    let read = memory.read_at(&mut bytes, address.saturating_sub(48)).unwrap_or(0);
+    let read = memory
+        .read_at(&mut bytes, address.saturating_sub(48))
+        .unwrap_or(0);
     bytes.truncate(read);
     bytes
 }
 
 fn pieces_in(bytes: &[u8], secret: &[u8]) -> Vec<usize> {
     let pieces: Vec<&[u8]> = secret.windows(PIECE).collect();
-    let first: [bool; 256] = std::array::from_fn(|byte| pieces.iter().any(|piece| usize::from(piece[0]) == byte));
+    let first: [bool; 256] =
+        std::array::from_fn(|byte| pieces.iter().any(|piece| usize::from(piece[0]) == byte));
     let windows = bytes.windows(PIECE).enumerate();
-    windows.filter(|(_, window)| first[usize::from(window[0])] && pieces.contains(window)).map(|(at, _)| at).collect()
+    windows
+        .filter(|(_, window)| first[usize::from(window[0])] && pieces.contains(window))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 fn assert_forgotten(server: &Server, what: &str, secret: &[u8]) {
     let found = scan(server, secret);
     assert!(found.is_empty(), "{what} is still there: {found:#?}");
+}
+
+/// Sends what a device that is doing nothing sends. A socket's read buffer forgets by being written over (D-012).
+async fn idle(raw: &mut Raw, session: &Session) {
+    for _ in 0..KEEPALIVES {
+        raw.send(framed(session.id.as_str(), Message::Awareness(EMPTY_AWARENESS)))
+            .await;
+        raw.round_trip(session.id.as_str()).await;
+    }
 }
 
 #[tokio::test]
@@ -66,12 +95,16 @@ async fn d_012_after_the_proof_the_challenge_is_nowhere() {
     let session = Session::begin(&server).await;
     let document = session.id.as_str();
     let mut raw = Raw::granted(&server, &session).await;
-    for _ in 0..3 {
-        raw.send(framed(document, Message::Awareness(EMPTY_AWARENESS))).await;
-        raw.round_trip(document).await;
-    }
-    assert!(!scan(&server, document.as_bytes()).is_empty(), "the scan finds what is there");
-    assert_forgotten(&server, "the challenge's text", session.challenge_text().as_bytes());
+    idle(&mut raw, &session).await;
+    assert!(
+        !scan(&server, document.as_bytes()).is_empty(),
+        "the scan finds what is there"
+    );
+    assert_forgotten(
+        &server,
+        "the challenge's text",
+        session.challenge_text().as_bytes(),
+    );
     assert_forgotten(&server, "the challenge", &session.secret);
     raw.round_trip(document).await;
     server.stop().await;
@@ -85,12 +118,15 @@ async fn d_012_a_seed_clients_query_is_forgotten_too() {
     let challenge = device_proto::Challenge::new(&secret).expose().to_string();
     let url = format!("{}/auth/par/authorize?challenge={challenge}", server.url);
     // The client and its connection are dropped with the answer.
-    let answer = crate::browser::http().get(url).header("connection", "close").send().await.unwrap();
+    let answer = crate::browser::http()
+        .get(url)
+        .header("connection", "close")
+        .send()
+        .await
+        .unwrap();
     let session = Session::of(secret, answer.json().await.unwrap());
     let mut raw = Raw::granted(&server, &session).await;
-    for _ in 0..3 {
-        raw.round_trip(session.id.as_str()).await;
-    }
+    idle(&mut raw, &session).await;
     assert_forgotten(&server, "the challenge's text", challenge.as_bytes());
     assert_forgotten(&server, "the challenge", &secret);
     server.stop().await;
@@ -104,11 +140,12 @@ async fn d_024_after_a_login_the_plain_values_are_wiped() {
     let mut raw = Raw::granted(&server, &session).await;
     let page = crate::browser::Browser::new().confirm(session.url()).await;
     assert_eq!(page.outcome(), "signed-in");
-    for _ in 0..3 {
-        raw.send(framed(session.id.as_str(), Message::Awareness(EMPTY_AWARENESS))).await;
-        raw.round_trip(session.id.as_str()).await;
-    }
-    assert_forgotten(&server, "the challenge's text", session.challenge_text().as_bytes());
+    idle(&mut raw, &session).await;
+    assert_forgotten(
+        &server,
+        "the challenge's text",
+        session.challenge_text().as_bytes(),
+    );
     assert_forgotten(&server, "the challenge", &session.secret);
     assert_forgotten(&server, "the access token", ACCESS_TOKEN.as_bytes());
     assert_forgotten(&server, "the refresh token", REFRESH_TOKEN.as_bytes());

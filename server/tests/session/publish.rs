@@ -38,14 +38,26 @@ async fn d_024_the_token_is_in_the_doc_and_opens_with_the_challenge() {
     let (session, link) = signed_in(&server).await;
     let plain = session.open(&link.tokens[RESOURCE]);
     let token = Token::decode(&plain).unwrap();
-    assert_eq!((&*token.access_token, &*token.token_type), (ACCESS_TOKEN, "Bearer"));
-    assert_eq!((token.scope.as_deref(), &*token.resource), (Some("openid profile"), RESOURCE));
+    assert_eq!(
+        (&*token.access_token, &*token.token_type),
+        (ACCESS_TOKEN, "Bearer")
+    );
+    assert_eq!(
+        (token.scope.as_deref(), &*token.resource),
+        (Some("openid profile"), RESOURCE)
+    );
     assert_eq!(link.session["subject"], "Alice Example");
     assert_eq!(link.session["expires_at"], token.expires_at.to_string());
-    let other = Session { secret: [7; 32], ..Session::of(session.secret, session.begun.clone()) };
+    let other = Session {
+        secret: [7; 32],
+        ..Session::of(session.secret, session.begun.clone())
+    };
     let opens = std::panic::catch_unwind(|| other.open(&link.tokens[RESOURCE]));
     assert!(opens.is_err(), "another challenge opens nothing");
-    assert_unsaid(&server.stop().await, &[ACCESS_TOKEN, REFRESH_TOKEN, &session.challenge_text()]);
+    assert_unsaid(
+        &server.stop().await,
+        &[ACCESS_TOKEN, REFRESH_TOKEN, &session.challenge_text()],
+    );
 }
 
 #[tokio::test]
@@ -56,7 +68,10 @@ async fn d_024_the_built_in_provider_gives_a_token_too() {
     assert_eq!(Browser::new().sign_in(session.url()).await.outcome(), "signed-in");
     link.until_status("active").await;
     let token = access_token(&session, &link);
-    assert_unsaid(&server.stop().await, &[&token, &session.challenge_text(), "code=", "state="]);
+    assert_unsaid(
+        &server.stop().await,
+        &[&token, &session.challenge_text(), "?code=", "&state="],
+    );
 }
 
 #[tokio::test]
@@ -67,7 +82,10 @@ async fn d_031_the_refresh_token_never_reaches_the_device() {
     let plain: Value = serde_json::from_slice(&session.open(&link.tokens[RESOURCE])).unwrap();
     let mut members: Vec<_> = plain.as_object().unwrap().keys().map(String::as_str).collect();
     members.sort_unstable();
-    assert_eq!(members, ["access_token", "expires_at", "resource", "scope", "token_type"]);
+    assert_eq!(
+        members,
+        ["access_token", "expires_at", "resource", "scope", "token_type"]
+    );
     assert_eq!(link.tokens.len(), 1);
     server.stop().await;
 }
@@ -79,19 +97,40 @@ async fn d_032_what_is_on_disk_yields_no_token() {
     let server = site.start().await;
     let (session, link) = signed_in(&server).await;
     let files = site.dump();
-    assert!(files.iter().all(|(name, _)| name.starts_with("ciba.db")), "a database and nothing else");
+    assert!(
+        files.iter().all(|(name, _)| name.starts_with("ciba.db")),
+        "a database and nothing else"
+    );
     let all: Vec<u8> = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let holds = |secret: &[u8]| spellings(secret).iter().any(|text| all.windows(text.len()).any(|at| at == text));
-    assert!(holds(link.tokens[RESOURCE].as_bytes()), "the sealed token is there");
-    assert!(holds(session.challenge().verifier().to_string().as_bytes()), "the verifier is there");
-    for secret in [ACCESS_TOKEN.as_bytes(), REFRESH_TOKEN.as_bytes(), session.challenge_text().as_bytes(), &session.secret] {
+    let holds = |secret: &[u8]| {
+        spellings(secret)
+            .iter()
+            .any(|text| all.windows(text.len()).any(|at| at == text))
+    };
+    assert!(
+        holds(link.tokens[RESOURCE].as_bytes()),
+        "the sealed token is there"
+    );
+    assert!(
+        holds(session.challenge().verifier().to_string().as_bytes()),
+        "the verifier is there"
+    );
+    for secret in [
+        ACCESS_TOKEN.as_bytes(),
+        REFRESH_TOKEN.as_bytes(),
+        session.challenge_text().as_bytes(),
+        &session.secret,
+    ] {
         assert!(!holds(secret), "a secret is on disk");
     }
     // Nor does what the server has open it: its client secret, the verifier, the request id.
     let verifier = Base64UrlUnpadded::decode_vec(&session.challenge().verifier().to_string()).unwrap();
     let hashed = Base64UrlUnpadded::decode_vec(&Verifier::of(CLIENT_SECRET).to_string()).unwrap();
     for key in [verifier, hashed, CLIENT_SECRET.as_bytes()[..32].to_vec()] {
-        let thief = Session { secret: key.try_into().unwrap(), ..Session::of(session.secret, session.begun.clone()) };
+        let thief = Session {
+            secret: key.try_into().unwrap(),
+            ..Session::of(session.secret, session.begun.clone())
+        };
         assert!(std::panic::catch_unwind(|| thief.open(&link.tokens[RESOURCE])).is_err());
     }
     server.stop().await;
@@ -102,9 +141,18 @@ fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     // Only whole groups of three bytes do not depend on what follows.
     let whole = &secret[..secret.len() - secret.len() % 3];
-    let texts = [hex.to_uppercase(), hex, Base64::encode_string(whole), Base64UrlUnpadded::encode_string(whole)];
+    let texts = [
+        hex.to_uppercase(),
+        hex,
+        Base64::encode_string(whole),
+        Base64UrlUnpadded::encode_string(whole),
+    ];
     let utf16 = secret.iter().flat_map(|byte| [*byte, 0]).collect();
-    [vec![secret.to_vec(), utf16], texts.map(String::into_bytes).to_vec()].concat()
+    [
+        vec![secret.to_vec(), utf16],
+        texts.map(String::into_bytes).to_vec(),
+    ]
+    .concat()
 }
 
 #[tokio::test]
@@ -153,8 +201,15 @@ async fn d_034_the_newest_token_wins_at_a_device_that_kept_its_doc() {
         let mut raw = Raw::granted(&server, &session).await;
         let state = raw.round_trip(session.id.as_str()).await;
         let changed = kept.apply(&state).unwrap();
-        let token = changed.iter().find(|entry| entry.map == Map::Tokens).expect("a new token is seen");
-        assert_eq!((token.value == newest, &*token.key), (true, RESOURCE), "restart {restart}");
+        let token = changed
+            .iter()
+            .find(|entry| entry.map == Map::Tokens)
+            .expect("a new token is seen");
+        assert_eq!(
+            (token.value == newest, &*token.key),
+            (true, RESOURCE),
+            "restart {restart}"
+        );
     }
     server.stop().await;
 }
@@ -167,12 +222,20 @@ async fn replace_token(site: &Site, session: &Session, n: usize) -> String {
     let mut nonce = [0; NONCE_LEN];
     nonce[..8].copy_from_slice(&n.to_le_bytes());
     let key = Key::of_challenge(session.challenge(), &session.id, Purpose::Token);
-    let sealed = key.seal(RESOURCE, nonce, format!("token {n}").as_bytes()).to_string();
+    let sealed = key
+        .seal(RESOURCE, nonce, format!("token {n}").as_bytes())
+        .to_string();
     record["stage"]["active"]["tokens"][RESOURCE] = sealed.clone().into();
-    let key = store::Key { space: Space::Session, id };
+    let key = store::Key {
+        space: Space::Session,
+        id,
+    };
     let value = serde_json::to_vec(&record).unwrap();
     let (later, now) = (UnixSeconds::new(u64::MAX >> 2), UnixSeconds::new(0));
-    let swapped = store.compare_and_set(key, found.version, value, later, now).await.unwrap();
+    let swapped = store
+        .compare_and_set(key, found.version, value, later, now)
+        .await
+        .unwrap();
     assert!(matches!(swapped, Swap::Done(_)));
     sealed
 }
@@ -188,7 +251,10 @@ async fn d_044_the_end_is_told_revoked_forgotten_and_closed() {
     link.until(|link| !link.replies.is_empty()).await;
     assert_eq!(link.replies, [Reply::Ended { id: "bye".into() }]);
     assert_eq!(link.closed().await, 1000);
-    assert_eq!(other.frame().await, framed(session.id.as_str(), Message::Close(Some("session ended"))));
+    assert_eq!(
+        other.frame().await,
+        framed(session.id.as_str(), Message::Close(Some("session ended")))
+    );
     assert_eq!(other.closed().await, 1000);
     assert_eq!(idp.seen().revoked, [REFRESH_TOKEN]);
     assert!(site.record(session.id.as_str()).await.is_none());

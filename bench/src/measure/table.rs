@@ -228,7 +228,7 @@ mod tests {
         let row = Row::new("time", Duration::from_millis(3)).goal(Duration::from_millis(2));
         table.row(row.beside("true", Duration::from_millis(2)));
         table.note("said");
-        let wanted = "client\n        measured  goal               beside it, in the same run\n  time  3.000 ms  ≤ 2.000 ms  OVER  1.50 × true (2.000 ms)\n  * said\n";
+        let wanted = "client\n        measured  goal              beside it, in the same run\n  time  3.000 ms  ≤ 2.000 ms  OVER  1.50 × true (2.000 ms)\n  * said\n";
         assert_eq!(table.to_string(), wanted);
     }
 

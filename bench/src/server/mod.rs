@@ -21,8 +21,11 @@ const IDLE_MAX: Quantity = Quantity::Bytes(8.0 * 1024.0 * 1024.0);
 const DEVICE_MAX: Quantity = Quantity::Bytes(8.0 * 1024.0);
 const CONNECT_MAX: Duration = Duration::from_micros(100);
 
-/// Looks at the processor time, 10 ms apart, that must agree before a server counts as idle.
+/// Looks at the processor time, 10 ms apart, between which an idle server does next to nothing.
 const QUIET_LOOKS: u32 = 10;
+
+/// What next to nothing is: Node never quite rests.
+const QUIET: Duration = Duration::from_micros(500);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -139,7 +142,11 @@ async fn settled(pid: Pid) -> Result<Usage> {
     let (mut last, mut looks) = (Usage::of(pid)?, 0);
     until("the server to be idle", PATIENCE, async || {
         let now = Usage::of(pid).ok()?;
-        looks = if now.cpu == last.cpu { looks + 1 } else { 0 };
+        looks = if (now.cpu - last.cpu).total < QUIET {
+            looks + 1
+        } else {
+            0
+        };
         last = now;
         (looks >= QUIET_LOOKS).then_some(now)
     })

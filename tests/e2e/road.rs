@@ -124,6 +124,11 @@ async fn ctrl_c_cancels_a_login() -> Result<()> {
         (world.status().await.ok()?["profiles"] == json!([])).then_some(())
     })
     .await?;
+    assert_eq!(
+        outcome(&login.page).await?,
+        "expired",
+        "nobody can sign in to it any more"
+    );
     let token = world.ciba(&["token"]).await?;
     assert_eq!(token.code(), Some(3), "{token:?}");
     // A new one is a new one.

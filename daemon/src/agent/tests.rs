@@ -147,7 +147,7 @@ async fn two_starts_share_one_login_and_it_lasts_until_both_are_gone() {
 }
 
 #[tokio::test]
-async fn a_login_nobody_waits_for_is_cancelled() {
+async fn a_login_nobody_waits_for_is_cancelled_here_and_on_the_server() {
     let (agent, fake) = (agent(), Fake::new().await);
     let mut events = agent.watch();
     let login = connected(&agent, ask(&fake)).await;
@@ -160,9 +160,21 @@ async fn a_login_nobody_waits_for_is_cancelled() {
         }
     };
     assert_eq!(soon("the end", ended).await, SessionState::Ended);
-    tokio::task::yield_now().await;
+    agent.0.tasks.close();
+    soon("its task's end", agent.0.tasks.wait()).await;
     assert!(agent.status(None).unwrap().profiles.is_empty());
-    assert_eq!(fake.state().asks, []);
+    assert_eq!(fake.state().asks, [Ask::End { id: "end".into() }]);
+}
+
+#[tokio::test]
+async fn a_login_that_is_cancelled_makes_room_for_the_next_at_once() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let mut events = agent.watch();
+    drop(connected(&agent, ask(&fake)).await);
+    let ended = async { while !matches!(events.recv().await.unwrap(), Event::Session { .. }) {} };
+    soon("the end", ended).await;
+    let _next = connected(&agent, ask(&fake)).await;
+    assert_eq!(fake.state().posts, 2);
 }
 
 #[tokio::test]

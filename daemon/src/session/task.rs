@@ -190,6 +190,7 @@ struct Session<'a> {
 /// An end that the server has yet to confirm.
 struct Ending {
     due: Instant,
+    is_sent: bool,
     answers: Vec<Answer<bool>>,
 }
 
@@ -286,6 +287,9 @@ impl Session<'_> {
         let stood = self.is_connected();
         self.shared.tell(Happening::Lost(why));
         self.flights.connection_lost();
+        if let Some(ending) = &mut self.ending {
+            ending.is_sent = false;
+        }
         if self.ending.is_some() && (why == Lost::Closed(Some(CLOSE_NORMAL)) || !stood) {
             return self.done(stood);
         }
@@ -314,6 +318,7 @@ impl Session<'_> {
         let is_new = self.ending.is_none();
         let ending = self.ending.get_or_insert_with(|| Ending {
             due: Instant::now() + END_DEADLINE,
+            is_sent: false,
             answers: Vec::new(),
         });
         ending.answers.extend(answer);
@@ -321,7 +326,7 @@ impl Session<'_> {
             return self.done(true);
         }
         if is_new {
-            self.send_end();
+            self.send();
             self.hurry();
         }
     }
@@ -346,12 +351,14 @@ impl Session<'_> {
                 self.answer(&id, &Err(busy));
             }
         }
+        self.send_end();
     }
 
-    fn send_end(&self) {
-        if self.is_connected() {
-            // Should it not fit, the deadline ends the session.
-            let _ = self.orders.try_send(Order::Ask(Ask::End { id: END_ID.into() }));
+    /// Should it not fit, the deadline ends the session.
+    fn send_end(&mut self) {
+        if let Some(ending) = self.ending.as_mut().filter(|ending| !ending.is_sent) {
+            let ask = Ask::End { id: END_ID.into() };
+            ending.is_sent = self.orders.try_send(Order::Ask(ask)).is_ok();
         }
     }
 
@@ -368,7 +375,7 @@ impl Session<'_> {
     fn follow_up(&mut self) {
         let failure = {
             let state = self.shared.state.borrow();
-            self.is_done |= state.is_gone();
+            self.is_done |= state.is_gone() && self.ending.is_none();
             match state.phase() {
                 Phase::Failed(failure) => Some(failure.clone()),
                 Phase::Ended => Some(over()),
@@ -399,12 +406,13 @@ impl Session<'_> {
         self.ending.is_none() && (self.shared.purpose.one_shot || self.is_pending())
     }
 
+    /// The server is told, so that nobody signs in to a page whose terminal has left.
     fn abandon(&mut self) {
         if self.is_pending() {
-            self.done(false);
-        } else {
-            self.end(None);
+            // From here on a new login may take its place.
+            self.shared.tell(Happening::Ended);
         }
+        self.end(None);
     }
 
     fn next_due(&self) -> Option<Instant> {

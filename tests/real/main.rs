@@ -6,6 +6,7 @@ mod browser_login;
 mod hocuspocus_pair;
 mod idp_faults;
 mod jose;
+mod memory;
 mod provider_faults;
 mod restart;
 mod road;

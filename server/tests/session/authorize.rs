@@ -157,7 +157,7 @@ async fn d_004_a_body_over_64_kib_is_too_large() {
 #[tokio::test]
 async fn d_004_too_many_from_one_address_are_told_when_to_come_back() {
     let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGINS_PER_MINUTE", 3);
+    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGINS_PER_MINUTE", "3");
     let server = site.start().await;
     for _ in 0..3 {
         Session::begin(&server).await;
@@ -182,7 +182,7 @@ async fn d_004_too_many_from_one_address_are_told_when_to_come_back() {
 #[tokio::test]
 async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
     let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", 5);
+    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", "5");
     let server = site.start().await;
     let session = Session::begin(&server).await;
     assert_eq!(session.begun["expiresIn"], 5);
@@ -221,7 +221,7 @@ async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
 #[tokio::test]
 async fn d_005_one_socket_with_several_expired_sessions_is_closed() {
     let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", 5);
+    let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", "5");
     let server = site.start().await;
     let mut raw = Raw::connect(&server).await;
     for _ in 0..3 {

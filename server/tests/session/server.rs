@@ -39,8 +39,8 @@ impl Site {
     }
 
     /// Sets one option: `LIMITS__LOGIN_EXPIRES_IN`.
-    pub(crate) fn with(mut self, option: &'static str, value: impl ToString) -> Self {
-        self.options.push((option, value.to_string()));
+    pub(crate) fn with(mut self, option: &'static str, value: &str) -> Self {
+        self.options.push((option, value.to_owned()));
         self
     }
 
@@ -79,6 +79,15 @@ impl Site {
             id: session,
         };
         self.store().get(key, UnixSeconds::new(0)).await.unwrap()
+    }
+
+    /// Returns how many people are on their way to the provider.
+    pub(crate) async fn attempts(&self) -> u64 {
+        tokio::task::yield_now().await;
+        self.store()
+            .count(Space::Login, UnixSeconds::new(0))
+            .await
+            .unwrap()
     }
 
     /// Returns every byte the server has on disk but its configuration.

@@ -23,8 +23,12 @@ use super::registry::{News, Seat};
 use crate::app::{App, now};
 
 /// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
-/// soon overwrites the one before it, the proof included (D-012).
+/// soon overwrites the one before it.
 const READ_AHEAD: usize = 128;
+
+/// Sent as a ping once a proof was accepted. The peer has to echo it (RFC 6455 §5.5.2), and the echo is written over
+/// the proof in the read buffer (D-012). As long as a ping can be.
+const OVERWRITE: &[u8] = &[0; 125];
 
 /// How long a peer may take to take a frame.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
@@ -197,7 +201,7 @@ impl<'a> Connection<'a> {
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
         }
-        Ok(())
+        within(websocket.send(Message::Ping(OVERWRITE.into()))).await
     }
 
     async fn read(&mut self, websocket: &mut WebSocket, document: &str) -> Result<(), Over> {

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use device_proto::ask::{Ask, Reply};
 use device_proto::device::{Event, Over, Transmit};
-use device_proto::frame::{self, Auth, EMPTY_STATE_VECTOR, Frame, Message, Packet, Sender, Sync};
+use device_proto::frame::{
+    self, Auth, EMPTY_AWARENESS, EMPTY_STATE_VECTOR, Frame, Message, Packet, Sender, Sync,
+};
 use device_proto::seal::{Key, Purpose, Sealed};
 use device_proto::{Challenge, Device, RequestId};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -166,6 +168,15 @@ impl Raw {
     pub(crate) async fn leave(mut self) {
         self.send_message(WsMessage::Close(None)).await;
         in_time(async { while self.0.next().await.is_some_and(|message| message.is_ok()) {} }).await;
+    }
+
+    /// Sends a device's sign of life (D-050), and waits until the server has taken it.
+    pub(crate) async fn keep_alive(&mut self, document: &str) {
+        self.send(framed(document, Message::Awareness(EMPTY_AWARENESS)))
+            .await;
+        self.send_message(WsMessage::Ping(Vec::new().into())).await;
+        in_time(async { while !matches!(self.0.next().await.unwrap().unwrap(), WsMessage::Pong(_)) {} })
+            .await;
     }
 
     /// Asks for the doc until the answer comes: proves that the server still serves this socket.

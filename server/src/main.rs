@@ -8,7 +8,11 @@ use std::process::ExitCode;
 use ciba_server::config::Config;
 use ciba_server::run;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 use zeroizing_alloc::ZeroAlloc;
 
 /// What is freed is wiped: tokens pass through libraries that do not wipe for themselves.
@@ -69,12 +73,19 @@ async fn start(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// To standard error: a service manager keeps it, and a person at a terminal reads it. `CIBA_LOG` sets the level.
+/// To standard error: a service manager keeps it, and a person at a terminal reads it. `CIBA_LOG` is a level for
+/// our own lines; libraries may print what passes through them, so they stay at `warn`.
 fn log() {
-    let filter = EnvFilter::try_from_env("CIBA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours);
-    lines.with_writer(std::io::stderr).init();
+    let level = std::env::var("CIBA_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok());
+    let levels = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("ciba_server", level.unwrap_or(LevelFilter::INFO));
+    let lines = fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
+        .init();
 }

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::answer;
 use super::record::Record;
-use super::registry::{News, Seat};
+use super::registry::{News, Room, Seat};
 use crate::app::{App, now};
 
 /// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
@@ -172,36 +172,51 @@ impl<'a> Connection<'a> {
         session: &str,
         token: &str,
     ) -> Result<(), Over> {
-        let Some((session, record)) = proven(self.app, session, token).await? else {
+        let seated = match proven(self.app, session, token).await? {
+            Some((session, record)) => self
+                .sit(document, &session, &record, token)?
+                .map(|at| (at, record)),
+            None => None,
+        };
+        let Some((at, record)) = seated else {
             self.seats.retain(|taken| &*taken.document != document);
             return send(websocket, self.socket.deny(document)?).await;
         };
-        let mut secret = Zeroizing::new([0; SECRET_LEN]);
-        let Ok(challenge) = Challenge::decode(token, &mut secret) else {
-            return send(websocket, self.socket.deny(document)?).await;
-        };
-        if self.seats.iter().all(|taken| &*taken.document != document) {
-            let seat = self
-                .app
-                .registry
-                .join(&session, &record, challenge, &self.bell)
-                .map_err(|_| Close::RESET)?;
-            self.seats.push(Taken {
-                document: document.into(),
-                seat,
-                seen: 0,
-            });
-        }
-        drop(secret);
-        let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) else {
-            return Ok(());
-        };
-        let (state, version) = taken.seat.room.snapshot();
-        taken.seen = version;
+        catch_up(self.app, &self.seats[at].seat.room, &record).await;
+        let (state, version) = self.seats[at].seat.room.snapshot();
+        self.seats[at].seen = version;
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
         }
         within(websocket.send(Message::Ping(OVERWRITE.into()))).await
+    }
+
+    /// Takes a seat in the session's room, or keeps the one there is. `None`: what hashes to the verifier is no
+    /// challenge.
+    fn sit(
+        &mut self,
+        document: &str,
+        session: &RequestId,
+        record: &Record,
+        token: &str,
+    ) -> Result<Option<usize>, Close> {
+        let taken = self.seats.iter().position(|taken| &*taken.document == document);
+        if taken.is_some() {
+            return Ok(taken);
+        }
+        let mut secret = Zeroizing::new([0; SECRET_LEN]);
+        let Ok(challenge) = Challenge::decode(token, &mut secret) else {
+            return Ok(None);
+        };
+        let joined = self.app.registry.join(session, record, challenge, &self.bell);
+        let seat = joined.map_err(|_| Close::RESET)?;
+        let document = document.into();
+        self.seats.push(Taken {
+            document,
+            seat,
+            seen: 0,
+        });
+        Ok(Some(self.seats.len() - 1))
     }
 
     async fn read(&mut self, websocket: &mut WebSocket, document: &str) -> Result<(), Over> {
@@ -303,6 +318,18 @@ async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(Request
     };
     let verifier = found.as_ref().map_or_else(nobody, |(_, record)| record.verifier);
     Ok(found.filter(|_| verifier.accepts(token)))
+}
+
+/// Somebody may have signed in after the record was read and before the room could hear of it.
+async fn catch_up(app: &App, room: &Room, read: &Record) {
+    if !read.is_pending() {
+        return;
+    }
+    if let Ok(Some((record, _))) = app.sessions.find(&room.session, now()).await
+        && !record.is_pending()
+    {
+        room.show(&record.stage);
+    }
 }
 
 fn nobody() -> Verifier {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::CookieJar;
@@ -31,8 +32,11 @@ pub(super) struct Returned {
 pub(super) async fn callback(
     State(app): State<App>,
     jar: CookieJar,
-    Query(returned): Query<Returned>,
+    returned: Result<Query<Returned>, QueryRejection>,
 ) -> Response {
+    let Ok(Query(returned)) = returned else {
+        return Notice::NotFound.into_response();
+    };
     let browser = Browser::of(&jar, &app.public_url);
     come_back(&app, browser.as_ref(), returned).await.into_response()
 }

@@ -34,9 +34,13 @@ fn every_test_that_the_security_page_names_exists() {
 /// Every Rust file git would show, by hand: folders of build products and packages are left out.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    for entry in std::fs::read_dir(folder).expect("a folder of ours can be read") {
+        let path = entry.expect("an entry of it, too").path();
+        let name = path
+            .file_name()
+            .expect("an entry has a name")
+            .to_string_lossy()
+            .into_owned();
         if path.is_dir() && !name.starts_with('.') && !["target", "node_modules"].contains(&name.as_str()) {
             found.extend(rust_files(&path));
         } else if name.ends_with(".rs") {

@@ -16,11 +16,18 @@ const PIECE: &str = "8";
 
 const SCANNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/memscan.py");
 
+/// The mappings that a program writes to: its own, the heap, and what has no file behind it.
+const WRITTEN: &str = "ciba|heap|stack|anonymous";
+
 /// How often the token is asked for: each time may leave a copy.
 const ASKED: usize = 20;
 
 #[tokio::test]
-async fn the_daemon_holds_each_secret_once_and_in_locked_pages() -> Result<()> {
+async fn d_012_i_008_the_daemon_holds_each_secret_once_and_the_server_none() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root sees the memory of a process that is not dumpable");
+        return Ok(());
+    }
     let world = World::new()?;
     let server = world.server_dev().await?;
     let relay = Relay::start(&server.url).await?;
@@ -80,7 +87,7 @@ async fn found(world: &World, process: Pid, secret: &[u8]) -> Result<Found> {
     let mut command = Command::new("python3");
     let pid = process.as_raw_nonzero().to_string();
     command
-        .args([SCANNER, &pid, "--parts", PIECE])
+        .args([SCANNER, &pid, "--parts", PIECE, "--only", WRITTEN])
         .arg(format!("@{}", file.display()));
     let mut scanner = Process::spawn(command)?;
     let summary = scanner

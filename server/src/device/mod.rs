@@ -5,6 +5,7 @@ mod authorize;
 mod publish;
 mod record;
 mod registry;
+mod renew;
 mod socket;
 mod throttle;
 mod user_code;

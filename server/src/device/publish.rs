@@ -1,5 +1,7 @@
 //! Step 3 of the token's way: the device's sealed challenge is opened, the token sealed, the challenge wiped.
 
+use std::collections::BTreeMap;
+
 use device_proto::seal::{Key, NONCE_LEN, Purpose, Sealed};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, ResourceUrn};
@@ -48,12 +50,17 @@ pub(crate) async fn publish(app: &App, room: &Room, tokens: TokenSet) -> Result<
     app.sessions
         .replace(&room.session, version, &record, now())
         .await?;
-    // The device may have left and come back while the provider was asked: then it is in another room.
-    match app.registry.find(&room.session) {
-        Some(current) => current.show(&record.stage),
-        None => room.show(&record.stage),
-    }
+    show(app, room, &record.stage);
     Ok(())
+}
+
+/// Shows a session's new stage in its doc. The device may have left and come back while the provider was asked:
+/// then it is in another room.
+pub(super) fn show(app: &App, room: &Room, stage: &Stage) {
+    match app.registry.find(&room.session) {
+        Some(current) => current.show(stage),
+        None => room.show(stage),
+    }
 }
 
 fn seal(
@@ -63,35 +70,47 @@ fn seal(
     tokens: &TokenSet,
     writer: u64,
 ) -> Active {
-    let plain = Token {
-        access_token: tokens.access_token.as_str().into(),
-        token_type: "Bearer".into(),
-        expires_at: tokens.expires_at,
-        scope: tokens.scope.as_deref().map(Into::into),
-        issued_token_type: None,
-        resource: resource.as_str().into(),
-    };
-    let key = Key::of_challenge(challenge, session, Purpose::Token);
-    let sealed = key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode());
-    let refresh = tokens
-        .refresh_token
-        .as_ref()
-        .map(|token| seal_refresh(challenge, session, token));
     Active {
         subject: tokens.subject.clone(),
-        tokens: [(resource.clone(), sealed)].into(),
-        refresh,
+        tokens: seal_token(challenge, session, [resource], tokens),
+        refresh: seal_refresh(challenge, session, tokens),
         expires_at: tokens.expires_at,
         writer,
     }
 }
 
-fn seal_refresh(challenge: Challenge<'_>, session: &RequestId, token: &str) -> Sealed {
-    Key::of_challenge(challenge, session, Purpose::Refresh).seal(
-        REFRESH,
-        random::<NONCE_LEN>(),
-        token.as_bytes(),
-    )
+/// Seals the access token, once for each resource it serves.
+pub(super) fn seal_token<'a>(
+    challenge: Challenge<'_>,
+    session: &RequestId,
+    resources: impl IntoIterator<Item = &'a ResourceUrn>,
+    tokens: &TokenSet,
+) -> BTreeMap<ResourceUrn, Sealed> {
+    let key = Key::of_challenge(challenge, session, Purpose::Token);
+    let sealed = resources.into_iter().map(|resource| {
+        let plain = Token {
+            access_token: tokens.access_token.as_str().into(),
+            token_type: "Bearer".into(),
+            expires_at: tokens.expires_at,
+            scope: tokens.scope.as_deref().map(Into::into),
+            issued_token_type: None,
+            resource: resource.as_str().into(),
+        };
+        let sealed = key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode());
+        (resource.clone(), sealed)
+    });
+    sealed.collect()
+}
+
+/// Seals the refresh token, if there is one.
+pub(super) fn seal_refresh(
+    challenge: Challenge<'_>,
+    session: &RequestId,
+    tokens: &TokenSet,
+) -> Option<Sealed> {
+    let token = tokens.refresh_token.as_ref()?;
+    let key = Key::of_challenge(challenge, session, Purpose::Refresh);
+    Some(key.seal(REFRESH, random::<NONCE_LEN>(), token.as_bytes()))
 }
 
 /// A login failed: the device learns it at once through its doc (D-023), or when it comes back.

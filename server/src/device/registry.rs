@@ -38,6 +38,8 @@ pub(crate) struct Registry {
 /// One session's doc and the sockets on it.
 pub(crate) struct Room {
     pub(crate) session: RequestId,
+    /// Held by whoever asks the provider for this session: one at a time.
+    turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -51,6 +53,9 @@ struct State {
     over: bool,
     sockets: Vec<Arc<Notify>>,
 }
+
+/// The right to ask the provider for a session.
+type MutexTurn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 /// What a socket has not sent yet.
 pub(crate) enum News {
@@ -199,6 +204,7 @@ impl Room {
         };
         Self {
             session,
+            turn: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
         }
     }
@@ -219,6 +225,11 @@ impl Room {
         state.version += 1;
         state.login_ends = None;
         state.ring();
+    }
+
+    /// Waits until nobody else asks the provider for this session.
+    pub(super) async fn turn(&self) -> MutexTurn<'_> {
+        self.turn.lock().await
     }
 
     /// Ends the session: every socket says so and closes.

@@ -236,18 +236,23 @@ impl<'a> Connection<'a> {
             return;
         };
         let Ok(ask) = Ask::decode(text) else { return };
-        let (app, room, document) = (self.app, Arc::clone(&taken.seat.room), Box::from(document));
+        let (id, document) = (ask.id().to_owned(), Box::from(document));
         if self.asks.len() >= MAX_ASKS {
-            let busy = Reply::Error {
-                id: ask.id().into(),
-                error: "slow_down".into(),
-                error_description: String::new(),
-            };
+            let busy = answer::error(id, "slow_down", "too much is asked for at once");
             self.asks.push(Box::pin(async move { (document, busy) }));
             return;
         }
+        // In a task of its own: what has been asked of the provider must be kept, even if the device leaves.
+        let (app, room) = (self.app.clone(), Arc::clone(&taken.seat.room));
+        let answer = self
+            .app
+            .tasks
+            .spawn(async move { answer::answer(&app, &room, ask).await });
         self.asks.push(Box::pin(async move {
-            (document, answer::answer(app, &room, ask).await)
+            let reply = answer
+                .await
+                .unwrap_or_else(|_| answer::error(id, "server_error", "it went wrong"));
+            (document, reply)
         }));
     }
 

@@ -1,6 +1,7 @@
 //! What we ask the identity provider for, and which resources we give tokens for.
 
 mod provider;
+mod refresh;
 mod revoke;
 
 use device_proto::ResourceUrn;

@@ -1,6 +1,6 @@
 //! The identity provider: found by discovery, asked for codes and tokens (D-021). Every call has a deadline and a limit.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -69,7 +69,7 @@ type Metadata = ProviderMetadata<
     openidconnect::core::CoreSubjectIdentifierType,
 >;
 
-type Client = CoreClient<
+pub(super) type Client = CoreClient<
     EndpointSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -88,7 +88,8 @@ impl AdditionalProviderMetadata for Revocation {}
 
 /// The identity provider, as one client of it sees it.
 pub(crate) struct Provider {
-    http: Http,
+    /// Made when first needed: a server that waits is small.
+    http: OnceLock<Http>,
     issuer: IssuerUrl,
     client_id: ClientId,
     client_secret: Option<Zeroizing<String>>,
@@ -156,14 +157,8 @@ impl ProviderError {
 
 impl Provider {
     pub(crate) fn new(login: &Login, callback: Url) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
-            // A redirect could lead a secret somewhere else (openidconnect's own advice).
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
         Ok(Self {
-            http: Http(http),
+            http: OnceLock::new(),
             issuer: IssuerUrl::new(login.issuer.clone())?,
             client_id: ClientId::new(login.client_id.clone()),
             client_secret: login.client_secret.clone(),
@@ -215,7 +210,7 @@ impl Provider {
         if let Some(resource) = &self.resource {
             request = request.add_extra_param("resource", resource);
         }
-        let tokens = request.request_async(&self.http).await.map_err(token_error)?;
+        let tokens = request.request_async(self.http()?).await.map_err(token_error)?;
         let id_token = tokens
             .id_token()
             .ok_or(ProviderError::Nonsense("it gave no id_token"))?;
@@ -258,7 +253,7 @@ impl Provider {
         if let Some(known) = found.as_ref().filter(|known| !known.is_stale(keys_are_old)) {
             return Ok(Arc::clone(&known.metadata));
         }
-        let metadata = Metadata::discover_async(self.issuer.clone(), &self.http)
+        let metadata = Metadata::discover_async(self.issuer.clone(), self.http()?)
             .await
             .map_err(discovery_error)?;
         let metadata = Arc::new(metadata);
@@ -269,7 +264,7 @@ impl Provider {
         Ok(metadata)
     }
 
-    fn client(&self, metadata: &Metadata) -> Client {
+    pub(super) fn client(&self, metadata: &Metadata) -> Client {
         let secret = self
             .client_secret
             .as_ref()
@@ -278,8 +273,22 @@ impl Provider {
             .set_redirect_uri(self.redirect.clone())
     }
 
-    pub(super) fn http(&self) -> &reqwest::Client {
-        &self.http.0
+    pub(super) fn http(&self) -> Result<&Http, ProviderError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            // A redirect could lead a secret somewhere else (openidconnect's own advice).
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| ProviderError::Unreachable("the system's certificates cannot be read".into()))?;
+        Ok(self.http.get_or_init(|| Http(client)))
+    }
+
+    pub(super) fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
     }
 
     pub(super) fn credentials(&self) -> (&str, Option<&str>) {
@@ -291,7 +300,7 @@ impl Provider {
 }
 
 /// Our HTTP client as openidconnect wants it: no more than [`MAX_ANSWER`] is read of any answer.
-struct Http(reqwest::Client);
+pub(super) struct Http(pub(super) reqwest::Client);
 
 impl<'c> AsyncHttpClient<'c> for Http {
     type Error = CallError;
@@ -349,7 +358,7 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
     }
 }
 
-fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
+pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
     match error {
         RequestTokenError::ServerResponse(refusal) => refused(refusal.error().to_string()),
         RequestTokenError::Request(cause) => ProviderError::Unreachable(cause.to_string()),
@@ -370,7 +379,7 @@ fn refused(code: String) -> ProviderError {
     }
 }
 
-fn token_set(tokens: &CoreTokenResponse, subject: String) -> TokenSet {
+pub(super) fn token_set(tokens: &CoreTokenResponse, subject: String) -> TokenSet {
     let lifetime = tokens
         .expires_in()
         .map_or(DEFAULT_LIFETIME, |lifetime| lifetime.as_secs());

@@ -12,9 +12,10 @@ impl Provider {
         let Some(endpoint) = metadata.additional_metadata().revocation_endpoint.clone() else {
             return;
         };
+        let Ok(http) = self.http() else { return };
         let (client_id, secret) = self.credentials();
         let mut form = vec![("token", refresh_token), ("token_type_hint", "refresh_token")];
-        let mut request = self.http().post(endpoint);
+        let mut request = http.0.post(endpoint);
         match secret {
             // RFC 6749 §2.3.1: both parts are form-encoded before they become a Basic header.
             Some(secret) => request = request.basic_auth(encoded(client_id), Some(encoded(secret))),

@@ -60,14 +60,20 @@ mod tests {
     use super::*;
     use crate::process::Process;
     use crate::secrets::assert_nowhere;
+    use crate::wait::PATIENCE;
 
     #[tokio::test]
     #[should_panic(expected = "a process's arguments")]
     async fn a_secret_in_an_argument_list_is_seen() {
         let sampler = CmdlineSampler::start();
-        let mut command = tokio::process::Command::new("sleep");
-        command.args(["1000"]).arg0("c3VwZXItc2VjcmV0LWFyZ3VtZW50");
-        let _process = Process::spawn(command).unwrap();
+        let mut command = tokio::process::Command::new("sh");
+        command
+            .args(["-c", "echo ready; read line"])
+            .arg0("c3VwZXItc2VjcmV0LWFyZ3VtZW50");
+        // A process that was started a moment ago may have no arguments yet.
+        let mut process = Process::spawn(command).unwrap();
+        let ready = |line: &str| (line == "ready").then_some(());
+        process.wait_line("ready", PATIENCE, ready).await.unwrap();
         assert_nowhere(b"super-secret-argument", &sampler.stop());
     }
 }

@@ -39,6 +39,7 @@ fuzz: ## Fuzz every parser for a minute each (SECONDS=60)
 
 bench: build ## Measure, against peers and floors in the same run
 	tests/setup.sh
-	cargo run --release -p ciba-bench -- all
+	cargo build --release -p ciba-bench
+	CIBA_BIN_DIR=$(CURDIR)/$(BIN) $(BIN)/ciba-bench all
 
 .PHONY: help build install demo test lint fuzz bench

@@ -12,6 +12,7 @@ use std::slice;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous};
+use thiserror::Error;
 use zeroize::Zeroize as _;
 
 /// Bytes that are mapped at a time. Half of the smallest usual `RLIMIT_MEMLOCK` (64 KiB), so that at least the
@@ -31,6 +32,11 @@ pub(crate) struct Locked {
     len: usize,
 }
 
+/// The system gives no more memory. What is held stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("there is no memory left for secrets")]
+pub(crate) struct Exhausted;
+
 // SAFETY: the slot belongs to this value alone and is written only through `&mut self`.
 unsafe impl Send for Locked {}
 // SAFETY: `&Locked` gives out nothing but `&[u8]`.
@@ -41,18 +47,22 @@ impl Locked {
     ///
     /// # Errors
     ///
-    /// What `write` says; whatever it has written is wiped.
-    pub(crate) fn fill<E>(len: usize, write: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut secret = Self::zeroed(len);
+    /// [`Exhausted`], and what `write` says; whatever it has written is wiped.
+    pub(crate) fn fill<E: From<Exhausted>>(
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut secret = Self::zeroed(len)?;
         write(secret.bytes())?;
         Ok(secret)
     }
 
     /// Returns a copy. The original is for the caller to wipe.
-    pub(crate) fn copy_of(secret: &[u8]) -> Self {
-        let mut copy = Self::zeroed(secret.len());
-        copy.bytes().copy_from_slice(secret);
-        copy
+    pub(crate) fn copy_of(secret: &[u8]) -> Result<Self, Exhausted> {
+        Self::fill(secret.len(), |copy| {
+            copy.copy_from_slice(secret);
+            Ok(())
+        })
     }
 
     /// Returns the secret itself.
@@ -61,11 +71,9 @@ impl Locked {
         unsafe { slice::from_raw_parts(self.slot.as_ptr(), self.len) }
     }
 
-    fn zeroed(len: usize) -> Self {
-        Self {
-            slot: arena().take(slot_size(len)),
-            len,
-        }
+    fn zeroed(len: usize) -> Result<Self, Exhausted> {
+        let slot = arena().take(slot_size(len))?;
+        Ok(Self { slot, len })
     }
 
     fn bytes(&mut self) -> &mut [u8] {
@@ -116,23 +124,24 @@ impl Arena {
             rest_len: 0,
             all_locked: true,
         };
-        arena.grow(CHUNK);
+        // Should it fail, the first secret is refused.
+        let _ = arena.grow(CHUNK);
         arena
     }
 
     /// Returns `size` zero bytes; `size` comes from [`slot_size`].
-    fn take(&mut self, size: usize) -> NonNull<u8> {
+    fn take(&mut self, size: usize) -> Result<NonNull<u8>, Exhausted> {
         if let Some(slot) = self.free.get_mut(&size).and_then(Vec::pop) {
-            return slot;
+            return Ok(slot);
         }
         if self.rest_len < size {
-            self.grow(size.max(CHUNK));
+            self.grow(size.max(CHUNK))?;
         }
         let slot = self.rest;
         // SAFETY: `rest` points to `rest_len >= size` bytes of one mapping; the end of it may be pointed to.
         self.rest = unsafe { slot.add(size) };
         self.rest_len -= size;
-        slot
+        Ok(slot)
     }
 
     /// Takes back a slot that was wiped.
@@ -141,11 +150,11 @@ impl Arena {
     }
 
     /// Maps another chunk; it stays for the life of the process. What is left of the last one is given up.
-    fn grow(&mut self, size: usize) {
+    fn grow(&mut self, size: usize) -> Result<(), Exhausted> {
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
         // SAFETY: a new anonymous mapping where the system likes touches no memory of ours.
         let mapped = unsafe { mmap_anonymous(ptr::null_mut(), size, protection, flags) };
-        let chunk = mapped.expect("out of memory, as for any other allocation");
+        let chunk = mapped.map_err(|_| Exhausted)?;
         // SAFETY: exactly the mapping just made.
         let locked = unsafe { mlock(chunk, size) };
         self.all_locked &= locked.is_ok();
@@ -156,6 +165,7 @@ impl Arena {
         }
         self.rest = NonNull::new(chunk.cast()).expect("a mapping is never at null");
         self.rest_len = size;
+        Ok(())
     }
 }
 
@@ -167,9 +177,27 @@ const ADVICE: [Advice; 0] = [];
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Failed {
+        No,
+        Exhausted,
+    }
+
+    impl From<Exhausted> for Failed {
+        fn from(_: Exhausted) -> Self {
+            Self::Exhausted
+        }
+    }
+
+    #[test]
+    fn d_035_memory_that_is_not_to_be_had_is_an_error() {
+        let more_than_any_machine_has = 1 << 60;
+        let failed = Locked::fill(more_than_any_machine_has, |_| Ok::<_, Failed>(()));
+        assert_eq!(failed.err(), Some(Failed::Exhausted));
+        assert_eq!(Locked::copy_of(b"secret").unwrap().expose(), b"secret");
+    }
 
     /// Looks into a slot that was given back.
     fn peek(slot: NonNull<u8>, len: usize) -> Vec<u8> {
@@ -180,12 +208,12 @@ mod tests {
     #[test]
     fn a_secret_is_wiped_on_drop_and_its_slot_used_again() {
         const LEN: usize = 200 * 1024;
-        let secret = Locked::copy_of(&[0xa5; LEN]);
+        let secret = Locked::copy_of(&[0xa5; LEN]).unwrap();
         let slot = secret.slot;
         assert_eq!(peek(slot, LEN), [0xa5; LEN]);
         drop(secret);
         assert_eq!(peek(slot, LEN), [0; LEN]);
-        let again = Locked::copy_of(&[1; LEN]);
+        let again = Locked::copy_of(&[1; LEN]).unwrap();
         assert_eq!(again.slot, slot);
     }
 
@@ -196,9 +224,9 @@ mod tests {
         let failed = Locked::fill(LEN, |bytes| {
             slot = NonNull::new(bytes.as_mut_ptr());
             bytes.fill(0xa5);
-            Err("no")
+            Err(Failed::No)
         });
-        assert_eq!(failed.err(), Some("no"));
+        assert_eq!(failed.err(), Some(Failed::No));
         assert_eq!(peek(slot.unwrap(), LEN), [0; LEN]);
     }
 
@@ -211,7 +239,7 @@ mod tests {
                 Locked::fill(len, |bytes| {
                     assert!(bytes.iter().all(|&b| b == 0));
                     bytes.fill(len as u8);
-                    Ok::<_, Infallible>(())
+                    Ok::<_, Exhausted>(())
                 })
                 .unwrap()
             })
@@ -224,7 +252,7 @@ mod tests {
     #[test]
     fn a_thousand_tokens_fit() {
         let tokens: Vec<Locked> = (0..1000u32)
-            .map(|n| Locked::copy_of(&n.to_le_bytes().repeat(512)))
+            .map(|n| Locked::copy_of(&n.to_le_bytes().repeat(512)).unwrap())
             .collect();
         for (n, token) in (0..).zip(&tokens) {
             let n: u32 = n;
@@ -237,7 +265,7 @@ mod tests {
     fn it_says_locked_only_when_the_kernel_does() {
         use rustix::process::{Resource, getrlimit};
 
-        let _secret = Locked::copy_of(b"secret");
+        let _secret = Locked::copy_of(b"secret").unwrap();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let locked = status
             .lines()

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::memory::Locked;
 
+/// Tokens of one session: one a resource.
+const MAX_TOKENS: usize = 2048;
+
 /// A token in locked memory, ready to be handed out.
 pub(crate) struct Token {
     access_token: Locked,
@@ -23,6 +26,11 @@ pub(crate) struct Token {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the access token is not text")]
 pub(crate) struct NotText;
+
+/// The session holds as many tokens as a session may.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("there are too many tokens")]
+pub(crate) struct Full;
 
 impl Token {
     pub(crate) fn new(
@@ -58,11 +66,21 @@ impl Token {
 pub(crate) struct Table(Mutex<BTreeMap<String, Arc<Token>>>);
 
 impl Table {
-    /// Keeps a token in the place of its resource's last one.
-    pub(crate) fn put(&self, token: Token) -> Arc<Token> {
+    /// Keeps a token in the place of its resource's last one, and lets go what has ended at `now` (Unix
+    /// seconds).
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]: a server that makes up resources must not fill the memory that all sessions share (D-035).
+    pub(crate) fn put(&self, token: Token, now: u64) -> Result<Arc<Token>, Full> {
+        let mut tokens = self.tokens();
+        tokens.retain(|_, kept| kept.lasts(0, now));
+        if tokens.len() >= MAX_TOKENS && !tokens.contains_key(&token.resource) {
+            return Err(Full);
+        }
         let token = Arc::new(token);
-        self.tokens().insert(token.resource.clone(), Arc::clone(&token));
-        token
+        tokens.insert(token.resource.clone(), Arc::clone(&token));
+        Ok(token)
     }
 
     /// Returns the resource's token if it is valid for more than `min_valid` seconds from `now` (Unix seconds).
@@ -74,7 +92,7 @@ impl Table {
             .cloned()
     }
 
-    /// Returns what is there, by resource; also what has ended.
+    /// Returns what is there, by resource; also what has ended since the last token came.
     pub(crate) fn list(&self) -> Vec<TokenStatus> {
         let status = |token: &Arc<Token>| TokenStatus {
             resource: token.resource.clone(),
@@ -100,7 +118,7 @@ mod tests {
 
     fn token(resource: &str, expires_at: u64, text: &[u8]) -> Result<Token, NotText> {
         Token::new(
-            Locked::copy_of(text),
+            Locked::copy_of(text).unwrap(),
             "Bearer".into(),
             resource.into(),
             expires_at,
@@ -111,7 +129,7 @@ mod tests {
     #[test]
     fn a_token_is_served_only_while_it_lasts_long_enough() {
         let table = Table::default();
-        table.put(token("urn:a", 1000, b"secret").unwrap());
+        table.put(token("urn:a", 1000, b"secret").unwrap(), 0).unwrap();
         assert_eq!(table.get("urn:a", 0, 999).unwrap().access_token(), "secret");
         assert!(table.get("urn:a", 0, 1000).is_none(), "ended");
         assert!(table.get("urn:a", 60, 939).is_some());
@@ -123,14 +141,31 @@ mod tests {
     #[test]
     fn a_newer_token_takes_the_place_of_the_old_one() {
         let table = Table::default();
-        let old = table.put(token("urn:a", 10, b"old").unwrap());
-        table.put(token("urn:a", 20, b"new").unwrap());
+        let old = table.put(token("urn:a", 10, b"old").unwrap(), 0).unwrap();
+        table.put(token("urn:a", 20, b"new").unwrap(), 0).unwrap();
         assert_eq!(table.get("urn:a", 0, 0).unwrap().access_token(), "new");
         assert_eq!(old.access_token(), "old", "who holds it may finish");
         let listed: Vec<u64> = table.list().iter().map(|status| status.expires_at).collect();
         assert_eq!(listed, [20]);
         table.clear();
         assert!(table.list().is_empty());
+    }
+
+    #[test]
+    fn d_035_a_hostile_server_fills_one_session_and_no_more() {
+        let table = Table::default();
+        let put = |n: usize, expires_at, now| {
+            table
+                .put(token(&format!("urn:{n}"), expires_at, b"x").unwrap(), now)
+                .map(drop)
+        };
+        for n in 0..MAX_TOKENS {
+            put(n, 10, 0).unwrap();
+        }
+        assert_eq!(put(MAX_TOKENS, 10, 9), Err(Full));
+        assert_eq!(put(0, 20, 9), Ok(()), "a resource that is there");
+        assert_eq!(put(MAX_TOKENS, 20, 10), Ok(()), "the others have ended");
+        assert_eq!(table.list().len(), 2, "and are let go");
     }
 
     #[test]

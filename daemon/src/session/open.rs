@@ -5,14 +5,21 @@ use device_proto::token::{self, NotAToken};
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
-use crate::memory::Locked;
-use crate::table::{NotText, Token};
+use crate::memory::{Exhausted, Locked};
+use crate::table::{Full, NotText, Token};
+
+/// Bytes of an opened seal: more than any server takes as a header.
+const MAX_TEXT: usize = 32 * 1024;
 
 /// A seal that yields no token. The texts quote nothing of it.
 #[derive(Debug, Error)]
 pub(super) enum Unusable {
     #[error("it does not have the form of a seal")]
     NotASeal,
+    #[error("it is too big")]
+    TooBig,
+    #[error(transparent)]
+    NoMemory(#[from] Exhausted),
     #[error(transparent)]
     Closed(#[from] DoesNotOpen),
     #[error(transparent)]
@@ -21,6 +28,8 @@ pub(super) enum Unusable {
     OtherResource,
     #[error(transparent)]
     NotText(#[from] NotText),
+    #[error(transparent)]
+    Full(#[from] Full),
 }
 
 /// Opens a seal. The plaintext lies in locked memory alone, and only until this returns.
@@ -31,18 +40,21 @@ pub(super) fn open(
     sealed: &Sealed,
 ) -> Result<Token, Unusable> {
     let room = sealed.plaintext_len().ok_or(Unusable::NotASeal)?;
+    if room > MAX_TEXT {
+        return Err(Unusable::TooBig);
+    }
     let key = Key::of_challenge(challenge, session, Purpose::Token);
     let mut length = 0;
     let text = Locked::fill(room, |slot| {
         length = key.open(resource.as_str(), sealed, slot)?.len();
-        Ok::<_, DoesNotOpen>(())
+        Ok::<_, Unusable>(())
     })?;
     let text = text.expose().get(..length).unwrap_or_default();
     let token = token::Token::decode(text)?;
     if token.resource != resource.as_str() {
         return Err(Unusable::OtherResource);
     }
-    let access_token = Locked::copy_of(token.access_token.as_bytes());
+    let access_token = Locked::copy_of(token.access_token.as_bytes())?;
     Ok(Token::new(
         access_token,
         token.token_type.into_owned(),
@@ -86,6 +98,20 @@ mod tests {
         assert!(matches!(
             opened("urn:d:y", &seal("urn:d:y", TOKEN)),
             Err(Unusable::OtherResource)
+        ));
+    }
+
+    #[test]
+    fn d_035_a_seal_that_is_too_big_is_not_opened() {
+        let text = |room: usize| {
+            let text = String::from_utf8(TOKEN.to_vec()).unwrap();
+            text.replace("a.b", &"x".repeat(room - TOKEN.len() + "a.b".len()))
+        };
+        let seal = |room| seal("urn:d:x", text(room).as_bytes());
+        assert!(opened("urn:d:x", &seal(MAX_TEXT)).is_ok());
+        assert!(matches!(
+            opened("urn:d:x", &seal(MAX_TEXT + 1)),
+            Err(Unusable::TooBig)
         ));
     }
 

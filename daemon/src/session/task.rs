@@ -18,7 +18,7 @@ use super::open::open;
 use super::state::{Happening, Page, Phase};
 use super::{Answer, Command, Shared, now, over};
 use crate::authorize::{Begun, authorize};
-use crate::memory::Locked;
+use crate::memory::{Exhausted, Locked};
 use crate::sync::{self, Lost, News, Order};
 use crate::words;
 
@@ -59,11 +59,9 @@ impl Drop for LetGo<'_> {
 }
 
 async fn live(shared: &Shared, commands: &mut mpsc::Receiver<Command>) {
-    let Ok(secret) = Locked::fill(SECRET_LEN, getrandom::fill) else {
-        return shared.tell(Happening::Refused(Failure::new(
-            ErrorCode::Internal,
-            "this system gives no random numbers",
-        )));
+    let secret = match secret() {
+        Ok(secret) => secret,
+        Err(failure) => return shared.tell(Happening::Refused(failure)),
     };
     let challenge = view(&secret);
     let begun = tokio::select! {
@@ -88,6 +86,17 @@ async fn live(shared: &Shared, commands: &mut mpsc::Receiver<Command>) {
     tokio::select! {
         () = session.attend(commands, news) => {}
         never = sync::keep(&shared.purpose.server, &begun.request, challenge, received, sender) => match never {},
+    }
+}
+
+fn secret() -> Result<Locked, Failure> {
+    let no_random = |_| Failure::new(ErrorCode::Internal, "this system gives no random numbers");
+    Locked::fill(SECRET_LEN, |secret| getrandom::fill(secret).map_err(no_random))
+}
+
+impl From<Exhausted> for Failure {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::new(ErrorCode::Internal, exhausted.to_string())
     }
 }
 
@@ -246,15 +255,14 @@ impl Session<'_> {
 
     fn sealed(&self, resource: &ResourceUrn, sealed: &Sealed) {
         let profile = &self.shared.purpose.profile;
-        match open(self.challenge, self.request, resource, sealed) {
-            Ok(token) => {
-                let token = self.shared.table.put(token);
-                self.shared.announce(Event::Token {
-                    profile: profile.clone(),
-                    resource: token.resource.clone(),
-                    expires_at: token.expires_at,
-                });
-            }
+        let kept = open(self.challenge, self.request, resource, sealed)
+            .and_then(|token| Ok(self.shared.table.put(token, now())?));
+        match kept {
+            Ok(token) => self.shared.announce(Event::Token {
+                profile: profile.clone(),
+                resource: token.resource.clone(),
+                expires_at: token.expires_at,
+            }),
             Err(reason) => warn!(%profile, %reason, "a seal that yields no token is ignored"),
         }
     }

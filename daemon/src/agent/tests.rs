@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use device_proto::ask::Ask;
 use ipc_proto::{DEFAULT_RESOURCE, Link, SessionState};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::fake::{self, Fake, OnAsk};
@@ -62,14 +62,17 @@ async fn logged_in(agent: &Agent, fake: &Fake, lifetime: u64) {
 }
 
 async fn token(agent: &Agent, resource: &str, min_valid: Option<u64>) -> Result<String, Failure> {
-    let ask = TokenAsk {
+    let token = soon("a token", agent.token(token_ask(resource, min_valid))).await?;
+    Ok(token.access_token().into())
+}
+
+fn token_ask(resource: &str, min_valid: Option<u64>) -> TokenAsk {
+    TokenAsk {
         profile: ProfileName::default(),
         resource: resource.into(),
         min_valid,
         force: false,
-    };
-    let token = soon("a token", agent.token(ask)).await?;
-    Ok(token.access_token().into())
+    }
 }
 
 /// Waits until the default profile's status is as wanted.
@@ -307,6 +310,24 @@ async fn d_051_a_valid_token_outlives_the_network() {
         ErrorCode::ServerUnreachable,
         "memory was not wanted"
     );
+}
+
+#[tokio::test]
+async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 40).await;
+    fake.state().on_ask = OnAsk::Silence;
+    tokio::time::pause();
+    let asked = Instant::now();
+    let short = agent
+        .token(token_ask(DEFAULT_RESOURCE, Some(60)))
+        .await
+        .ok()
+        .unwrap();
+    assert_eq!(short.access_token(), "secret-1");
+    assert_eq!(asked.elapsed().as_secs(), SPARE_TIME.as_secs());
+    let nothing_held = agent.token(token_ask(OTHER, None)).await.err().unwrap();
+    assert_eq!(nothing_held.code, ErrorCode::Timeout);
 }
 
 #[tokio::test]

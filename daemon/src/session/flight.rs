@@ -8,8 +8,9 @@ use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
 use tokio::time::Instant;
 
-/// How long an ask may take, a lost connection and its return included.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+/// How long an ask may take, a lost connection and its return included. Less than any client's patience (30 s):
+/// it hears the reason.
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The asks under way, and who waits for each.
 pub(super) struct Flights<W> {

@@ -149,6 +149,11 @@ impl Handle {
     }
 }
 
+/// The server was asked, and says nothing.
+pub(crate) fn slow() -> Failure {
+    Failure::new(ErrorCode::Timeout, "the server did not answer in time")
+}
+
 fn over() -> Failure {
     Failure::new(ErrorCode::NotLoggedIn, "the session has ended")
 }

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::flight::Flights;
 use super::open::open;
 use super::state::{Happening, Page, Phase};
-use super::{Answer, Command, Shared, now, over};
+use super::{Answer, Command, Shared, now, over, slow};
 use crate::authorize::{Begun, authorize};
 use crate::memory::{Exhausted, Locked};
 use crate::sync::{self, Lost, News, Order};
@@ -435,8 +435,7 @@ impl Session<'_> {
     fn tick(&mut self) {
         let now = Instant::now();
         for waiter in self.flights.overdue(now) {
-            let slow = Failure::new(ErrorCode::Timeout, "the server did not answer in time");
-            reply(waiter, Err(slow));
+            reply(waiter, Err(slow()));
         }
         if self.ending.as_ref().is_some_and(|ending| ending.due <= now) {
             return self.done(false);

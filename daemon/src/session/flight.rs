@@ -12,6 +12,10 @@ use tokio::time::Instant;
 /// it hears the reason.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Seconds by which one demand may be larger than another and still be the same: what is wanted is counted from
+/// the time of asking, and goes on while an ask is under way.
+const SAME_DEMAND: u64 = DEADLINE.as_secs();
+
 /// The asks under way, and who waits for each.
 pub(super) struct Flights<W> {
     last_id: u64,
@@ -38,18 +42,25 @@ impl<W> Default for Flights<W> {
 
 impl<W> Flights<W> {
     /// Somebody wants the resource's token, valid beyond `until` (Unix seconds).
+    ///
+    /// Who wants more than was asked for has it asked anew, for all: the first ask's answer is then nobody's. By
+    /// when that has to be done stays, so that no row of askers keeps the first one waiting.
     pub(super) fn join(&mut self, resource: ResourceUrn, until: u64, waiter: W, now: Instant) {
         let last_id = &mut self.last_id;
-        let flight = self.by_resource.entry(resource).or_insert_with(|| {
+        let mut next_id = || {
             *last_id += 1;
-            Flight {
-                id: last_id.to_string(),
-                until,
-                due: now + DEADLINE,
-                is_sent: false,
-                waiters: Vec::new(),
-            }
+            last_id.to_string()
+        };
+        let flight = self.by_resource.entry(resource).or_insert_with(|| Flight {
+            id: next_id(),
+            until,
+            due: now + DEADLINE,
+            is_sent: false,
+            waiters: Vec::new(),
         });
+        if until > flight.until.saturating_add(SAME_DEMAND) {
+            (flight.id, flight.until, flight.is_sent) = (next_id(), until, false);
+        }
         flight.waiters.push(waiter);
     }
 
@@ -149,6 +160,28 @@ mod tests {
             panic!()
         };
         assert_ne!(next, id, "an old answer is never taken for a new one");
+    }
+
+    #[test]
+    fn d_040_a_larger_demand_is_asked_anew_for_all() {
+        let (mut flights, now) = (Flights::default(), Instant::now());
+        flights.join(urn("x"), 160, "small", now);
+        let first = flights.unsent(100);
+        flights.join(urn("x"), 160 + SAME_DEMAND, "same, later", now);
+        assert_eq!(flights.unsent(100), []);
+        flights.join(urn("x"), 3_700, "large", now + Duration::from_secs(1));
+        let second = flights.unsent(100);
+        assert!(matches!(
+            &second[..],
+            [Ask::Token {
+                min_valid: Some(3_600),
+                ..
+            }]
+        ));
+        assert_eq!(flights.next_due(), Some(now + DEADLINE));
+        assert_eq!(flights.answered(first[0].id()), None);
+        let (_, waiters) = flights.answered(second[0].id()).unwrap();
+        assert_eq!(waiters, ["small", "same, later", "large"]);
     }
 
     #[test]

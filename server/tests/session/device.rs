@@ -63,10 +63,15 @@ impl Session {
 
     /// Opens a sealed token; returns the plaintext.
     pub(crate) fn open(&self, sealed: &str) -> Vec<u8> {
+        self.open_for(RESOURCE, sealed)
+    }
+
+    /// Opens the sealed token of another resource.
+    pub(crate) fn open_for(&self, resource: &str, sealed: &str) -> Vec<u8> {
         let sealed = Sealed::claimed(sealed.to_owned());
         let mut buffer = vec![0; sealed.plaintext_len().unwrap()];
         let key = Key::of_challenge(self.challenge(), &self.id, Purpose::Token);
-        key.open(RESOURCE, &sealed, &mut buffer).unwrap().to_vec()
+        key.open(resource, &sealed, &mut buffer).unwrap().to_vec()
     }
 
     /// Returns the proof and the question for the doc, as a device sends them.

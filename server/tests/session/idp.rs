@@ -28,6 +28,29 @@ pub(crate) const CODE: &str = "the-code-of-this-login";
 pub(crate) const ACCESS_TOKEN: &str = "the-access-token-of-this-login";
 pub(crate) const REFRESH_TOKEN: &str = "the-refresh-token-of-this-login";
 
+/// How long a login's access token lasts, seconds.
+pub(crate) const LIFETIME: u64 = 300;
+
+/// How long a renewed one lasts, seconds.
+pub(crate) const RENEWED_LIFETIME: u64 = 600;
+
+/// The access token of the `n`th renewal.
+pub(crate) fn access_token(n: usize) -> String {
+    numbered(ACCESS_TOKEN, n)
+}
+
+/// The refresh token that the `n`th renewal brought.
+pub(crate) fn refresh_token(n: usize) -> String {
+    numbered(REFRESH_TOKEN, n)
+}
+
+fn numbered(token: &str, n: usize) -> String {
+    match n {
+        0 => token.to_owned(),
+        n => format!("{token}-{n}"),
+    }
+}
+
 /// What the provider does. `Default` is what a good one does.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
@@ -35,6 +58,8 @@ pub(crate) struct Script {
     pub(crate) algorithms: Option<Vec<&'static str>>,
     pub(crate) authorize: Authorize,
     pub(crate) token: Answer,
+    /// The token endpoint, asked with a refresh token. A good one rotates it and refuses a spent one.
+    pub(crate) refresh: Answer,
     pub(crate) id_token: IdToken,
     /// Takes a revocation request and never answers it.
     pub(crate) revocation_hangs: bool,
@@ -51,6 +76,8 @@ pub(crate) enum Answer {
     Held,
     /// Discovery: names another issuer. Token endpoint: `invalid_grant`.
     Refused,
+    /// Token endpoint: this OAuth error.
+    Error(&'static str),
 }
 
 /// How the browser comes back.
@@ -97,6 +124,8 @@ struct World {
     keys: Mutex<Keys>,
     seen: watch::Sender<Seen>,
     nonce: Mutex<String>,
+    /// How often the refresh token was rotated.
+    rotations: Mutex<usize>,
 }
 
 /// What reached the provider.
@@ -106,6 +135,14 @@ pub(crate) struct Seen {
     pub(crate) token: Vec<Vec<(String, String)>>,
     pub(crate) keys: usize,
     pub(crate) revoked: Vec<String>,
+}
+
+impl Seen {
+    /// Returns the refresh tokens that came, in order.
+    pub(crate) fn refreshed_with(&self) -> Vec<&str> {
+        let tokens = self.token.iter().filter_map(|form| asked(form, "refresh_token"));
+        tokens.collect()
+    }
 }
 
 struct Keys {
@@ -125,6 +162,7 @@ impl Idp {
             keys: Mutex::new(Keys::generate("first")),
             seen: watch::Sender::default(),
             nonce: Mutex::default(),
+            rotations: Mutex::default(),
         });
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
@@ -169,7 +207,7 @@ impl World {
         match which(&script) {
             Answer::Status(code) => Err(StatusCode::from_u16(code).unwrap().into_response()),
             Answer::Garbage => Err("<html>not what you asked for".into_response()),
-            Answer::Good | Answer::Refused | Answer::Held => Ok(script),
+            Answer::Good | Answer::Refused | Answer::Error(_) | Answer::Held => Ok(script),
         }
     }
 }
@@ -229,25 +267,71 @@ async fn authorize(State(world): State<Arc<World>>, Query(asked): Query<Vec<(Str
 }
 
 async fn token(State(world): State<Arc<World>>, Form(form): Form<Vec<(String, String)>>) -> Response {
+    if let Some(spent) = asked(&form, "refresh_token") {
+        let spent = spent.to_owned();
+        return refresh(&world, form, &spent).await;
+    }
     world.seen.send_modify(|seen| seen.token.push(form));
     let script = match world.answer(|script| script.token).await {
         Ok(script) => script,
         Err(fault) => return fault,
     };
-    if matches!(script.token, Answer::Refused) {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response();
+    if let Some(refusal) = refusal(script.token) {
+        return refusal;
     }
     let mut answer = json!({
         "access_token": ACCESS_TOKEN,
         "refresh_token": REFRESH_TOKEN,
         "token_type": "Bearer",
-        "expires_in": 300,
+        "expires_in": LIFETIME,
         "scope": "openid profile",
     });
     if script.id_token != IdToken::Missing {
         answer["id_token"] = world.id_token(script.id_token).into();
     }
     Json(answer).into_response()
+}
+
+/// Spends the newest refresh token when it arrives, however long the answer takes.
+async fn refresh(world: &World, form: Vec<(String, String)>, spent: &str) -> Response {
+    let is_good = matches!(world.script.borrow().refresh, Answer::Good | Answer::Held);
+    let renewed = is_good.then(|| world.rotate(spent));
+    world.seen.send_modify(|seen| seen.token.push(form));
+    let script = match world.answer(|script| script.refresh).await {
+        Ok(script) => script,
+        Err(fault) => return fault,
+    };
+    if let Some(refusal) = refusal(script.refresh) {
+        return refusal;
+    }
+    let Some(n) = renewed.flatten() else {
+        return refused("invalid_grant");
+    };
+    let answer = json!({
+        "access_token": access_token(n),
+        "refresh_token": refresh_token(n),
+        "token_type": "Bearer",
+        "expires_in": RENEWED_LIFETIME,
+    });
+    Json(answer).into_response()
+}
+
+fn refusal(answer: Answer) -> Option<Response> {
+    match answer {
+        Answer::Refused => Some(refused("invalid_grant")),
+        Answer::Error(error) => Some(refused(error)),
+        _ => None,
+    }
+}
+
+fn refused(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
+}
+
+/// Returns a form's value.
+fn asked<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = form.iter().find(|(key, _)| key == name);
+    found.map(|(_, value)| value.as_str())
 }
 
 #[derive(Deserialize)]
@@ -262,6 +346,16 @@ async fn revoke(State(world): State<Arc<World>>, Form(form): Form<Revoke>) {
 }
 
 impl World {
+    /// Returns which renewal this is, unless the token was spent before.
+    fn rotate(&self, spent: &str) -> Option<usize> {
+        let mut rotations = self.rotations.lock().unwrap();
+        if spent != refresh_token(*rotations) {
+            return None;
+        }
+        *rotations += 1;
+        Some(*rotations)
+    }
+
     fn id_token(&self, wrong: IdToken) -> String {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let mut claims = json!({

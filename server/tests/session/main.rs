@@ -17,6 +17,7 @@ mod memory;
 mod proof;
 mod provider;
 mod publish;
+mod renew;
 
 use std::time::Duration;
 

@@ -18,7 +18,8 @@ use crate::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
 /// Restarts that a device with an old doc goes through.
 const RESTARTS: usize = 20;
 
-async fn signed_in(server: &Server) -> (Session, Link) {
+/// Begins a session and signs in to it.
+pub(crate) async fn signed_in(server: &Server) -> (Session, Link) {
     let session = Session::begin(server).await;
     let mut link = Link::connect(server, &session).await;
     assert_eq!(Browser::new().confirm(session.url()).await.outcome(), "signed-in");
@@ -102,11 +103,7 @@ async fn d_032_what_is_on_disk_yields_no_token() {
         "a database and nothing else"
     );
     let all: Vec<u8> = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let holds = |secret: &[u8]| {
-        spellings(secret)
-            .iter()
-            .any(|text| all.windows(text.len()).any(|at| at == text))
-    };
+    let holds = |secret: &[u8]| holds(&all, secret);
     assert!(
         holds(link.tokens[RESOURCE].as_bytes()),
         "the sealed token is there"
@@ -134,6 +131,13 @@ async fn d_032_what_is_on_disk_yields_no_token() {
         assert!(std::panic::catch_unwind(|| thief.open(&link.tokens[RESOURCE])).is_err());
     }
     server.stop().await;
+}
+
+/// Whether these bytes hold a secret, however it was written down.
+pub(crate) fn holds(all: &[u8], secret: &[u8]) -> bool {
+    spellings(secret)
+        .iter()
+        .any(|text| all.windows(text.len()).any(|at| at == text))
 }
 
 /// The same bytes as other code may have written them down.

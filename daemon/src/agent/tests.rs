@@ -333,7 +333,9 @@ async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
 #[tokio::test]
 async fn d_051_an_ended_token_is_never_served() {
     let (agent, mut fake) = (agent(), Fake::new().await);
-    logged_in(&agent, &fake, 0).await;
+    logged_in(&agent, &fake, 600).await;
+    fake.publish(DEFAULT_RESOURCE, now());
+    status(&agent, |profile| profile.tokens[0].expires_at <= now()).await;
     fake.go_down().await;
     let ended = token(&agent, DEFAULT_RESOURCE, Some(0)).await.unwrap_err();
     assert_eq!(ended.code, ErrorCode::ServerUnreachable);
@@ -446,19 +448,51 @@ async fn a_seal_for_somebody_else_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_denied_session_serves_what_it_has_and_then_asks_for_a_login() {
+async fn a_session_the_server_does_not_know_serves_nothing_and_asks_for_a_login() {
     let (agent, mut fake) = (agent(), Fake::new().await);
     logged_in(&agent, &fake, 600).await;
     fake.forget();
     fake.go_down().await;
     fake.come_back().await;
     status(&agent, |profile| profile.state == SessionState::Failed).await;
-    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
-    let failure = token(&agent, OTHER, None).await.unwrap_err();
+    let failure = token(&agent, DEFAULT_RESOURCE, None).await.unwrap_err();
     assert_eq!(failure.code, ErrorCode::LoginRequired);
     assert_eq!(failure.hint, Some(format!("ciba start --url {}", fake.url())));
     let _new_login = connected(&agent, ask(&fake)).await;
     assert_eq!(fake.state().posts, 2);
+}
+
+#[tokio::test]
+async fn d_051_what_is_not_renewed_is_served_until_it_ends_and_what_was_ended_is_not() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.session(&[("status", "failed"), ("error", "login_required")]);
+    status(&agent, |profile| profile.state == SessionState::Failed).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    let other = token(&agent, OTHER, None).await.unwrap_err();
+    assert_eq!(other.code, ErrorCode::LoginRequired);
+
+    let fake = Fake::new().await;
+    logged_in(&agent, &fake, 600).await;
+    fake.session(&[("status", "ended")]);
+    status(&agent, |profile| profile.state == SessionState::Ended).await;
+    let ended = token(&agent, DEFAULT_RESOURCE, None).await.unwrap_err();
+    assert_eq!(ended.code, ErrorCode::LoginRequired);
+}
+
+#[tokio::test]
+async fn d_040_a_start_whose_token_has_ended_brings_a_valid_one() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.publish(DEFAULT_RESOURCE, now());
+    status(&agent, |profile| profile.tokens[0].expires_at <= now()).await;
+    let end = now() + 900;
+    fake.state().on_ask = OnAsk::Publish(end);
+    let mut again = agent.start(ask(&fake)).await.unwrap();
+    let Step::Started(started) = step(&mut again).await else {
+        panic!("not started")
+    };
+    assert_eq!(started.expires_at, end);
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ pub(crate) struct Login {
     state: watch::Receiver<State>,
     /// What this client wants a token for; the login may have been begun for another resource.
     resource: ResourceUrn,
+    /// Whether the session's first token comes without asking: the login was not done yet.
+    comes_unasked: bool,
     told: Told,
 }
 
@@ -53,7 +55,9 @@ enum Next {
 impl Login {
     /// Follows a session to its first token. `state` comes from [`Handle::begin`] or [`Handle::follow`].
     pub(crate) fn new(session: Handle, state: watch::Receiver<State>, resource: ResourceUrn) -> Self {
+        let is_pending = *state.borrow().phase() == Phase::Pending;
         Self {
+            comes_unasked: is_pending && resource == session.purpose().resource,
             session,
             state,
             resource,
@@ -80,24 +84,24 @@ impl Login {
     }
 
     async fn finish(&mut self) -> Result<Step, Failure> {
-        if self.session.purpose().one_shot {
-            return Ok(Step::Token(self.token().await?));
-        }
-        let expires_at = match self.session.last_end(&self.resource) {
-            Some(expires_at) => expires_at,
-            None => self.token().await?.expires_at,
+        let token = match self.session.held(&self.resource, now()) {
+            Some(token) => token,
+            None => self.token().await?,
         };
+        if self.session.purpose().one_shot {
+            return Ok(Step::Token(token));
+        }
         Ok(Step::Started(Started {
             profile: self.session.purpose().profile.clone(),
             subject: self.session.state().subject().map(Into::into),
             resource: self.resource.to_string(),
-            expires_at,
+            expires_at: token.expires_at,
         }))
     }
 
-    /// Returns the token. The login's own comes unasked.
+    /// Returns a valid token. The login's own comes unasked.
     async fn token(&mut self) -> Result<Arc<Token>, Failure> {
-        if self.resource == self.session.purpose().resource {
+        if self.comes_unasked {
             let due = Instant::now() + FIRST_TOKEN;
             return timeout_at(due, self.unasked())
                 .await
@@ -123,7 +127,7 @@ impl Login {
 fn no_token() -> Failure {
     Failure::new(
         ErrorCode::Internal,
-        "the login is done, but the server sent no token",
+        "the login is done, but the server sent no valid token",
     )
 }
 

@@ -172,6 +172,18 @@ impl State {
         }
     }
 
+    /// Whether the tokens it got may still be handed out. A login that the provider does not renew has only got its
+    /// last ones, and they are good until they end (D-051). What was ended, refused, or is unknown to the server
+    /// was taken back by somebody.
+    pub(crate) fn keeps_tokens(&self) -> bool {
+        let is_denied = self.trouble == Some(Lost::Over(Over::Denied));
+        match &self.phase {
+            Phase::Pending | Phase::Active => true,
+            Phase::Failed(failure) => !is_denied && failure.code != ErrorCode::LoginDenied,
+            Phase::Ended => false,
+        }
+    }
+
     /// Whether it is over before it ever was a login, and nobody can learn anything from keeping it.
     pub(crate) fn is_gone(&self) -> bool {
         self.is_over() && !self.was_active

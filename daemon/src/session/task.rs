@@ -384,6 +384,9 @@ impl Session<'_> {
         let failure = {
             let state = self.shared.state.borrow();
             self.is_done |= state.is_gone() && self.ending.is_none();
+            if !state.keeps_tokens() {
+                self.shared.table.clear();
+            }
             match state.phase() {
                 Phase::Failed(failure) => Some(failure.clone()),
                 Phase::Ended => Some(over()),

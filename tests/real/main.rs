@@ -8,6 +8,7 @@ mod idp_faults;
 mod jose;
 mod memory;
 mod provider_faults;
+mod renewal;
 mod restart;
 mod road;
 mod site;

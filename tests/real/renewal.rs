@@ -1,0 +1,103 @@
+//! Tokens that end after seconds, at a provider that rotates refresh tokens: one login, and tokens keep coming (D-043).
+
+use anyhow::Result;
+use ciba_tests::{Output, PATIENCE, Server, confirm, until};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::site::{Site, UNASKED};
+
+/// How long the provider's access tokens last.
+const SHORT: [&str; 4] = ["--at-ttl", "5", "--rotate", "true"];
+
+/// Any token that is still valid.
+const VALID: [&str; 3] = ["token", "--min-valid", "0s"];
+
+/// Lifetimes that a person does not notice.
+const LIFETIMES: usize = 3;
+
+/// Clients at once.
+const CLIENTS: usize = 10;
+
+async fn logged_in() -> Result<(Site, Server)> {
+    let site = Site::new(&[UNASKED, SHORT].concat()).await?;
+    let server = site.server().await?;
+    let login = site.world.begin_login(&["start", "--url", &server.url]).await?;
+    confirm(&login.page).await?;
+    let _ = login.end().await?.success();
+    Ok((site, server))
+}
+
+/// Asks until there is another token than `old`.
+async fn other_token(site: &Site, old: &str) -> Result<String> {
+    until("another token", PATIENCE, async || {
+        let output = site.world.ciba(&VALID).await.ok()?;
+        let token = output.success();
+        (token != old).then_some(token)
+    })
+    .await
+}
+
+async fn calls(site: &Site) -> Result<Value> {
+    Ok(site.idp.state().await?["requests"].clone())
+}
+
+#[tokio::test]
+async fn d_043_tokens_keep_coming_for_several_lifetimes_without_a_login() -> Result<()> {
+    let (site, _server) = logged_in().await?;
+    let before = calls(&site).await?;
+    let mut token = site.world.ciba(&VALID).await?.success();
+    for _ in 0..LIFETIMES {
+        token = other_token(&site, &token).await?;
+    }
+    let after = calls(&site).await?;
+    assert_eq!(
+        before["GET /auth"], after["GET /auth"],
+        "nobody logged in: {after}"
+    );
+    assert_eq!(
+        renewals(&before, &after),
+        LIFETIMES as u64,
+        "one call a lifetime: {after}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn d_040_many_clients_at_once_cost_one_call() -> Result<()> {
+    let (site, _server) = logged_in().await?;
+    let first = site.world.ciba(&VALID).await?.success();
+    // From here on a renewal is good for everybody who comes.
+    site.idp.set(&json!({ "atTtl": 300 })).await?;
+    let before = calls(&site).await?;
+    let asks = (0..CLIENTS).map(|_| site.world.ciba(&["token"]));
+    let tokens: Vec<_> = try_join_all(asks)
+        .await?
+        .into_iter()
+        .map(Output::success)
+        .collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0] && *token != first));
+    assert_eq!(renewals(&before, &calls(&site).await?), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn d_043_a_login_that_the_provider_ended_asks_for_a_new_one() -> Result<()> {
+    let (site, server) = logged_in().await?;
+    site.idp.revoke(None).await?;
+    let refused = until("the refusal", PATIENCE, async || {
+        let output = site.world.ciba(&VALID).await.ok()?;
+        (output.code() != Some(0)).then_some(output)
+    })
+    .await?;
+    assert_eq!((refused.code(), &*refused.stdout), (Some(3), ""), "{refused:?}");
+    let hint = format!("ciba start --url {}", server.url);
+    assert!(refused.stderr.contains(&hint), "{refused:?}");
+    Ok(())
+}
+
+/// Returns how often the token endpoint was asked in between.
+fn renewals(before: &Value, after: &Value) -> u64 {
+    let asked = |counts: &Value| counts["POST /token"].as_u64().unwrap_or(0);
+    asked(after) - asked(before)
+}

@@ -94,14 +94,16 @@ fn device_name() -> Option<String> {
 
 fn client(server: &Server) -> Result<Client, Failure> {
     let builder = Client::builder()
+        // The WebSocket knows no proxy: a login must not begin where it cannot be followed.
+        .no_proxy()
         .connect_timeout(CONNECT_DEADLINE)
         .timeout(DEADLINE)
         .redirect(Policy::none());
     let builder = if server.is_encrypted() {
         builder.https_only(true)
     } else {
-        // On this machine: no proxy could reach it, and nobody has to be trusted.
-        builder.no_proxy().tls_certs_only([])
+        // On this machine nobody has to be trusted.
+        builder.tls_certs_only([])
     };
     builder.build().map_err(|_| {
         Failure::new(

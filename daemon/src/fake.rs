@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) on_ask: OnAsk,
     /// A whole HTTP answer in place of the usual one.
     pub(crate) answer: Option<Vec<u8>>,
+    /// A whole HTTP answer in place of the WebSocket.
+    pub(crate) upgrade: Option<Vec<u8>>,
     /// Bytes of what the last login's POST said.
     pub(crate) posted: String,
     pub(crate) posts: u32,
@@ -82,6 +84,7 @@ impl Fake {
             challenge: [0; 32],
             on_ask: OnAsk::Silence,
             answer: None,
+            upgrade: None,
             posted: String::new(),
             posts: 0,
             sockets: 0,
@@ -280,13 +283,21 @@ async fn connection(mut stream: TcpStream, world: Arc<World>) {
     if &method == b"POST" {
         let body = body(&mut stream).await;
         let answer = world.state.lock().unwrap().begin(&body);
-        stream.write_all(&answer).await.unwrap();
-        stream.shutdown().await.unwrap();
-        // Until the client has closed as well: what it has not read yet must not be taken back.
-        let _ = stream.read(&mut [0]).await;
-    } else {
-        device(stream, &world).await;
+        say(stream, &answer).await;
+        return;
     }
+    let upgrade = world.state.lock().unwrap().upgrade.clone();
+    match upgrade {
+        Some(answer) => say(stream, &answer).await,
+        None => device(stream, &world).await,
+    }
+}
+
+async fn say(mut stream: TcpStream, answer: &[u8]) {
+    stream.write_all(answer).await.unwrap();
+    stream.shutdown().await.unwrap();
+    // Until the client has closed as well: what it has not read yet must not be taken back.
+    while stream.read(&mut [0; 512]).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn body(stream: &mut TcpStream) -> Vec<u8> {

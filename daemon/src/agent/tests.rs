@@ -260,6 +260,22 @@ async fn d_023_the_servers_no_reaches_the_waiter() {
 }
 
 #[tokio::test]
+async fn a_pending_login_whose_link_never_stands_fails_and_says_why() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    fake.state().upgrade = Some(fake::http("404 Not Found", ""));
+    let mut login = agent.start(ask(&fake)).await.unwrap();
+    assert!(matches!(
+        step(&mut login).await,
+        Step::Event(Event::Authorize { .. })
+    ));
+    status(&agent, |profile| profile.error.is_some()).await;
+    tokio::time::pause();
+    let failure = failed(&mut login).await;
+    assert_eq!(failure.code, ErrorCode::ServerUnreachable);
+    assert_eq!(failure.message, crate::sync::Lost::Refused(404).to_string());
+}
+
+#[tokio::test]
 async fn a_pending_login_the_server_forgot_fails() {
     let (agent, mut fake) = (agent(), Fake::new().await);
     let mut login = connected(&agent, ask(&fake)).await;

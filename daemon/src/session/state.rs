@@ -21,6 +21,7 @@ pub(crate) struct State {
     subject: Option<String>,
     /// The doc's entries that belong together and may come apart.
     entries: Entries,
+    was_connected: bool,
     was_active: bool,
 }
 
@@ -60,6 +61,8 @@ pub(crate) enum Happening {
     Connected,
     /// The link is gone.
     Lost(Lost),
+    /// The first link had its time.
+    Unlinked,
     /// The server does not know the session.
     Denied,
     /// An entry of the doc's `session` map.
@@ -87,6 +90,7 @@ impl State {
             page: None,
             subject: None,
             entries: Entries::default(),
+            was_connected: false,
             was_active: false,
         }
     }
@@ -156,12 +160,11 @@ impl State {
             Happening::Connecting => self.relink(Link::Connecting),
             Happening::Connected => {
                 self.trouble = None;
+                self.was_connected = true;
                 self.relink(Link::Connected)
             }
-            Happening::Lost(why) => {
-                self.trouble = Some(why);
-                self.relink(Link::Offline)
-            }
+            Happening::Lost(why) => self.lost(why),
+            Happening::Unlinked => self.unlinked(),
             Happening::Denied => self.denied(now),
             Happening::Entry(key, value) => {
                 self.entry(&key, value);
@@ -192,6 +195,26 @@ impl State {
     /// Whether nothing can follow.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Failed(_) | Phase::Ended)
+    }
+
+    /// Whether a person waits for a login that could not be heard of if it were done.
+    pub(crate) fn waits_for_first_link(&self) -> bool {
+        self.phase == Phase::Pending && !self.was_connected
+    }
+
+    fn lost(&mut self, why: Lost) -> Option<Event> {
+        self.trouble = Some(why);
+        let told = self.relink(Link::Offline);
+        // A link that never stood is not told of as lost: there is one thing to tell.
+        let failed = why.needs_a_person().then(|| self.unlinked()).flatten();
+        failed.or(told)
+    }
+
+    fn unlinked(&mut self) -> Option<Event> {
+        if !self.waits_for_first_link() {
+            return None;
+        }
+        self.turn(Phase::Failed(self.unreachable()))
     }
 
     fn relink(&mut self, link: Link) -> Option<Event> {
@@ -358,6 +381,33 @@ mod tests {
         state.handle(Happening::Denied, 99_999);
         assert_eq!(failed(&state).code, ErrorCode::LoginRequired);
         assert_eq!(state.link(), Link::Offline);
+    }
+
+    #[test]
+    fn a_login_that_cannot_be_heard_of_fails_and_says_why() {
+        let certificate = Lost::Certificate("it has expired");
+        let mut state = pending();
+        state.handle(Happening::Lost(certificate), 1);
+        assert_eq!(failed(&state).code, ErrorCode::ServerUnreachable);
+        assert_eq!(failed(&state).message, certificate.to_string());
+
+        let mut state = pending();
+        state.handle(Happening::Lost(Lost::Refused(404)), 1);
+        assert_eq!(state.phase(), &Phase::Pending, "it may be mended in time");
+        state.handle(Happening::Unlinked, 1);
+        assert_eq!(failed(&state).message, Lost::Refused(404).to_string());
+    }
+
+    #[test]
+    fn a_login_whose_link_once_stood_waits_for_it() {
+        let mut state = pending();
+        state.handle(Happening::Connected, 1);
+        assert!(matches!(
+            state.handle(Happening::Lost(Lost::NoTrust), 1),
+            Some(Event::Disconnected { .. })
+        ));
+        assert_eq!(state.handle(Happening::Unlinked, 1), None);
+        assert_eq!(state.phase(), &Phase::Pending);
     }
 
     #[test]

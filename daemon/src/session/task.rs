@@ -25,6 +25,9 @@ use crate::words;
 /// Time for the server to confirm that the session ended (D-052).
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Time for the first link to stand. Without it the person would log in, and nobody here would hear of it.
+const FIRST_LINK: Duration = Duration::from_secs(10);
+
 /// How long after the page's end the server's own word is awaited.
 const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
@@ -76,6 +79,7 @@ async fn live(shared: &Shared, commands: &mut mpsc::Receiver<Command>) {
         shared,
         challenge,
         request: &begun.request,
+        first_link_due: Instant::now() + FIRST_LINK,
         page_ends: Instant::now() + begun.expires_in + EXPIRY_GRACE,
         orders,
         flights: Flights::default(),
@@ -186,6 +190,7 @@ struct Session<'a> {
     shared: &'a Shared,
     challenge: Challenge<'a>,
     request: &'a RequestId,
+    first_link_due: Instant,
     /// When a login that nobody came to is given up.
     page_ends: Instant,
     orders: mpsc::Sender<Order>,
@@ -412,6 +417,10 @@ impl Session<'_> {
         *self.shared.state.borrow().phase() == Phase::Pending
     }
 
+    fn waits_for_first_link(&self) -> bool {
+        self.shared.state.borrow().waits_for_first_link()
+    }
+
     /// A login is cancelled when nobody waits for it any more; a one-shot ends then.
     fn lives_by_followers(&self) -> bool {
         self.ending.is_none() && (self.shared.purpose.one_shot || self.is_pending())
@@ -429,7 +438,8 @@ impl Session<'_> {
     fn next_due(&self) -> Option<Instant> {
         let page_ends = self.is_pending().then_some(self.page_ends);
         let ending = self.ending.as_ref().map(|ending| ending.due);
-        [self.flights.next_due(), ending, page_ends]
+        let first_link = self.waits_for_first_link().then_some(self.first_link_due);
+        [self.flights.next_due(), ending, first_link, page_ends]
             .into_iter()
             .flatten()
             .min()
@@ -442,6 +452,9 @@ impl Session<'_> {
         }
         if self.ending.as_ref().is_some_and(|ending| ending.due <= now) {
             return self.done(false);
+        }
+        if self.first_link_due <= now {
+            self.shared.tell(Happening::Unlinked);
         }
         if self.page_ends <= now {
             self.shared.tell(Happening::Expired);

@@ -73,6 +73,13 @@ pub(crate) enum Lost {
     Over(#[from] Over),
 }
 
+impl Lost {
+    /// Whether only a person can mend it: trying again is no use to somebody who waits.
+    pub(crate) fn needs_a_person(self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::NoTrust)
+    }
+}
+
 fn code(code: &Option<u16>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! What clients say, well and badly, and that none of them can hurt another.
 
 use std::io::{ErrorKind, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
 use crate::harness::{Client, Home, SilentServer, wait_until};
@@ -18,6 +18,22 @@ fn i_003_the_id_is_echoed_as_it_came() {
         let answer = client.ask(&format!(r#"{{"id":{id},"op":"hello","protocol":1}}"#));
         assert_eq!(answer["id"].to_string(), id);
     }
+}
+
+#[test]
+fn a_login_begins_where_its_link_will_go() {
+    let home = Home::new();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let through = format!("http://{}", proxy.local_addr().unwrap());
+    let mut daemon = home.cibad();
+    assert!(daemon.env("HTTPS_PROXY", through).status().unwrap().success());
+    let closed = "https://127.0.0.1:1";
+    let answer = home
+        .connect()
+        .ask(&format!(r#"{{"id":1,"op":"start","url":"{closed}"}}"#));
+    assert_eq!(answer["error"]["code"], "server_unreachable");
+    assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

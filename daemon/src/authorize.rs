@@ -167,7 +167,17 @@ fn refusal(response: &Response, body: &[u8]) -> Failure {
         return Failure::new(ErrorCode::ServerUnreachable, message);
     }
     match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) if status.is_client_error() => words::failure(&refusal.error, &refusal.error_description),
+        Ok(refusal) if status.is_client_error() => {
+            let failure = words::failure(&refusal.error, &refusal.error_description);
+            // Here it is about what this program sent, and that is what somebody typed.
+            let is_ours = refusal.error == "invalid_request";
+            let code = if is_ours {
+                ErrorCode::BadRequest
+            } else {
+                failure.code
+            };
+            Failure { code, ..failure }
+        }
         _ => not_a_server(),
     }
 }

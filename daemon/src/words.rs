@@ -14,9 +14,10 @@ pub(crate) fn failure(error: &str, description: &str) -> Failure {
         "expired" | "expired_token" => ErrorCode::Timeout,
         "login_required" | "invalid_grant" => ErrorCode::LoginRequired,
         "invalid_target" => ErrorCode::InvalidTarget,
-        "invalid_request" => ErrorCode::BadRequest,
         "temporarily_unavailable" => ErrorCode::ServerUnreachable,
         "slow_down" => ErrorCode::Busy,
+        // `invalid_request`, `invalid_client` and the like are between the server and its provider: nobody here
+        // typed anything wrong.
         _ => ErrorCode::Internal,
     };
     let said = [description, error]
@@ -68,6 +69,9 @@ mod tests {
             ("invalid_grant", ErrorCode::LoginRequired),
             ("invalid_target", ErrorCode::InvalidTarget),
             ("temporarily_unavailable", ErrorCode::ServerUnreachable),
+            ("invalid_request", ErrorCode::Internal),
+            ("invalid_client", ErrorCode::Internal),
+            ("unauthorized_client", ErrorCode::Internal),
             ("from 2030", ErrorCode::Internal),
         ] {
             assert_eq!(failure(error, "why").code, code, "{error}");

@@ -14,11 +14,15 @@ use device_proto::device::{Event, Over};
 use device_proto::{Challenge, Device, RequestId};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::info;
 
+use self::pump::Clocks;
 use self::retry::Backoff;
 use crate::server::Server;
+
+/// How often a pause looks whether this machine slept meanwhile.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What the session wants of its connection.
 pub(crate) enum Order {
@@ -109,7 +113,8 @@ pub(crate) async fn keep(
         // What was asked of the lost connection is asked anew by whoever hears this.
         while orders.try_recv().is_ok() {}
         let _ = news.send(News::Lost(why)).await;
-        wait(pause, &mut orders).await;
+        let mut clocks = Clocks::now();
+        wait(pause, &mut orders, || clocks.slept()).await;
     }
 }
 
@@ -132,10 +137,20 @@ async fn once(
     (why, began.elapsed())
 }
 
-/// Waits out the pause, unless somebody cannot.
-async fn wait(pause: Duration, orders: &mut mpsc::Receiver<Order>) {
+/// Waits out the pause, unless somebody cannot, or this machine `slept`: it wakes where there may be a network.
+async fn wait(pause: Duration, orders: &mut mpsc::Receiver<Order>, slept: impl FnMut() -> bool) {
     // Either way the next attempt begins.
-    let _ = timeout(pause, hurry(orders)).await;
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = hurry(orders) => {}
+        () = woken(slept) => {}
+    }
+}
+
+async fn woken(mut slept: impl FnMut() -> bool) {
+    while !slept() {
+        sleep(LOOK).await;
+    }
 }
 
 async fn hurry(orders: &mut mpsc::Receiver<Order>) {
@@ -215,6 +230,20 @@ mod tests {
             }
         })
         .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_050_a_machine_that_wakes_does_not_wait_on() {
+        let (_orders, mut orders) = mpsc::channel(1);
+        let (began, mut looks) = (Instant::now(), 0);
+        let slept = || {
+            looks += 1;
+            looks == 3
+        };
+        wait(10 * LOOK, &mut orders, slept).await;
+        assert_eq!(began.elapsed().as_secs(), 2 * LOOK.as_secs());
+        wait(LOOK / 2, &mut orders, || false).await;
+        assert_eq!(began.elapsed().as_secs(), 2 * LOOK.as_secs() + LOOK.as_secs() / 2);
     }
 
     #[tokio::test]

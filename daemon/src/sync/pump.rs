@@ -145,13 +145,13 @@ fn obey(order: Order, device: &mut Device) {
 }
 
 /// Both clocks as they were last seen together.
-struct Clocks {
+pub(super) struct Clocks {
     monotonic: Instant,
     wall: SystemTime,
 }
 
 impl Clocks {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         Self {
             monotonic: Instant::now(),
             wall: SystemTime::now(),
@@ -159,7 +159,7 @@ impl Clocks {
     }
 
     /// Whether this machine slept since the last call: then the server has long given this connection up.
-    fn slept(&mut self) -> bool {
+    pub(super) fn slept(&mut self) -> bool {
         let before = std::mem::replace(self, Self::now());
         // A wall clock that was set back tells nothing.
         let wall = self.wall.duration_since(before.wall).unwrap_or_default();

@@ -28,7 +28,9 @@ pub struct Parts {
     pub(crate) sessions: Sessions,
     pub(crate) registry: Registry,
     pub(crate) provider: Provider,
-    pub(crate) throttle: Throttle,
+    /// Logins begun by devices, and logins that browsers set out for.
+    pub(crate) devices: Throttle,
+    pub(crate) browsers: Throttle,
     /// Cancelled when the server is to leave.
     pub(crate) leaving: CancellationToken,
     /// What has to come to its end before the server is gone.
@@ -59,7 +61,8 @@ impl App {
         Ok(Self(Arc::new(Parts {
             sessions: Sessions::new(Arc::clone(&store)),
             registry: Registry::default(),
-            throttle: Throttle::new(config.limits.logins_per_minute),
+            devices: Throttle::new(config.limits.logins_per_minute),
+            browsers: Throttle::new(config.limits.logins_per_minute),
             provider,
             store,
             public_url,
@@ -77,13 +80,21 @@ impl App {
     }
 }
 
-/// Returns the time. The one place that reads the clock for records.
+/// Returns the time. Here and nowhere else is the clock read for what is kept.
 pub(crate) fn now() -> UnixSeconds {
-    UnixSeconds::new(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-    )
+    UnixSeconds::new(epoch_millis() / 1000)
+}
+
+/// Returns the milliseconds since 1970.
+pub(crate) fn epoch_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Returns an error with its causes, for a log line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Returns a fresh secret or name.

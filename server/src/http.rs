@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutBody;
 
-use crate::app::App;
+use crate::app::{App, chain};
 
 /// Bytes of a body that any route reads.
 const MAX_BODY: usize = 64 * 1024;
@@ -38,6 +38,9 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// How long requests may go on after the server was told to leave.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Connections and devices' sockets at once; more are closed unheard.
+const MAX_CONNECTIONS: usize = 65_536;
 
 /// How long to wait after a failed accept: usually there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,6 +69,7 @@ pub(crate) async fn serve(
             () = leaving.cancelled() => break,
         };
         match accepted {
+            Ok(_) if tasks.len() >= MAX_CONNECTIONS => {}
             Ok((stream, address)) => {
                 drop(tasks.spawn(connection(stream, address, router.clone(), leaving.clone())));
             }
@@ -111,7 +115,9 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router, leav
 pub(crate) fn guarded(routes: Router) -> Router {
     let routes = routes
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(CatchPanicLayer::new());
+        .layer(CatchPanicLayer::custom(|_| {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }));
     let routes = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::map_response(with_headers));
@@ -144,7 +150,7 @@ pub(crate) async fn healthz(State(app): State<App>) -> (StatusCode, &'static str
     match app.store.ping().await {
         Ok(()) => (StatusCode::OK, "ok\n"),
         Err(error) => {
-            tracing::error!(%error, "the store does not answer");
+            tracing::error!(error = chain(&error), "the store does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
         }
     }

@@ -11,6 +11,7 @@ pub mod app;
 pub mod config;
 pub mod dev;
 mod device;
+pub mod harden;
 mod http;
 mod login;
 pub mod run;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use axum::Router;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde_json::json;
+use store::OpenMode;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::app::{App, now, random};
 use crate::config::{Config, Confirm, Limits, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::http;
+use crate::token::Provider;
 
 /// How often expired records are removed, seconds.
 const SWEEP_EVERY: u64 = 60;
@@ -112,17 +114,28 @@ fn built_in_provider(public_url: &Url) -> anyhow::Result<(dev::Provider, Login)>
 ///
 /// The first thing that is wrong.
 pub async fn check(config: Config) -> anyhow::Result<()> {
-    let issuer = config.login.issuer.clone();
     let public_url = config.public_url(config.listen);
-    let app = App::build(config, public_url, CancellationToken::new())?;
-    app.store.ping().await.context("asking the store")?;
-    println!("store: ok");
-    app.provider
+    match store::open(&config.store, OpenMode::Existing) {
+        Ok(store) => {
+            store.ping().await.context("asking the store")?;
+            println!("store: ok");
+        }
+        // Not made here: it would belong to whoever checks, not to whoever serves.
+        Err(store::Error::Missing) => println!("store: not there yet; `serve` makes it"),
+        Err(error) => return Err(error).context("opening the store"),
+    }
+    let callback = public_url
+        .join("auth/callback")
+        .context("making the callback's URL")?;
+    let issuer = &config.login.issuer;
+    let provider =
+        Provider::new(&config.login, callback.clone()).context("preparing the identity provider")?;
+    provider
         .check()
         .await
         .with_context(|| format!("looking for {issuer}"))?;
     println!("identity provider: ok ({issuer})");
-    println!("callback to register there: {}auth/callback", app.public_url);
+    println!("callback to register there: {callback}");
     Ok(())
 }
 
@@ -165,6 +178,8 @@ async fn sweep(app: App) {
             _ = every.tick() => while app.store.sweep(now(), SWEEP_AT_ONCE).await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {},
             () = app.leaving.cancelled() => return,
         }
+        app.devices.forget_quiet();
+        app.browsers.forget_quiet();
     }
 }
 

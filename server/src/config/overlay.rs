@@ -45,14 +45,15 @@ fn set(table: &mut Table, path: &[String], value: Value) -> Result<(), ()> {
     }
 }
 
-/// Numbers, booleans and lists as TOML writes them; anything else is a text, quotes not needed.
+/// Numbers, booleans, lists and quoted texts as TOML writes them; anything else is a text, quotes not needed. (A
+/// client id of digits alone needs them.)
 fn literal(value: &str) -> Value {
     let parsed = format!("v = {value}")
         .parse::<Table>()
         .ok()
         .and_then(|mut table| table.remove("v"));
     match parsed {
-        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_))) => value,
+        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_) | Value::String(_))) => value,
         _ => Value::String(value.to_owned()),
     }
 }

@@ -112,11 +112,7 @@ impl File {
     }
 
     pub(super) fn understand(self, base: &Path) -> Result<Config, Error> {
-        let public_url = self
-            .public_url
-            .as_deref()
-            .map(|url| checked_public_url(url, self.behind_tls_proxy))
-            .transpose()?;
+        let public_url = self.public_url.as_deref().map(checked_public_url).transpose()?;
         if public_url.is_none() && !self.listen.ip().is_loopback() {
             let problem = "is needed, since `listen` is not a loopback address".to_owned();
             return Err(Error::Value {
@@ -151,7 +147,7 @@ impl File {
 
 impl LoginSection {
     fn understand(self, base: &Path) -> Result<Login, Error> {
-        secure_url("login.issuer", &self.issuer, false)?;
+        secure_url("login.issuer", &self.issuer)?;
         let from_file = self
             .client_secret_file
             .map(|file| read_secret(&base.join(file)))
@@ -181,8 +177,8 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-fn checked_public_url(text: &str, behind_tls_proxy: bool) -> Result<Url, Error> {
-    let url = secure_url("public_url", text, behind_tls_proxy)?;
+fn checked_public_url(text: &str) -> Result<Url, Error> {
+    let url = secure_url("public_url", text)?;
     let plain = url.query().is_none() && url.fragment().is_none() && url.path() == "/";
     if plain {
         Ok(url)
@@ -191,9 +187,9 @@ fn checked_public_url(text: &str, behind_tls_proxy: bool) -> Result<Url, Error> 
     }
 }
 
-fn secure_url(key: &'static str, text: &str, http_allowed: bool) -> Result<Url, Error> {
+fn secure_url(key: &'static str, text: &str) -> Result<Url, Error> {
     let url = Url::parse(text).map_err(|error| value(key, &format!("is not a URL ({error})")))?;
-    let http = url.scheme() == "http" && (http_allowed || is_loopback(&url));
+    let http = url.scheme() == "http" && is_loopback(&url);
     if url.scheme() == "https" || http {
         Ok(url)
     } else {

@@ -2,34 +2,43 @@
 
 use std::time::Duration;
 
+use device_proto::RequestId;
 use device_proto::ask::{Ask, Reply};
 
 use super::record::{SessionError, Stage};
 use super::registry::Room;
 use super::renew::{refresh_token, renew};
-use crate::app::{App, now};
+use crate::app::{App, chain, now};
 
 /// How long the identity provider may take to revoke before the session ends without it.
 const REVOKE_WITHIN: Duration = Duration::from_secs(4);
 
-/// Does what the device asks and returns the reply.
-pub(super) async fn answer(app: &App, room: &Room, ask: Ask) -> Reply {
+/// Does what the device asks and returns the reply. The room is held meanwhile: what has been begun is finished in it,
+/// even if the device leaves and comes back.
+pub(super) async fn answer(app: &App, session: &RequestId, ask: Ask) -> Reply {
+    let Some(room) = app.registry.hold(session) else {
+        return error(ask.id().into(), "slow_down", "too much is asked for at once");
+    };
     match ask {
         Ask::Token {
             id,
             resource,
             min_valid,
-        } => match renew(app, room, &resource, min_valid).await {
+        } => match renew(app, &room, &resource, min_valid).await {
             Ok(()) => Reply::TokenReady { id, resource },
             Err(cause) => {
-                tracing::warn!(error = %cause, code = cause.code(), "a token could not be renewed");
+                tracing::warn!(
+                    error = chain(&cause),
+                    code = cause.code(),
+                    "a token could not be renewed"
+                );
                 error(id, cause.code(), &cause.to_string())
             }
         },
-        Ask::End { id } => match end(app, room).await {
+        Ask::End { id } => match end(app, &room).await {
             Ok(()) => Reply::Ended { id },
             Err(cause) => {
-                tracing::error!(error = %cause, "a session could not be ended");
+                tracing::error!(error = chain(&cause), "a session could not be ended");
                 error(
                     id,
                     "temporarily_unavailable",

@@ -111,7 +111,7 @@ async fn begin(
     resource: Option<&str>,
     device_name: Option<String>,
 ) -> Result<Response, RouteError> {
-    app.throttle.check(address).map_err(RouteError::TooMany)?;
+    app.devices.check(address).map_err(RouteError::TooMany)?;
     let resource: ResourceUrn = resource
         .map_or(Ok(ResourceUrn::default()), str::parse)
         .map_err(|_| RouteError::InvalidTarget)?;

@@ -21,46 +21,36 @@ const MAX_DESCRIPTION: usize = 300;
 /// Why a token did not reach the device.
 #[derive(Debug, Error)]
 pub(crate) enum PublishError {
-    /// The session ended, or somebody signed in to it already.
+    /// Somebody signed in to it already.
     #[error("the session does not wait for a login")]
     NotPending,
-    /// The doc's challenge is not to be had: the device has just left.
-    #[error("the device has left")]
-    Gone,
+    /// Its time was over while the provider was asked, or its device ended it.
+    #[error("the session is gone")]
+    Expired,
+    /// The doc's challenge does not open.
+    #[error("the device's challenge does not open")]
+    Sealed,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] SessionError),
 }
 
 /// Seals a login's tokens for the device, keeps the sealed form, then shows it in the doc.
-pub(crate) async fn publish(app: &App, room: &Room, tokens: TokenSet) -> Result<(), PublishError> {
-    let (mut record, version) = app
-        .sessions
-        .find(&room.session, now())
-        .await?
-        .ok_or(PublishError::NotPending)?;
+pub(crate) async fn publish(app: &App, room: &Room, tokens: &TokenSet) -> Result<(), PublishError> {
+    let found = app.sessions.find(&room.session, now()).await?;
+    let (mut record, version) = found.ok_or(PublishError::Expired)?;
     if !record.is_pending() {
         return Err(PublishError::NotPending);
     }
     let active = app.registry.with_challenge(room, |challenge| {
-        seal(challenge, &room.session, &record.resource, &tokens, room.writer())
+        seal(challenge, &room.session, &record.resource, tokens, room.writer())
     });
-    drop(tokens);
-    record.stage = Stage::Active(active.ok_or(PublishError::Gone)?);
+    record.stage = Stage::Active(active.ok_or(PublishError::Sealed)?);
     app.sessions
         .replace(&room.session, version, &record, now())
         .await?;
-    show(app, room, &record.stage);
+    room.show(&record.stage);
     Ok(())
-}
-
-/// Shows a session's new stage in its doc. The device may have left and come back while the provider was asked:
-/// then it is in another room.
-pub(super) fn show(app: &App, room: &Room, stage: &Stage) {
-    match app.registry.find(&room.session) {
-        Some(current) => current.show(stage),
-        None => room.show(stage),
-    }
 }
 
 fn seal(
@@ -131,14 +121,14 @@ pub(crate) async fn fail(
         description: printable(description),
     };
     app.sessions.replace(session, version, &record, now()).await?;
-    if let Some(room) = app.registry.find(session) {
+    if let Some(room) = app.registry.hold(session) {
         room.show(&record.stage);
     }
     Ok(())
 }
 
 /// A provider's words end in somebody's terminal: no control characters, no novels.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .take(MAX_DESCRIPTION)

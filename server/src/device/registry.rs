@@ -1,6 +1,7 @@
 //! The docs that are in memory, and the sockets on each: who holds a session here (rule 1 of the architecture).
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use super::record::{Record, Stage};
-use crate::app::{now, random};
+use crate::app::{epoch_millis, now, random};
+
+/// Pieces of work for one session at once.
+const MAX_HOLDS: usize = 16;
 
 /// Docs in memory at once; a device beyond it is asked to come back.
 const MAX_ROOMS: usize = 100_000;
@@ -52,10 +56,16 @@ struct State {
     login_ends: Option<u64>,
     over: bool,
     sockets: Vec<Arc<Notify>>,
+    /// How many work for the session. While somebody does, the room stays, so that a device that comes back finds
+    /// the same one, and the same turn.
+    holds: usize,
 }
 
-/// The right to ask the provider for a session.
-type MutexTurn<'a> = tokio::sync::MutexGuard<'a, ()>;
+/// Whoever works for a session holds its room, whether its device stays or not.
+pub(crate) struct Hold<'a> {
+    registry: &'a Registry,
+    room: Arc<Room>,
+}
 
 /// What a socket has not sent yet.
 pub(crate) enum News {
@@ -149,13 +159,13 @@ impl Registry {
         Some(used(Challenge::new(&secret)))
     }
 
-    /// Returns the session's room, waiting for its device to come back if it is away (D-022).
-    pub(crate) async fn holder(&self, session: &RequestId, patience: Duration) -> Option<Arc<Room>> {
+    /// Holds the session's room, waiting for its device to come back if it is away (D-022).
+    pub(crate) async fn holder(&self, session: &RequestId, patience: Duration) -> Option<Hold<'_>> {
         let found = tokio::time::timeout(patience, async {
             loop {
                 let joined = self.joined.notified();
-                if let Some(room) = self.find(session) {
-                    return room;
+                if let Some(hold) = self.hold(session).filter(|hold| hold.has_device()) {
+                    return hold;
                 }
                 joined.await;
             }
@@ -163,9 +173,25 @@ impl Registry {
         found.await.ok()
     }
 
-    /// Returns the session's room, if its device is connected.
-    pub(crate) fn find(&self, session: &RequestId) -> Option<Arc<Room>> {
-        self.rooms().get(session).cloned()
+    /// Holds the session's room, if it is in memory and not too many work for it already.
+    pub(crate) fn hold(&self, session: &RequestId) -> Option<Hold<'_>> {
+        let rooms = self.rooms();
+        let room = Arc::clone(rooms.get(session)?);
+        {
+            let mut state = room.state();
+            if state.holds >= MAX_HOLDS {
+                return None;
+            }
+            state.holds += 1;
+        }
+        Some(Hold { registry: self, room })
+    }
+
+    /// Takes the room off the map when nobody is in it any more.
+    fn tidy(rooms: &mut HashMap<RequestId, Arc<Room>>, room: &Room, state: &State) {
+        if state.sockets.is_empty() && state.holds == 0 {
+            rooms.remove(&room.session);
+        }
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<Room>>> {
@@ -180,6 +206,7 @@ impl Room {
         } else {
             0
         };
+        // The larger writer wins on a device that kept an old doc (D-034).
         let mut doc = Doc::new(epoch_millis().max(written + 1));
         let entries = entries(&record.stage);
         let own = entries.iter().map(|(map, key, value)| Change {
@@ -201,6 +228,7 @@ impl Room {
             login_ends,
             over: false,
             sockets: Vec::with_capacity(1),
+            holds: 0,
         };
         Self {
             session,
@@ -228,7 +256,7 @@ impl Room {
     }
 
     /// Waits until nobody else asks the provider for this session.
-    pub(super) async fn turn(&self) -> MutexTurn<'_> {
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
@@ -247,6 +275,10 @@ impl Room {
             description,
         });
         self.end();
+    }
+
+    fn has_device(&self) -> bool {
+        !self.state().sockets.is_empty()
     }
 
     fn sit(&self, bell: &Arc<Notify>) -> Result<(), Full> {
@@ -316,9 +348,24 @@ impl Drop for Seat<'_> {
         {
             state.sockets.swap_remove(at);
         }
-        if state.sockets.is_empty() {
-            rooms.remove(&self.room.session);
-        }
+        Registry::tidy(&mut rooms, &self.room, &state);
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let mut rooms = self.registry.rooms();
+        let mut state = self.room.state();
+        state.holds -= 1;
+        Registry::tidy(&mut rooms, &self.room, &state);
+    }
+}
+
+impl Deref for Hold<'_> {
+    type Target = Room;
+
+    fn deref(&self) -> &Room {
+        &self.room
     }
 }
 
@@ -348,10 +395,4 @@ fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
             ]
         }
     }
-}
-
-/// The id a doc's incarnation writes under (D-034).
-fn epoch_millis() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }

@@ -1,14 +1,16 @@
 //! A device wants a token that lasts (D-040, D-043): the one there is, sealed for one more resource, or a new one.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use device_proto::ResourceUrn;
 use device_proto::seal::{Key, Purpose};
 use device_proto::token::Token;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::publish::{REFRESH, seal_refresh, seal_token, show};
+use super::publish::{REFRESH, seal_refresh, seal_token};
 use super::record::{Active, Record, SessionError, Stage};
 use super::registry::Room;
 use crate::app::{App, now};
@@ -17,10 +19,19 @@ use crate::token::{self, ProviderError, TokenSet};
 /// Seconds a token must last when the device does not say.
 const MIN_VALID: u64 = 60;
 
+/// Resources that one session has tokens for. All of them are sealed anew at each renewal.
+const MAX_RESOURCES: usize = 64;
+
+/// How often the store is asked to keep what the provider gave, beyond the first time.
+const KEEP_TRIES: usize = 5;
+
+/// The pause before the second time; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// Why there is no token.
 #[derive(Debug, Error)]
 pub(super) enum RenewError {
-    /// We give no tokens for that resource.
+    /// We give no tokens for that resource, or not for so many.
     #[error("this server gives no tokens for that resource")]
     InvalidTarget,
     /// The session yields none any more.
@@ -58,13 +69,16 @@ pub(super) async fn renew(
         return Err(RenewError::InvalidTarget);
     }
     let _turn = room.turn().await;
-    let found = app.sessions.find(&room.session, now()).await?;
-    let (mut record, version) = found.ok_or(RenewError::LoginRequired)?;
-    let Stage::Active(active) = &mut record.stage else {
+    let (record, version) = active(app, room).await?;
+    let Stage::Active(active) = &record.stage else {
         return Err(RenewError::LoginRequired);
     };
+    let is_held = active.tokens.contains_key(resource);
+    if !is_held && active.tokens.len() >= MAX_RESOURCES {
+        return Err(RenewError::InvalidTarget);
+    }
     let lasts = active.expires_at > now().plus(min_valid.unwrap_or(MIN_VALID)).seconds();
-    if lasts && active.tokens.contains_key(resource) {
+    if lasts && is_held {
         return Ok(());
     }
     let tokens = if lasts { held(app, room, active) } else { None };
@@ -75,13 +89,34 @@ pub(super) async fn renew(
             tokens => tokens?,
         },
     };
-    reseal(app, room, active, resource, &tokens)?;
-    drop(tokens);
-    // Kept first, the rotated refresh token above all, then shown (D-043).
-    app.sessions
-        .replace(&room.session, version, &record, now())
-        .await?;
-    show(app, room, &record.stage);
+    keep(app, room, resource, &tokens).await
+}
+
+async fn active(app: &App, room: &Room) -> Result<(Record, store::Version), RenewError> {
+    let found = app.sessions.find(&room.session, now()).await?;
+    found.ok_or(RenewError::LoginRequired)
+}
+
+/// Keeps new tokens, then shows them (D-043). The refresh token before them is spent: a store that stumbles is asked
+/// again before the login is given up for lost.
+async fn keep(app: &App, room: &Room, resource: &ResourceUrn, tokens: &TokenSet) -> Result<(), RenewError> {
+    let once = || async {
+        let (mut record, version) = active(app, room).await?;
+        let Stage::Active(active) = &mut record.stage else {
+            return Err(RenewError::LoginRequired);
+        };
+        reseal(app, room, active, resource, tokens)?;
+        app.sessions
+            .replace(&room.session, version, &record, now())
+            .await?;
+        Ok(record)
+    };
+    let patience = ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_times(KEEP_TRIES);
+    let may_pass = |error: &RenewError| matches!(error, RenewError::Store(_));
+    let record = once.retry(patience).when(may_pass).await?;
+    room.show(&record.stage);
     Ok(())
 }
 
@@ -138,8 +173,7 @@ fn reseal(
         let sealed = seal_token(challenge, &room.session, resources, tokens);
         (sealed, seal_refresh(challenge, &room.session, tokens))
     });
-    // The device has just left; its next connection asks again.
-    let (sealed, refresh) = resealed.ok_or(SessionError::Stale)?;
+    let (sealed, refresh) = resealed.ok_or(RenewError::LoginRequired)?;
     active.tokens = sealed;
     active.refresh = refresh.or(active.refresh.take());
     active.expires_at = tokens.expires_at;
@@ -155,7 +189,7 @@ async fn give_up(app: &App, room: &Room, mut record: Record, version: store::Ver
     };
     match app.sessions.replace(&room.session, version, &record, now()).await {
         Ok(()) => {
-            show(app, room, &record.stage);
+            room.show(&record.stage);
             RenewError::LoginRequired
         }
         Err(error) => error.into(),

@@ -18,9 +18,9 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use zeroize::Zeroizing;
 
 use super::answer;
-use super::record::Record;
+use super::record::{Record, SessionError};
 use super::registry::{News, Room, Seat};
-use crate::app::{App, now};
+use crate::app::{App, chain, now};
 
 /// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
 /// soon overwrites the one before it.
@@ -33,10 +33,13 @@ const OVERWRITE: &[u8] = &[0; 125];
 /// How long a peer may take to take a frame.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a session that is over waits for the answers under way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Asks of one socket under way at once.
 const MAX_ASKS: usize = 16;
 
-/// Checked in place of a record that does not exist, so that both take the same work (D-011).
+/// Checked in place of a record that does not exist, so that there is a hash and a comparison all the same (D-011).
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// `GET /sync/device`
@@ -108,7 +111,7 @@ impl<'a> Connection<'a> {
             message = websocket.recv() => self.heard(websocket, message).await,
             () = self.bell.notified() => self.tell_news(websocket).await,
             Some((document, reply)) = self.asks.next() => {
-                send(websocket, hub::Socket::stateless(&document, &reply.encode())).await
+                self.answered(websocket, &document, &reply).await
             }
             () = due => self.tick(websocket).await,
             () = self.app.leaving.cancelled() => Err(Some(Close::GOING_AWAY)),
@@ -182,13 +185,15 @@ impl<'a> Connection<'a> {
             self.seats.retain(|taken| &*taken.document != document);
             return send(websocket, self.socket.deny(document)?).await;
         };
-        catch_up(self.app, &self.seats[at].seat.room, &record).await;
+        catch_up(self.app, &self.seats[at].seat.room, &record).await?;
         let (state, version) = self.seats[at].seat.room.snapshot();
         self.seats[at].seen = version;
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
         }
-        within(websocket.send(Message::Ping(OVERWRITE.into()))).await
+        within(websocket.send(Message::Ping(OVERWRITE.into()))).await?;
+        // It may have ended before this socket could hear the bell.
+        self.leave_ended(websocket).await
     }
 
     /// Takes a seat in the session's room, or keeps the one there is. `None`: what hashes to the verifier is no
@@ -243,11 +248,11 @@ impl<'a> Connection<'a> {
             return;
         }
         // In a task of its own: what has been asked of the provider must be kept, even if the device leaves.
-        let (app, room) = (self.app.clone(), Arc::clone(&taken.seat.room));
+        let (app, session) = (self.app.clone(), taken.seat.room.session.clone());
         let answer = self
             .app
             .tasks
-            .spawn(async move { answer::answer(&app, &room, ask).await });
+            .spawn(async move { answer::answer(&app, &session, ask).await });
         self.asks.push(Box::pin(async move {
             let reply = answer
                 .await
@@ -256,8 +261,24 @@ impl<'a> Connection<'a> {
         }));
     }
 
+    /// What the reply speaks of is sent before it (D-040): the bell may have rung at the same time.
+    async fn answered(
+        &mut self,
+        websocket: &mut WebSocket,
+        document: &str,
+        reply: &Reply,
+    ) -> Result<(), Over> {
+        self.send_news(websocket).await?;
+        send(websocket, hub::Socket::stateless(document, &reply.encode())).await
+    }
+
     /// A room rang: sends what is new, and leaves the documents whose session is over.
     async fn tell_news(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
+        self.send_news(websocket).await?;
+        self.leave_ended(websocket).await
+    }
+
+    async fn send_news(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
         for taken in &mut self.seats {
             match taken.seat.room.news(&mut taken.seen) {
                 News::Nothing => {}
@@ -267,14 +288,14 @@ impl<'a> Connection<'a> {
                 News::State(state) => send(websocket, hub::Socket::update(&taken.document, &state)).await?,
             }
         }
-        self.leave_ended(websocket).await
+        Ok(())
     }
 
     /// One bell may stand for several rooms: each whose session is over is left.
     async fn leave_ended(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
         while let Some(at) = self.seats.iter().position(|taken| taken.seat.room.is_over()) {
             // The one who asked is told before the socket goes.
-            while let Some((document, reply)) = self.asks.next().await {
+            while let Ok(Some((document, reply))) = tokio::time::timeout(LAST_WORDS, self.asks.next()).await {
                 send(websocket, hub::Socket::stateless(&document, &reply.encode())).await?;
             }
             let taken = self.seats.swap_remove(at);
@@ -313,10 +334,11 @@ impl<'a> Connection<'a> {
 async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(RequestId, Record)>, Over> {
     let found = match session.parse::<RequestId>() {
         Ok(session) => {
-            let found = app.sessions.find(&session, now()).await.map_err(|error| {
-                tracing::error!(%error, "a session could not be read");
-                Close::GOING_AWAY
-            })?;
+            let found = app
+                .sessions
+                .find(&session, now())
+                .await
+                .map_err(|error| unreadable(&error))?;
             found.map(|(record, _)| (session, record))
         }
         Err(_) => None,
@@ -326,15 +348,24 @@ async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(Request
 }
 
 /// Somebody may have signed in after the record was read and before the room could hear of it.
-async fn catch_up(app: &App, room: &Room, read: &Record) {
+async fn catch_up(app: &App, room: &Room, read: &Record) -> Result<(), Over> {
     if !read.is_pending() {
-        return;
+        return Ok(());
     }
-    if let Ok(Some((record, _))) = app.sessions.find(&room.session, now()).await
-        && !record.is_pending()
+    let found = app.sessions.find(&room.session, now()).await;
+    if let Some((record, _)) = found
+        .map_err(|error| unreadable(&error))?
+        .filter(|(record, _)| !record.is_pending())
     {
         room.show(&record.stage);
     }
+    Ok(())
+}
+
+/// The store stumbled: the device is asked to come back.
+fn unreadable(error: &SessionError) -> Close {
+    tracing::error!(error = chain(error), "a session could not be read");
+    Close::GOING_AWAY
 }
 
 fn nobody() -> Verifier {

@@ -7,10 +7,13 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Addresses remembered before those that have been quiet are forgotten.
-const REMEMBERED: usize = 10_000;
+/// Addresses remembered at once. When so many are busy, newcomers wait.
+const REMEMBERED: usize = 100_000;
 
-/// The limiter of `POST /auth/par/authorize`.
+/// How long they wait: until the quiet ones are forgotten.
+const WHEN_FULL: Duration = Duration::from_secs(60);
+
+/// A limiter by address.
 pub(crate) struct Throttle(DefaultKeyedRateLimiter<IpAddr>);
 
 impl Throttle {
@@ -19,13 +22,19 @@ impl Throttle {
     }
 
     /// Counts one more from this address; says how long to wait when it is too many.
-    pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
-        if self.0.len() > REMEMBERED {
-            self.0.retain_recent();
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Duration> {
+        if self.0.len() >= REMEMBERED {
+            return Err(WHEN_FULL);
         }
         self.0
             .check_key(&network(address))
             .map_err(|too_soon| too_soon.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Forgets the addresses that have been quiet.
+    pub(crate) fn forget_quiet(&self) {
+        self.0.retain_recent();
+        self.0.shrink_to_fit();
     }
 }
 

@@ -90,8 +90,23 @@ impl Browser {
             .build()
     }
 
-    /// Returns what a page of ours carries to prove that this browser was shown it.
-    pub(super) fn print(&self) -> String {
+    /// Returns what the page of one session carries to prove that this browser was shown it. It opens no other
+    /// session's way.
+    pub(super) fn seen(&self, session: &RequestId) -> String {
+        let digest = Sha256::new()
+            .chain_update(&self.0)
+            .chain_update([0])
+            .chain_update(session.as_str())
+            .finalize();
+        Base64UrlUnpadded::encode_string(&digest)
+    }
+
+    /// Whether a page carried [`Browser::seen`].
+    pub(super) fn has_seen(&self, session: &RequestId, claimed: &str) -> bool {
+        self.seen(session).as_bytes().ct_eq(claimed.as_bytes()).into()
+    }
+
+    fn print(&self) -> String {
         Base64UrlUnpadded::encode_string(&Sha256::digest(self.0.as_bytes()))
     }
 }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use super::attempt::{Attempt, Browser};
 use super::page::Notice;
-use crate::app::App;
+use crate::app::{App, chain};
 use crate::device::{self, PublishError};
-use crate::token::ProviderError;
+use crate::token::{ProviderError, TokenSet};
 
 /// How long a device that is away may take to come back before the code is spent (D-022).
 const DEVICE_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +38,11 @@ pub(super) async fn callback(
         return Notice::NotFound.into_response();
     };
     let browser = Browser::of(&jar, &app.public_url);
-    come_back(&app, browser.as_ref(), returned).await.into_response()
+    // In a task of its own: a code that was spent must reach the device, even if the tab is closed.
+    let working = app.clone();
+    let coming_back = async move { come_back(&working, browser.as_ref(), returned).await };
+    let notice = app.tasks.spawn(coming_back).await;
+    notice.unwrap_or(Notice::ServerTrouble).into_response()
 }
 
 async fn come_back(app: &App, browser: Option<&Browser>, returned: Returned) -> Notice {
@@ -46,7 +50,7 @@ async fn come_back(app: &App, browser: Option<&Browser>, returned: Returned) -> 
         Ok(Some(attempt)) if attempt.is_of(browser) => attempt,
         Ok(_) => return Notice::AlreadyUsed,
         Err(error) => {
-            tracing::error!(%error, "a login could not be read");
+            tracing::error!(error = chain(&error), "a login could not be read");
             return Notice::ServerTrouble;
         }
     };
@@ -91,16 +95,33 @@ async fn sign_in(app: &App, attempt: Attempt, code: String) -> Notice {
         Ok(tokens) => tokens,
         Err(error) => return failed(app, &attempt.session, &error).await,
     };
-    let subject = tokens.subject.clone();
-    match device::publish(app, &room, tokens).await {
-        Ok(()) => Notice::SignedIn { subject },
-        Err(PublishError::NotPending) => Notice::AlreadyUsed,
-        Err(PublishError::Gone) => Notice::NoLongerWaiting,
-        Err(PublishError::Store(error)) => {
-            tracing::error!(%error, "a token could not be kept");
-            Notice::ServerTrouble
-        }
+    match device::publish(app, &room, &tokens).await {
+        Ok(()) => Notice::SignedIn {
+            subject: tokens.subject,
+        },
+        Err(error) => unpublished(app, &room.session, &tokens, &error).await,
     }
+}
+
+/// The tokens reached nobody: they are given back, and the device learns that nothing will come.
+async fn unpublished(app: &App, session: &RequestId, tokens: &TokenSet, error: &PublishError) -> Notice {
+    tracing::warn!(error = chain(error), "a login's tokens were not published");
+    if let Some(refresh_token) = &tokens.refresh_token {
+        app.provider.revoke(refresh_token).await;
+    }
+    match error {
+        PublishError::NotPending => return Notice::AlreadyUsed,
+        PublishError::Expired => return Notice::Expired,
+        PublishError::Sealed | PublishError::Store(_) => {}
+    }
+    tell_device(
+        app,
+        session,
+        "server_error",
+        "the server could not keep the login",
+    )
+    .await;
+    Notice::ServerTrouble
 }
 
 /// The provider or the person said no (D-023).
@@ -112,7 +133,7 @@ async fn refused(app: &App, session: &RequestId, error: &str, description: &str)
 }
 
 async fn failed(app: &App, session: &RequestId, error: &ProviderError) -> Notice {
-    tracing::warn!(%error, "a login failed");
+    tracing::warn!(error = chain(error), "a login failed");
     tell_device(app, session, error.code(), &error.to_string()).await;
     match error {
         ProviderError::Refused(code) => Notice::Refused {
@@ -124,7 +145,7 @@ async fn failed(app: &App, session: &RequestId, error: &ProviderError) -> Notice
 
 async fn tell_device(app: &App, session: &RequestId, error: &str, description: &str) {
     if let Err(error) = device::fail(app, session, error, description).await {
-        tracing::error!(%error, "a failed login could not be kept");
+        tracing::error!(error = chain(&error), "a failed login could not be kept");
     }
 }
 

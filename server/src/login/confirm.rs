@@ -4,14 +4,16 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
 use device_proto::RequestId;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
 use serde::Deserialize;
-use subtle::ConstantTimeEq as _;
 
 use super::attempt::{Attempt, Browser};
 use super::page::{Confirm, Notice};
-use crate::app::{App, now};
+use crate::app::{App, chain, now};
 use crate::config;
 use crate::device::{self, Record, Stage};
+use crate::http::Peer;
 
 #[derive(Deserialize)]
 pub(super) struct Proceed {
@@ -21,7 +23,12 @@ pub(super) struct Proceed {
 }
 
 /// `GET /login/{session}`
-pub(super) async fn show(State(app): State<App>, jar: CookieJar, Path(session): Path<String>) -> Response {
+pub(super) async fn show(
+    State(app): State<App>,
+    peer: Peer,
+    jar: CookieJar,
+    Path(session): Path<String>,
+) -> Response {
     let (session, record) = match waiting(&app, &session).await {
         Ok(found) => found,
         Err(notice) => return notice.into_response(),
@@ -29,14 +36,14 @@ pub(super) async fn show(State(app): State<App>, jar: CookieJar, Path(session): 
     let browser = Browser::of(&jar, &app.public_url).unwrap_or_else(Browser::fresh);
     let jar = jar.add(browser.cookie(&app.public_url));
     if app.config.login.confirm == config::Confirm::None {
-        return (jar, set_out(&app, session, &browser).await).into_response();
+        return (jar, set_out(&app, &peer, session, &browser).await).into_response();
     }
     let confirm = Confirm {
         device_name: record.device_name.as_deref(),
         address: &record.address,
         age: age(now().seconds().saturating_sub(record.created_at)),
         user_code: &record.user_code,
-        continue_url: &format!("/login/{session}/continue?seen={}", browser.print()),
+        continue_url: &format!("/login/{session}/continue?seen={}", browser.seen(&session)),
     };
     (jar, confirm.into_response()).into_response()
 }
@@ -44,6 +51,7 @@ pub(super) async fn show(State(app): State<App>, jar: CookieJar, Path(session): 
 /// `GET /login/{session}/continue`
 pub(super) async fn proceed(
     State(app): State<App>,
+    peer: Peer,
     jar: CookieJar,
     Path(session): Path<String>,
     Query(proceed): Query<Proceed>,
@@ -52,20 +60,19 @@ pub(super) async fn proceed(
         Ok(found) => found,
         Err(notice) => return notice.into_response(),
     };
-    let seen = Browser::of(&jar, &app.public_url)
-        .filter(|browser| bool::from(browser.print().as_bytes().ct_eq(proceed.seen.as_bytes())));
-    let Some(browser) = seen else {
+    let browser = Browser::of(&jar, &app.public_url);
+    let Some(browser) = browser.filter(|browser| browser.has_seen(&session, &proceed.seen)) else {
         // Whoever was sent here past the page is shown the page.
         return Redirect::to(&format!("/login/{session}")).into_response();
     };
-    set_out(&app, session, &browser).await
+    set_out(&app, &peer, session, &browser).await
 }
 
 /// Returns the session if somebody may still sign in to it, or what to tell the person.
 async fn waiting(app: &App, session: &str) -> Result<(RequestId, Record), Notice> {
     let session: RequestId = session.parse().map_err(|_| Notice::NotFound)?;
     let found = app.sessions.find(&session, now()).await.map_err(|error| {
-        tracing::error!(%error, "a session could not be read");
+        tracing::error!(error = chain(&error), "a session could not be read");
         Notice::ServerTrouble
     })?;
     // Gone records and wrong addresses look alike; a person usually has the former.
@@ -77,11 +84,20 @@ async fn waiting(app: &App, session: &str) -> Result<(RequestId, Record), Notice
 }
 
 /// Sends the browser to the identity provider.
-async fn set_out(app: &App, session: RequestId, browser: &Browser) -> Response {
+async fn set_out(app: &App, peer: &Peer, session: RequestId, browser: &Browser) -> Response {
+    if let Err(wait) = app.browsers.check(peer.address()) {
+        let headers = [(RETRY_AFTER, (wait.as_secs() + 1).to_string())];
+        return (
+            StatusCode::TOO_MANY_REQUESTS,
+            headers,
+            "Too many sign-ins from here. Try again in a minute.\n",
+        )
+            .into_response();
+    }
     let asked = match app.provider.ask().await {
         Ok(asked) => asked,
         Err(error) => {
-            tracing::warn!(%error, "a login cannot begin");
+            tracing::warn!(error = chain(&error), "a login cannot begin");
             let told = device::fail(app, &session, error.code(), &error.to_string()).await;
             return told
                 .map_or(Notice::ServerTrouble, |()| Notice::ProviderDown)
@@ -90,7 +106,7 @@ async fn set_out(app: &App, session: RequestId, browser: &Browser) -> Response {
     };
     let attempt = Attempt::new(session, asked.redeem, browser);
     if let Err(error) = attempt.keep(app, &asked.state).await {
-        tracing::error!(%error, "a login could not be kept");
+        tracing::error!(error = chain(&error), "a login could not be kept");
         return Notice::ServerTrouble.into_response();
     }
     Redirect::to(asked.url.as_str()).into_response()

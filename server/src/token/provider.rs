@@ -33,8 +33,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// An unknown `kid` makes us look for new keys at most this often: anybody can make one up.
+/// An unknown `kid` makes us look for new keys at most this often, whatever the provider signs with.
 const KEYS_KEPT: Duration = Duration::from_secs(60);
+
+/// How long discovery's document and keys are believed: a key that was withdrawn is not trusted for longer.
+const METADATA_KEPT: Duration = Duration::from_secs(3600);
 
 /// How long a token lives when the provider does not say, seconds.
 const DEFAULT_LIFETIME: u64 = 300;
@@ -96,12 +99,18 @@ pub(crate) struct Provider {
     redirect: RedirectUrl,
     scopes: Vec<String>,
     resource: Option<String>,
-    found: Mutex<Option<Found>>,
+    discovery: Mutex<Discovery>,
 }
 
-#[derive(Clone)]
+#[derive(Default)]
+struct Discovery {
+    found: Option<Found>,
+    failed: Option<(Instant, ProviderError)>,
+}
+
 struct Found {
     metadata: Arc<Metadata>,
+    at: Instant,
     /// When an unknown key last made us look again.
     keys_asked: Option<Instant>,
 }
@@ -109,7 +118,8 @@ struct Found {
 impl Found {
     fn is_stale(&self, keys_are_old: bool) -> bool {
         let may_ask = self.keys_asked.is_none_or(|asked| asked.elapsed() >= KEYS_KEPT);
-        self.metadata.jwks().keys().is_empty() || keys_are_old && may_ask
+        let is_old = self.at.elapsed() >= METADATA_KEPT;
+        is_old || self.metadata.jwks().keys().is_empty() || keys_are_old && may_ask
     }
 }
 
@@ -128,7 +138,7 @@ pub(crate) struct Redeem {
 }
 
 /// Why the provider gave no tokens: what a person can be told.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum ProviderError {
     /// It cannot be reached, or not in time.
     #[error("the identity provider cannot be reached: {0}")]
@@ -141,7 +151,7 @@ pub(crate) enum ProviderError {
     Refused(String),
     /// The id_token is not one for this login.
     #[error("the identity provider's id_token was refused: {0}")]
-    BadIdToken(String),
+    BadIdToken(&'static str),
 }
 
 impl ProviderError {
@@ -165,7 +175,7 @@ impl Provider {
             redirect: RedirectUrl::from_url(callback),
             scopes: login.scopes.clone(),
             resource: login.resource.clone(),
-            found: Mutex::new(None),
+            discovery: Mutex::default(),
         })
     }
 
@@ -225,7 +235,7 @@ impl Provider {
             }
             other => other,
         };
-        let subject = subject.map_err(|error| ProviderError::BadIdToken(error.to_string()))?;
+        let subject = subject.map_err(|error| ProviderError::BadIdToken(id_token_problem(&error)))?;
         Ok(token_set(&tokens, subject))
     }
 
@@ -247,21 +257,41 @@ impl Provider {
         Ok(display_name(claims))
     }
 
-    /// Returns discovery's document. One caller looks, the others wait for it.
+    /// Returns discovery's document. One caller looks, the others wait for what it finds, a failure too.
     pub(super) async fn metadata(&self, keys_are_old: bool) -> Result<Arc<Metadata>, ProviderError> {
-        let mut found = self.found.lock().await;
-        if let Some(known) = found.as_ref().filter(|known| !known.is_stale(keys_are_old)) {
+        let came = Instant::now();
+        let mut discovery = self.discovery.lock().await;
+        if let Some(known) = discovery
+            .found
+            .as_ref()
+            .filter(|known| !known.is_stale(keys_are_old))
+        {
             return Ok(Arc::clone(&known.metadata));
         }
-        let metadata = Metadata::discover_async(self.issuer.clone(), self.http()?)
-            .await
-            .map_err(discovery_error)?;
-        let metadata = Arc::new(metadata);
-        *found = Some(Found {
-            metadata: Arc::clone(&metadata),
-            keys_asked: keys_are_old.then(Instant::now),
-        });
-        Ok(metadata)
+        if let Some((at, error)) = &discovery.failed
+            && *at > came
+        {
+            return Err(error.clone());
+        }
+        let asked = Metadata::discover_async(self.issuer.clone(), self.http()?).await;
+        match (asked.map_err(discovery_error), &discovery.found) {
+            (Ok(metadata), _) => {
+                let metadata = Arc::new(metadata);
+                let keys_asked = keys_are_old.then(Instant::now);
+                discovery.found = Some(Found {
+                    metadata: Arc::clone(&metadata),
+                    at: Instant::now(),
+                    keys_asked,
+                });
+                Ok(metadata)
+            }
+            // Old keys are better than no login, while the provider is away.
+            (Err(_), Some(known)) if !keys_are_old => Ok(Arc::clone(&known.metadata)),
+            (Err(error), _) => {
+                discovery.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn client(&self, metadata: &Metadata) -> Client {
@@ -282,6 +312,8 @@ impl Provider {
             .timeout(ANSWER_WITHIN)
             // A redirect could lead a secret somewhere else (openidconnect's own advice).
             .redirect(reqwest::redirect::Policy::none())
+            // What discovery names is held to what the issuer is held to.
+            .https_only(self.issuer.url().scheme() == "https")
             .build()
             .map_err(|_| ProviderError::Unreachable("the system's certificates cannot be read".into()))?;
         Ok(self.http.get_or_init(|| Http(client)))
@@ -296,6 +328,18 @@ impl Provider {
             self.client_id.as_str(),
             self.client_secret.as_ref().map(|secret| secret.as_str()),
         )
+    }
+}
+
+/// What is wrong with an id_token, without a word of it.
+fn id_token_problem(error: &ClaimsVerificationError) -> &'static str {
+    match error {
+        ClaimsVerificationError::Expired(_) => "it has expired",
+        ClaimsVerificationError::InvalidAudience(_) => "it is for another client",
+        ClaimsVerificationError::InvalidIssuer(_) => "it is of another issuer",
+        ClaimsVerificationError::InvalidNonce(_) => "it is for another login",
+        ClaimsVerificationError::SignatureVerification(_) => "its signature does not hold",
+        _ => "it is not of the expected form",
     }
 }
 
@@ -358,9 +402,14 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
     }
 }
 
+/// A provider's error code: RFC 6749 §5.2 allows printable ASCII without quotes; anything else is not worth telling.
+fn code_of(code: &str) -> String {
+    code.chars().filter(char::is_ascii_graphic).take(60).collect()
+}
+
 pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
     match error {
-        RequestTokenError::ServerResponse(refusal) => refused(refusal.error().to_string()),
+        RequestTokenError::ServerResponse(refusal) => refused(code_of(refusal.error().as_ref())),
         RequestTokenError::Request(cause) => ProviderError::Unreachable(cause.to_string()),
         // The body may hold a token: neither it nor the parser's words go anywhere.
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {

@@ -88,7 +88,6 @@ async fn stage(site: &Site, session: &Session) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "a socket with news and a reply sends either first"]
 async fn d_040_the_new_token_is_in_the_doc_before_the_reply() {
     let idp = Idp::start().await;
     let server = Site::new(&idp.issuer).start().await;

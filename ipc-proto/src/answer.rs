@@ -340,7 +340,8 @@ pub fn encode_token(
         #[serde(skip_serializing_if = "Option::is_none")]
         scope: Option<&'a str>,
     }
-    // Escaping doubles a byte at most six-fold, and only control characters; tokens are VSCHAR (RFC 6749 §A.12).
+    // Room for text whose every byte is escaped to two. Control characters take six; a token, all VSCHAR (RFC 6749
+    // §A.12), has none.
     let room =
         2 * (access_token.len() + token_type.len() + resource.len() + scope.map_or(0, str::len)) + ROOM;
     line(

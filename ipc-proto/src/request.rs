@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ProfileName;
 
@@ -16,17 +17,26 @@ pub struct Request {
     pub op: Op,
 }
 
-/// A request's id: any string or number. `null` only in an answer to a line that could not be read.
+/// A request's id: any string, or a whole number of 64 bits. Other numbers could not be echoed as they came. `null` only in an answer to a line that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Id {
     /// A number, echoed as a number.
+    #[serde(deserialize_with = "whole")]
     Number(serde_json::Number),
     /// A string.
     Text(String),
     /// The line could not be read, so its id is not known.
     #[default]
     Unknown,
+}
+
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Number, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    if number.is_f64() {
+        return Err(D::Error::custom(BAD_ID));
+    }
+    Ok(number)
 }
 
 impl From<u64> for Id {
@@ -123,6 +133,8 @@ impl Request {
 
 const NO_ID: &str = "no \"id\"";
 
+const BAD_ID: &str = "\"id\" is neither a string nor a whole number of 64 bits";
+
 /// A line that is no request (I-007).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadRequest {
@@ -136,7 +148,7 @@ impl BadRequest {
     fn explain(line: &[u8], error: &serde_json::Error) -> Self {
         #[derive(Deserialize)]
         struct Head {
-            id: Option<Id>,
+            id: Option<serde_json::Value>,
             op: Option<String>,
         }
         let Ok(head) = serde_json::from_slice::<Head>(line) else {
@@ -150,14 +162,16 @@ impl BadRequest {
                 problem,
             };
         };
-        let problem = match (&head.id, head.op.as_deref()) {
-            (None | Some(Id::Unknown), _) => NO_ID,
+        let id = head.id.map_or(Ok(Id::Unknown), Id::deserialize);
+        let problem = match (&id, head.op.as_deref()) {
+            (Err(_), _) => BAD_ID,
+            (Ok(Id::Unknown), _) => NO_ID,
             (_, None) => "no \"op\"",
             (_, Some(op)) if !is_known(op) => "unknown \"op\"",
             _ => "a field is missing or has the wrong form",
         };
         Self {
-            id: head.id.unwrap_or_default(),
+            id: id.unwrap_or_default(),
             problem,
         }
     }
@@ -269,6 +283,26 @@ mod tests {
             problem(r#"{"id":7,"op":"token","op":"stop"}"#).1,
             "not a request object"
         );
+    }
+
+    #[test]
+    fn i_003_an_id_that_cannot_be_echoed_as_it_came_is_refused() {
+        for id in [
+            "1.5",
+            "1e3",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "[]",
+            "true",
+        ] {
+            let line = format!(r#"{{"id":{id},"op":"watch"}}"#);
+            assert_eq!(problem(&line), (Id::Unknown, BAD_ID), "{id}");
+        }
+        for id in ["18446744073709551615", "-9223372036854775808", "0"] {
+            let line = format!(r#"{{"id":{id},"op":"watch"}}"#);
+            let request = Request::decode(line.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&request.id).unwrap(), id);
+        }
     }
 
     #[test]

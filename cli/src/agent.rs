@@ -40,6 +40,12 @@ impl Agent {
     pub(crate) fn connect() -> Result<Option<Self>, Error> {
         let uid = rustix::process::geteuid().as_raw();
         let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
+        if !path.is_absolute() {
+            return Err(Error::usage(format!(
+                "{} is not an absolute path; CIBA_SOCKET needs one",
+                path.display()
+            )));
+        }
         if !is_trusted(directory(&path), uid)? {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -52,7 +52,6 @@ pub(crate) fn run(mode: Mode, gaps: &[Gap]) -> anyhow::Result<()> {
 
 fn daemon(sink: Sink, gaps: &[Gap], say: impl Fn(Word) -> std::io::Result<()>) -> anyhow::Result<()> {
     let uid = rustix::process::geteuid().as_raw();
-    // Relative paths are the caller's: settled before the directory changes.
     let socket = socket(uid)?;
     if let Sink::StateDirectory = sink {
         start::leave_caller().context("cannot detach")?;
@@ -73,7 +72,12 @@ fn daemon(sink: Sink, gaps: &[Gap], say: impl Fn(Word) -> std::io::Result<()>) -
 
 fn socket(uid: u32) -> anyhow::Result<PathBuf> {
     let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
-    std::path::absolute(path).context("the current directory is gone")
+    ensure!(
+        path.is_absolute(),
+        "{} is not an absolute path; CIBA_SOCKET needs one",
+        path.display()
+    );
+    Ok(path)
 }
 
 async fn serve(socket: &Path, uid: u32, say: impl Fn(Word) -> std::io::Result<()>) -> anyhow::Result<()> {

@@ -124,3 +124,15 @@ fn i_002_a_daemon_of_another_user_gets_no_byte() {
     }
     assert!(home.is_quiet());
 }
+
+#[test]
+fn i_001_a_relative_path_is_refused() {
+    let home = Home::with_lines(&[token("near")]);
+    for args in COMMANDS {
+        let mut command = home.command(args);
+        command.current_dir(home.path()).env("CIBA_SOCKET", "agent.sock");
+        let run = finish(command);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(run.stderr.contains("not an absolute path"), "{}", run.stderr);
+    }
+}

@@ -73,12 +73,19 @@ fn i_001_a_socket_planted_by_another_user_is_refused() {
 fn i_001_ciba_socket_says_where() {
     let home = Home::new();
     let there = home.path().join("there");
-    let run = |path: &str| {
+    let run = |path: &Path| {
         let mut command = home.cibad();
         command.current_dir(home.path()).env("CIBA_SOCKET", path);
-        assert!(command.output().unwrap().status.success());
+        command.output().unwrap()
     };
-    run("there/s");
+    let relative = run(Path::new("there/s"));
+    assert_eq!(
+        relative.status.code(),
+        Some(1),
+        "daemon and client may stand elsewhere"
+    );
+    assert!(!there.exists());
+    assert!(run(&there.join("s")).status.success());
     assert_eq!(mode(&there.join("s")), 0o600);
     let mut client = crate::harness::Client::at(&there.join("s"));
     client.ask(r#"{"id":1,"op":"shutdown"}"#);

@@ -43,7 +43,7 @@ pub(crate) struct Form {
     json: bool,
 }
 
-/// Asks the daemon, and starts it when there is none: it may know a login from before.
+/// Asks the daemon, and starts it when there is none: one place says what is missing, in the same words.
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let op = Op::Token {
         profile,

@@ -204,3 +204,12 @@ async fn idle_connections_do_not_keep_the_server() {
     let _silent = TcpStream::connect(&server.address).await.unwrap();
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_server_leaves_no_core() {
+    let server = Server::dev().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("its own limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.expect("a limit on cores").split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{words:?}");
+}

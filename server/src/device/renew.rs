@@ -69,7 +69,7 @@ pub(super) async fn renew(
         return Err(RenewError::InvalidTarget);
     }
     let _turn = room.turn().await;
-    let (record, version) = active(app, room).await?;
+    let (record, version) = found(app, room).await?;
     let Stage::Active(active) = &record.stage else {
         return Err(RenewError::LoginRequired);
     };
@@ -92,16 +92,16 @@ pub(super) async fn renew(
     keep(app, room, resource, &tokens).await
 }
 
-async fn active(app: &App, room: &Room) -> Result<(Record, store::Version), RenewError> {
-    let found = app.sessions.find(&room.session, now()).await?;
-    found.ok_or(RenewError::LoginRequired)
+async fn found(app: &App, room: &Room) -> Result<(Record, store::Version), RenewError> {
+    let record = app.sessions.find(&room.session, now()).await?;
+    record.ok_or(RenewError::LoginRequired)
 }
 
 /// Keeps new tokens, then shows them (D-043). The refresh token before them is spent: a store that stumbles is asked
 /// again before the login is given up for lost.
 async fn keep(app: &App, room: &Room, resource: &ResourceUrn, tokens: &TokenSet) -> Result<(), RenewError> {
     let once = || async {
-        let (mut record, version) = active(app, room).await?;
+        let (mut record, version) = found(app, room).await?;
         let Stage::Active(active) = &mut record.stage else {
             return Err(RenewError::LoginRequired);
         };

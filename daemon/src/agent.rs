@@ -269,7 +269,7 @@ fn urn(resource: &str) -> Result<ResourceUrn, Failure> {
         .map_err(|problem| Failure::new(ErrorCode::BadRequest, format!("{problem}")))
 }
 
-/// The same login for everybody who asks for it (ARCHITECTURE, rule 9); another server is another profile.
+/// One login a profile at a time: who asks for it again gets the same link. Another server is another profile.
 fn join(session: Handle, server: &Server, resource: ResourceUrn) -> Result<Login, Failure> {
     let Purpose {
         profile,

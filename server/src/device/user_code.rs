@@ -3,7 +3,7 @@
 /// No vowels (no words), nothing that looks like something else: 20 letters, 34 bits in eight of them.
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
-/// Makes `XXXX-XXXX` of random bytes.
+/// Makes two groups of four letters, with a dash between, of random bytes.
 pub(super) fn user_code(random: [u8; 8]) -> String {
     let mut letters = random
         .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))

@@ -59,6 +59,7 @@ impl Session {
             profile,
             resource: None,
             one_shot: false,
+            keychain: None,
         };
         agent.send(op).await?;
         loop {

@@ -155,6 +155,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             memory_locked: memory::all_locked(),
+            keychain: None,
             profiles: sessions.iter().map(Handle::status).collect(),
         })
     }
@@ -173,6 +174,7 @@ impl Agent {
         let untold = sessions.iter().zip(told).filter(|(_, told)| !told);
         Ok(Stopped {
             server_not_told: untold.map(|(session, _)| name(session)).collect(),
+            still_kept: Vec::new(),
             profiles: sessions.iter().map(name).collect(),
             daemon_leaves: self.sessions().by_profile.is_empty(),
         })

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{ErrorCode, Id, ProfileName};
+use crate::{ErrorCode, Id, Kept, ProfileName};
 
 /// One line from the daemon. `T` is what the request's operation answers with.
 pub enum Message<T> {
@@ -134,6 +134,13 @@ pub enum Event {
         /// When it ends, Unix seconds.
         expires_at: u64,
     },
+    /// A login will end soon, and only a person can renew it.
+    Expiring {
+        /// Which login.
+        profile: ProfileName,
+        /// When it ends, Unix seconds.
+        expires_at: u64,
+    },
     /// A session changed its state.
     Session {
         /// Which login.
@@ -205,6 +212,17 @@ pub struct Started {
     pub expires_at: u64,
 }
 
+/// The answer to `add`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// The login that got it.
+    pub profile: ProfileName,
+    /// The token's resource.
+    pub resource: String,
+    /// When the token ends, Unix seconds.
+    pub expires_at: u64,
+}
+
 /// The answer to `stop`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
@@ -213,6 +231,10 @@ pub struct Stopped {
     /// Of these, the ones the server could not be told about; here they are gone all the same (D-052).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_not_told: Vec<ProfileName>,
+    /// Of these, the ones that a keychain would not delete; the challenge there opens nothing once the server
+    /// was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_kept: Vec<ProfileName>,
     /// Whether the daemon leaves, since no session is left.
     pub daemon_leaves: bool,
 }
@@ -226,6 +248,9 @@ pub struct Status {
     pub pid: u32,
     /// Whether secrets lie in pages that are never swapped out.
     pub memory_locked: bool,
+    /// Why logins that a keychain keeps are not here: it is locked, say. The daemon keeps trying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keychain: Option<Failure>,
     /// The logins, by name.
     pub profiles: Vec<ProfileStatus>,
 }
@@ -247,6 +272,12 @@ pub struct ProfileStatus {
     /// Why it failed, or why the link is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+    /// Where it is kept; absent until its first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// When it ends unless somebody logs in again, Unix seconds; absent when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
     /// What is in memory, by resource.
     pub tokens: Vec<TokenStatus>,
 }

@@ -7,16 +7,20 @@
 
 mod answer;
 mod code;
+mod diagnosis;
+mod keychain;
 mod line;
 mod profile;
 mod request;
 mod socket;
 
 pub use answer::{
-    DecodeError, Event, Failure, Hello, Link, Message, ProfileStatus, Secret, SessionState, Started, Status,
-    Stopped, Token, TokenStatus, encode_answer, encode_event, encode_failure, encode_token,
+    Added, DecodeError, Event, Failure, Hello, Link, Message, ProfileStatus, Secret, SessionState, Started,
+    Status, Stopped, Token, TokenStatus, encode_answer, encode_event, encode_failure, encode_token,
 };
 pub use code::{ErrorCode, Exit};
+pub use diagnosis::{Check, Diagnosis, Verdict};
+pub use keychain::{Kept, KeychainKind, KeychainKindError};
 pub use line::{Lines, MAX_LINE, TooLong};
 pub use profile::{ProfileName, ProfileNameError};
 pub use request::{BadRequest, Id, Op, Request};

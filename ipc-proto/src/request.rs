@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::ProfileName;
+use crate::{KeychainKind, ProfileName};
 
 /// One request: an id to be echoed, and what is wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +84,17 @@ pub enum Op {
         /// Answer with the [`Token`](crate::Token) itself, end the session, keep nothing.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         one_shot: bool,
+        /// Where to keep the login; the daemon chooses when absent (D-052).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keychain: Option<KeychainKind>,
+    },
+    /// Get a token of one more resource ahead of need. Answer: [`Added`](crate::Added).
+    Add {
+        /// The resource's URN.
+        resource: String,
+        /// Which login; the default profile when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
     },
     /// What is going on. Answer: [`Status`](crate::Status).
     Status {
@@ -102,6 +113,10 @@ pub enum Op {
     },
     /// Be told of every change until the connection is closed. Streams [`Event`](crate::Event) lines.
     Watch {},
+    /// What works and what does not. Answer: [`Diagnosis`](crate::Diagnosis).
+    Diagnose {},
+    /// Become the program that is installed now, keeping every session. Answer: `{}`.
+    HandOver {},
     /// Leave, keeping the sessions on the server. Answer: `{}`.
     Shutdown {},
 }
@@ -188,7 +203,16 @@ impl std::error::Error for BadRequest {}
 fn is_known(op: &str) -> bool {
     matches!(
         op,
-        "hello" | "token" | "start" | "status" | "stop" | "watch" | "shutdown"
+        "hello"
+            | "token"
+            | "start"
+            | "add"
+            | "status"
+            | "stop"
+            | "watch"
+            | "diagnose"
+            | "hand_over"
+            | "shutdown"
     )
 }
 
@@ -217,12 +241,19 @@ mod tests {
                 profile: profile.clone(),
                 resource: None,
                 one_shot: true,
+                keychain: Some(KeychainKind::Kernel),
+            },
+            Op::Add {
+                resource: "urn:d:x".into(),
+                profile: profile.clone(),
             },
             Op::Status {
                 profile: profile.clone(),
             },
             Op::Stop { profile, all: true },
             Op::Watch {},
+            Op::Diagnose {},
+            Op::HandOver {},
             Op::Shutdown {},
         ];
         for op in ops {

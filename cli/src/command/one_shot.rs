@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         profile,
         resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: true,
+        keychain: None,
     };
     let token: Token = login::run(op, &args.prompt, |_| Ok(()))?;
     token::print(&token, &Form::default())

@@ -34,6 +34,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         profile,
         resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: false,
+        keychain: None,
     };
     let started: Started = login::run(op, &args.prompt, |event| {
         if args.json {

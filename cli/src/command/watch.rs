@@ -53,6 +53,9 @@ fn sentence(event: &Event) -> String {
         Event::Token {
             profile, resource, ..
         } => format!("{profile}: new token for {}\n", Plain(resource)),
+        Event::Expiring { profile, .. } => {
+            format!("{profile}: the login ends soon; ciba start renews it\n")
+        }
         Event::Session {
             profile,
             state,

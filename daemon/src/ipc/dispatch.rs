@@ -47,6 +47,7 @@ async fn act(op: Op, context: &Context, reply: &Reply) {
             profile,
             resource,
             one_shot,
+            keychain: _,
         } => {
             let ask = StartAsk {
                 url,
@@ -59,6 +60,11 @@ async fn act(op: Op, context: &Context, reply: &Reply) {
         Op::Status { profile } => reply.result(&agent.status(profile.as_ref())).await,
         Op::Stop { profile, all } => stop(context, which(profile, all), reply).await,
         Op::Watch {} => watch(agent, reply).await,
+        Op::Add { .. } | Op::Diagnose {} | Op::HandOver {} => {
+            reply
+                .no(&Failure::new(ErrorCode::Internal, "not there yet"))
+                .await;
+        }
         Op::Shutdown {} => shutdown(context, reply).await,
     }
 }

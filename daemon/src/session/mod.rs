@@ -144,6 +144,8 @@ impl Handle {
             link: state.link(),
             subject: state.subject().map(Into::into),
             error,
+            kept: None,
+            expires_at: None,
             tokens: self.shared.table.list(),
         }
     }

@@ -18,7 +18,7 @@ use super::open::open;
 use super::state::{Happening, Page, Phase};
 use super::{Answer, Command, Shared, now, over, slow};
 use crate::authorize::{Begun, authorize};
-use crate::memory::{Exhausted, Locked};
+use crate::memory::Locked;
 use crate::sync::{self, Lost, News, Order};
 use crate::words;
 
@@ -96,12 +96,6 @@ async fn live(shared: &Shared, commands: &mut mpsc::Receiver<Command>) {
 fn secret() -> Result<Locked, Failure> {
     let no_random = |_| Failure::new(ErrorCode::Internal, "this system gives no random numbers");
     Locked::fill(SECRET_LEN, |secret| getrandom::fill(secret).map_err(no_random))
-}
-
-impl From<Exhausted> for Failure {
-    fn from(exhausted: Exhausted) -> Self {
-        Self::new(ErrorCode::Internal, exhausted.to_string())
-    }
 }
 
 fn view(secret: &Locked) -> Challenge<'_> {
@@ -182,6 +176,7 @@ fn log(event: &Event) {
         }
         // The link has said so, with the reason.
         Event::Disconnected { .. } => {}
+        Event::Expiring { profile, .. } => info!(%profile, "ends soon"),
     }
 }
 

@@ -1,0 +1,93 @@
+//! A keychain for tests that does what it is told: keeps, is locked, hangs, forgets nothing by itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use futures_util::future::{BoxFuture, FutureExt as _, pending, ready};
+use ipc_proto::{KeychainKind, ProfileName};
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+use super::{Item, Keychain, KeychainError};
+
+/// Kept in the test's own memory.
+#[derive(Default)]
+pub(crate) struct Fake {
+    inner: Mutex<Inner>,
+    unlocked: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    items: BTreeMap<ProfileName, Zeroizing<Vec<u8>>>,
+    trouble: Option<Trouble>,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy)]
+pub(crate) enum Trouble {
+    Error(KeychainError),
+    Hangs,
+}
+
+impl Fake {
+    /// Makes it answer like that from now on.
+    pub(crate) fn trouble(&self, trouble: Option<Trouble>) {
+        self.inner().trouble = trouble;
+        if trouble.is_none() {
+            self.unlocked.notify_waiters();
+        }
+    }
+
+    /// Returns the profiles it keeps.
+    pub(crate) fn profiles(&self) -> Vec<ProfileName> {
+        self.inner().items.keys().cloned().collect()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    fn answer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Inner) -> T,
+    ) -> BoxFuture<'static, Result<T, KeychainError>> {
+        let mut inner = self.inner();
+        match inner.trouble {
+            Some(Trouble::Hangs) => pending().boxed(),
+            Some(Trouble::Error(error)) => ready(Err(error)).boxed(),
+            None => ready(Ok(work(&mut inner))).boxed(),
+        }
+    }
+}
+
+impl Keychain for Fake {
+    fn kind(&self) -> KeychainKind {
+        KeychainKind::SecretService
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), KeychainError>> {
+        self.answer(|_| ())
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>> {
+        let read = |item: &Zeroizing<Vec<u8>>| Item::decode(item).unwrap();
+        self.answer(|inner| inner.items.values().map(read).collect())
+    }
+
+    fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>> {
+        self.answer(|inner| {
+            inner.items.insert(item.profile.clone(), item.encode());
+        })
+    }
+
+    fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
+        self.answer(|inner| {
+            inner.items.remove(profile);
+        })
+    }
+
+    fn unlocked(&self) -> BoxFuture<'_, ()> {
+        self.unlocked.notified().boxed()
+    }
+}

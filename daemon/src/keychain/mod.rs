@@ -1,0 +1,96 @@
+//! Where logins are kept so that they survive the daemon (D-052, D-053): one trait, and the places of each
+//! system behind it. Nothing here is touched while a token is served.
+
+#[cfg(test)]
+pub(crate) mod fake;
+mod item;
+mod memory;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use ipc_proto::{KeychainKind, ProfileName};
+use thiserror::Error;
+
+pub(crate) use self::item::Item;
+use self::memory::Memory;
+
+/// A place that keeps logins. Every call answers within a deadline of its own.
+pub(crate) trait Keychain: Send + Sync {
+    fn kind(&self) -> KeychainKind;
+
+    /// Whether it can keep something now.
+    fn probe(&self) -> BoxFuture<'_, Result<(), KeychainError>>;
+
+    /// Returns every login it keeps for ciba. One that cannot be read is left out, and logged.
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>>;
+
+    /// Keeps a login in the place of its profile's last one.
+    fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>>;
+
+    /// Forgets a profile's login. That there is none is no error.
+    fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>>;
+
+    /// Waits until a keychain that was locked may be open. Never by asking over and over.
+    fn unlocked(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Why a keychain does not do what it is for. The texts quote nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum KeychainError {
+    #[error("this session has no {0} keychain")]
+    Absent(KeychainKind),
+    #[error("the {0} keychain is locked")]
+    Locked(KeychainKind),
+    #[error("the {0} keychain does not answer in time")]
+    Slow(KeychainKind),
+    #[error("the {0} keychain has no room")]
+    Full(KeychainKind),
+    #[error("the {0} keychain failed")]
+    Failed(KeychainKind),
+}
+
+/// The keychains of this machine, best first; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Keychains(Arc<[Arc<dyn Keychain>]>);
+
+impl Keychains {
+    /// Returns those that this system may have; whether one is there, a probe tells.
+    pub(crate) fn of_this_system() -> Self {
+        Self::new([Arc::new(Memory) as _])
+    }
+
+    pub(crate) fn new(keychains: impl IntoIterator<Item = Arc<dyn Keychain>>) -> Self {
+        Self(keychains.into_iter().collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Keychain>> {
+        self.0.iter()
+    }
+
+    /// Returns the one that is wanted; else the best one that is there. A locked one is there.
+    ///
+    /// # Errors
+    ///
+    /// The one that is wanted is not there: nothing is ever kept in a lesser place than was asked for.
+    pub(crate) async fn choose(
+        &self,
+        wanted: Option<KeychainKind>,
+    ) -> Result<Arc<dyn Keychain>, KeychainError> {
+        if let Some(kind) = wanted {
+            let found = self.iter().find(|keychain| keychain.kind() == kind);
+            let keychain = found.ok_or(KeychainError::Absent(kind))?;
+            return match keychain.probe().await {
+                Ok(()) | Err(KeychainError::Locked(_)) => Ok(Arc::clone(keychain)),
+                Err(error) => Err(error),
+            };
+        }
+        for keychain in self.iter() {
+            match keychain.probe().await {
+                Ok(()) | Err(KeychainError::Locked(_)) => return Ok(Arc::clone(keychain)),
+                Err(reason) => tracing::info!(%reason, "keychain passed over"),
+            }
+        }
+        Ok(Arc::new(Memory))
+    }
+}

@@ -1,0 +1,57 @@
+//! The challenge, the device's one secret: drawn once, held in one slot of locked memory, wiped with it.
+
+use device_proto::Challenge;
+use device_proto::challenge::{Malformed, SECRET_LEN};
+use ipc_proto::{ErrorCode, Failure};
+
+use crate::memory::{Exhausted, Locked};
+
+/// A challenge in locked memory. No Debug, no Clone.
+pub(crate) struct Secret(Locked);
+
+impl Secret {
+    /// Draws a new one.
+    pub(crate) fn draw() -> Result<Self, Failure> {
+        let no_random = |_| Failure::new(ErrorCode::Internal, "this system gives no random numbers");
+        let drawn = Locked::fill(SECRET_LEN, |bytes| getrandom::fill(bytes).map_err(no_random))?;
+        Ok(Self(drawn))
+    }
+
+    /// Reads the 43 characters of [`Challenge::expose`], which are for the caller to wipe.
+    pub(crate) fn decode(text: &str) -> Result<Self, Unreadable> {
+        let read = Locked::fill(SECRET_LEN, |bytes| {
+            let bytes = bytes.try_into().expect("asked for exactly this length");
+            Challenge::decode(text, bytes).map(drop)?;
+            Ok::<_, Unreadable>(())
+        })?;
+        Ok(Self(read))
+    }
+
+    /// Returns a view of it.
+    pub(crate) fn challenge(&self) -> Challenge<'_> {
+        let bytes = self.0.expose().try_into();
+        Challenge::new(bytes.expect("made with exactly this length"))
+    }
+}
+
+/// The text is no challenge, or there is no memory for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
+impl From<Exhausted> for Unreadable {
+    fn from(_: Exhausted) -> Self {
+        Self
+    }
+}
+
+impl From<Exhausted> for Failure {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::new(ErrorCode::Internal, exhausted.to_string())
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The server keeps bytes, not a live document: between two changes a session costs the length of its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -47,14 +47,20 @@ pub struct Change<'a> {
     pub map: Map,
     /// Which entry.
     pub key: &'a str,
-    /// Its value. There is no deletion: a fresh incarnation could not delete what it never had (D-034).
+    /// Its value.
     pub value: &'a str,
 }
+
+/// Entries that may be overwritten or dropped before [`Doc::is_worn`]. Each leaves two pieces behind at most, so
+/// a worn doc of a thousand tokens is still half of what a connection may bring ([`crate::update::MAX_PIECES`]).
+const MAX_SHADOWS: usize = 1024;
 
 /// The server's copy of a device doc: the state as an update, and the id its writer goes by.
 pub struct Doc {
     writer: u64,
     state: Box<[u8]>,
+    /// Entries that were overwritten or dropped: Yjs keeps their shadows.
+    shadows: usize,
 }
 
 impl Doc {
@@ -64,6 +70,7 @@ impl Doc {
         Self {
             writer,
             state: crate::frame::EMPTY_UPDATE.into(),
+            shadows: 0,
         }
     }
 
@@ -90,20 +97,52 @@ impl Doc {
         txn.apply_update(own).expect("the state was encoded by this type");
     }
 
-    /// Writes entries and returns the update that carries just them.
-    pub fn write(&mut self, changes: &[Change<'_>]) -> Vec<u8> {
+    /// Writes entries and returns the update that carries just those that were not so before.
+    pub fn write(&mut self, entries: &[Change<'_>]) -> Vec<u8> {
+        self.rewrite(entries, None)
+    }
+
+    /// Writes entries and drops from one map what is not among them. A fresh incarnation cannot drop what it never had
+    /// (D-034), so this is for what a device may keep for good: a token that has ended.
+    pub fn write_all_of(&mut self, map: Map, entries: &[Change<'_>]) -> Vec<u8> {
+        self.rewrite(entries, Some(map))
+    }
+
+    fn rewrite(&mut self, entries: &[Change<'_>], complete: Option<Map>) -> Vec<u8> {
         let doc = yrs::Doc::with_client_id(self.writer);
+        self.load(&mut doc.transact_mut());
         let mut txn = doc.transact_mut();
-        self.load(&mut txn);
-        let before = txn.state_vector();
-        for change in changes {
-            let map = txn.get_or_insert_map(change.map.name());
-            map.insert(&mut txn, change.key, change.value);
+        for entry in entries {
+            let map = txn.get_or_insert_map(entry.map.name());
+            match map.get(&txn, entry.key).map(text) {
+                Some(Some(value)) if value == entry.value => continue,
+                before => self.shadows += usize::from(before.is_some()),
+            }
+            map.insert(&mut txn, entry.key, entry.value);
         }
+        self.shadows += complete.map_or(0, |map| drop_others(&mut txn, map, entries));
         txn.commit();
         self.state = txn.encode_state_as_update_v1(&StateVector::default()).into();
-        txn.encode_state_as_update_v1(&before)
+        // Not the difference to the state before: that would repeat every deletion there ever was.
+        txn.encode_update_v1()
     }
+
+    /// Whether most of the state may be shadows: the next incarnation is small again.
+    pub fn is_worn(&self) -> bool {
+        self.shadows >= MAX_SHADOWS
+    }
+}
+
+/// Drops a map's entries that are not among these; returns how many.
+fn drop_others(txn: &mut yrs::TransactionMut<'_>, map: Map, entries: &[Change<'_>]) -> usize {
+    let stay: BTreeSet<_> = entries.iter().filter(|e| e.map == map).map(|e| e.key).collect();
+    let held = txn.get_or_insert_map(map.name());
+    let there = held.keys(txn).filter(|key| !stay.contains(key));
+    let gone: Vec<_> = there.map(str::to_owned).collect();
+    for key in &gone {
+        held.remove(txn, key);
+    }
+    gone.len()
 }
 
 /// The device's copy during one connection. It starts empty each time: an old history could win over a newer
@@ -213,6 +252,7 @@ fn text(value: Out) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::update;
 
     fn token(value: &str) -> Change<'_> {
         Change {
@@ -263,6 +303,59 @@ mod tests {
             doc.write(&[token(&format!("{n}{value}"))]);
         }
         assert!(doc.state().len() < 1_200, "{}", doc.state().len());
+    }
+
+    #[test]
+    fn what_has_ended_is_dropped_and_what_stays_is_not_written_again() {
+        let other = Change {
+            key: "urn:d:y",
+            ..token("other")
+        };
+        let session = Change {
+            map: Map::Session,
+            ..token("kept")
+        };
+        let mut doc = Doc::new(1_000);
+        let mut device = Replica::default();
+        let first = doc.write(&[token("one"), other, session]);
+        device.apply(&first).unwrap();
+        let dropping = doc.write_all_of(Map::Tokens, &[token("one")]);
+        assert!(dropping.len() < 32, "only the deletion: {dropping:?}");
+        assert_eq!(device.apply(&dropping).unwrap(), []);
+        assert_eq!(doc.read(Map::Tokens, "urn:d:y"), None);
+        assert_eq!(doc.read(Map::Tokens, "urn:d:x").as_deref(), Some("one"));
+        assert_eq!(doc.read(Map::Session, "urn:d:x").as_deref(), Some("kept"));
+        assert_eq!(
+            doc.write_all_of(Map::Tokens, &[token("one")]),
+            crate::frame::EMPTY_UPDATE
+        );
+    }
+
+    /// Each key's shadows lie between others': nothing of them can be merged.
+    #[test]
+    fn d_036_a_thousand_tokens_that_rotate_in_turn_stay_within_what_a_device_takes() {
+        const TOKENS: usize = 1_000;
+        let keys: Vec<_> = (0..TOKENS).map(|n| format!("urn:d:{n}")).collect();
+        let mut doc = Doc::new(1_000);
+        let mut device = Replica::default();
+        let first = keys.iter().map(|key| Change {
+            key,
+            ..token("first")
+        });
+        device.apply(&doc.write(&first.collect::<Vec<_>>())).unwrap();
+        let mut largest = 0;
+        let mut n = 0;
+        while !doc.is_worn() {
+            n += 7;
+            let (key, value) = (&keys[n % TOKENS], format!("token {n}"));
+            let update = doc.write(&[Change { key, ..token(&value) }]);
+            largest = largest.max(update.len());
+            assert_eq!(device.apply(&update).unwrap().len(), 1);
+        }
+        assert!(largest < 64, "an update is its change alone: {largest} bytes");
+        let mut late = Replica::default();
+        assert_eq!(late.apply(doc.state()).unwrap().len(), TOKENS);
+        assert!(update::check(doc.state()).unwrap().pieces <= update::MAX_PIECES / 2);
     }
 
     #[test]

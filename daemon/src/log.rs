@@ -4,10 +4,8 @@
 use std::env;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 use std::{io, panic};
 
-use directories::ProjectDirs;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -70,7 +68,7 @@ fn levels() -> Targets {
 /// Opens today's file. `None` where there is no home or it cannot be written: a daemon without a log is
 /// better than none.
 fn file() -> Option<(NonBlocking, WorkerGuard)> {
-    let directory = directory()?;
+    let directory = ipc_proto::state_directory(|name| env::var_os(name))?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -88,17 +86,6 @@ fn file() -> Option<(NonBlocking, WorkerGuard)> {
             .buffered_lines_limit(WAITING_LINES)
             .thread_name("log")
             .finish(file),
-    )
-}
-
-/// Returns `$XDG_STATE_HOME/ciba`, or where this system keeps such things.
-fn directory() -> Option<PathBuf> {
-    let project = ProjectDirs::from("", "", "ciba")?;
-    Some(
-        project
-            .state_dir()
-            .unwrap_or_else(|| project.data_local_dir())
-            .to_owned(),
     )
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests behind the feature `real` drive: node, chromium and a few tools, and the
+# Installs what the tests behind the feature `real` drive: node, chromium, keyrings and a few tools, and the
 # npm packages of the folders in interop/. Says what it does; silent and quick when all is there.
 set -eu
 
@@ -9,7 +9,8 @@ have() { command -v "$1" > /dev/null 2>&1; }
 say() { echo "tests/setup.sh: $*" >&2; }
 
 # tool:package, one for each program a test starts.
-TOOLS="chromium:chromium chromedriver:chromium-driver socat:socat python3:python3 openssl:openssl"
+TOOLS="chromium:chromium chromedriver:chromium-driver socat:socat python3:python3 openssl:openssl
+    dbus-daemon:dbus dbus-send:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils"
 
 node_is_new_enough() {
     have node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge "$NODE_AT_LEAST" ]

@@ -1,27 +1,28 @@
 //! Where the daemon listens (I-001): a private directory, a lock that makes it the only one, and the socket,
-//! which nobody touches without holding the lock.
+//! which nobody touches without holding the lock. The socket is bound here, or comes from a service manager or
+//! from the program that this process ran before.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::tokio::Stream as _;
-use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions, Name, ToFsName as _};
+use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, Name, ToFsName as _};
 use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
-use ipc_proto::{DirectoryFacts, DirectoryProblem, Lines, Op, PROTOCOL, Request};
+use interprocess::os::unix::uds_local_socket::tokio as uds;
+use ipc_proto::{DirectoryFacts, DirectoryProblem};
 use rustix::fs::OFlags;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
+
+use crate::incumbent::{self, Incumbent};
 
 /// How long another daemon that holds the lock may take until it answers: it may be starting or leaving.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Time for one answer of the other daemon.
-const ANSWER: Duration = Duration::from_secs(1);
 
 /// Between two looks at the other daemon.
 const PACE: Duration = Duration::from_millis(20);
@@ -32,15 +33,25 @@ const PRIVATE_FILE: u32 = 0o600;
 /// Who serves this user.
 pub(crate) enum Claim {
     Ours(Seat),
-    /// Another daemon, and it answers.
-    Taken,
+    /// Another daemon.
+    Taken(Incumbent),
 }
 
 /// The socket, and the right to it. Dropped in this order: no listener, no name, no lock.
 pub(crate) struct Seat {
     listener: Listener,
-    _name: SocketName,
+    socket: PathBuf,
+    /// Absent when a service manager has bound the socket: then it stays.
+    name: Option<SocketName>,
     lock: Lock,
+}
+
+/// A seat as the next program in this process is given it.
+pub(crate) struct Vacated {
+    pub(crate) listener: OwnedFd,
+    pub(crate) lock: OwnedFd,
+    /// Whether the socket is removed at the end.
+    pub(crate) is_bound_here: bool,
 }
 
 impl Seat {
@@ -48,23 +59,93 @@ impl Seat {
         &self.listener
     }
 
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Stops listening and removes the socket. While the lock lives, no other daemon starts.
     pub(crate) fn close(self) -> Lock {
         self.lock
     }
+
+    /// Gets up without closing anything: clients that come now wait in the socket's backlog.
+    pub(crate) fn vacate(self) -> io::Result<Vacated> {
+        let Listener::UdSocket(listener) = self.listener;
+        let listener = OwnedFd::try_from(listener)?;
+        let is_bound_here = self.name.is_some();
+        if let Some(name) = self.name {
+            name.keep();
+        }
+        Ok(Vacated {
+            listener,
+            lock: self.lock.0.into(),
+            is_bound_here,
+        })
+    }
+
+    /// Sits down where the last program of this process sat.
+    pub(crate) fn inherit(vacated: Vacated) -> Result<Self, ClaimError> {
+        let listener = UnixListener::from(vacated.listener);
+        let mut seat = Self::on(listener, Lock(vacated.lock.into()))?;
+        seat.name = vacated
+            .is_bound_here
+            .then(|| SocketName::of(&seat.socket))
+            .flatten();
+        Ok(seat)
+    }
+
+    /// Sits down on a socket that somebody else has bound.
+    fn on(listener: UnixListener, lock: Lock) -> Result<Self, ClaimError> {
+        let socket = path(&listener)?;
+        let failed = |error| ClaimError::Bind(socket.clone(), error);
+        let listener = uds::Listener::try_from(OwnedFd::from(listener)).map_err(failed)?;
+        Ok(Self {
+            listener: listener.into(),
+            socket,
+            name: None,
+            lock,
+        })
+    }
 }
 
 /// Held for the process's life; the system lets go of it when the process dies.
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub(crate) struct Lock(File);
 
 /// A bound socket's path; removed on drop.
-struct SocketName(PathBuf);
+struct SocketName {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl SocketName {
+    /// `None` when there is no such file any more.
+    fn of(path: &Path) -> Option<Self> {
+        let seen = fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            path: path.into(),
+            file: identity(&seen),
+        })
+    }
+
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for SocketName {
     fn drop(&mut self) {
-        // Whatever is left, the next daemon removes.
-        let _ = fs::remove_file(&self.0);
+        // A service manager binds its socket in the place of ours without asking: that one stays.
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|seen| identity(&seen) == self.file);
+        if is_ours {
+            // Whatever is left, the next daemon removes.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Why this process cannot serve.
@@ -80,6 +161,12 @@ pub(crate) enum ClaimError {
     Lock(PathBuf, #[source] io::Error),
     #[error("another cibad (pid {0}) holds the lock but does not answer")]
     Silent(String),
+    #[error("a service manager listens on {0}, but its cibad does not answer")]
+    Unanswered(PathBuf),
+    #[error("another cibad (pid {0}) serves already, outside the service manager; end it with: kill {0}")]
+    Elsewhere(String),
+    #[error("the socket of the service manager has no path")]
+    NoName,
     #[error("{0} is in the way: it is no socket")]
     InTheWay(PathBuf),
     #[error("cannot listen on {0}")]
@@ -88,30 +175,58 @@ pub(crate) enum ClaimError {
 
 /// Becomes the daemon of the user `uid`, unless somebody is.
 pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> {
-    let directory = socket.parent().ok_or_else(|| ClaimError::NoPath(socket.into()))?;
-    prepare(directory, uid)?;
-    let path = ipc_proto::lock_path(socket);
-    let locked = |error| ClaimError::Lock(path.clone(), error);
-    let file = open_lock(&path).map_err(locked)?;
+    prepare(socket, uid)?;
+    let lock = Contested::open(socket)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match file.try_lock() {
-            Ok(()) => return seat(socket, Lock::sign(file).map_err(locked)?).map(Claim::Ours),
-            Err(TryLockError::Error(error)) => return Err(locked(error)),
-            Err(TryLockError::WouldBlock) => {}
+        let is_free = lock.try_lock()?;
+        if is_free && !incumbent::listens(socket).await {
+            return seat(socket, lock.sign()?).map(Claim::Ours);
         }
-        if let Ok(Ok(())) = timeout(ANSWER, greet(socket)).await {
-            return Ok(Claim::Taken);
+        if is_free {
+            // Nobody serves, yet somebody listens: a service manager, whose daemon our question starts. It
+            // needs the lock.
+            lock.let_go()?;
+        }
+        if let Some(incumbent) = Incumbent::greet(socket).await {
+            return Ok(Claim::Taken(incumbent));
+        }
+        if Instant::now() >= deadline && is_free {
+            return Err(ClaimError::Unanswered(socket.into()));
         }
         if Instant::now() >= deadline {
-            return Err(ClaimError::Silent(holder(&path)));
+            return Err(ClaimError::Silent(lock.holder()));
         }
         sleep(PACE).await;
     }
 }
 
-/// Creates the directory and decides whether to trust what is there. Its parents are not ours to create.
-fn prepare(directory: &Path, uid: u32) -> Result<(), ClaimError> {
+/// Becomes the daemon of the user `uid` on a service manager's socket. There is nobody to ask: whoever serves
+/// elsewhere has no socket that leads there any more.
+pub(crate) async fn adopt(listener: UnixListener, uid: u32) -> Result<Seat, ClaimError> {
+    let socket = path(&listener)?;
+    prepare(&socket, uid)?;
+    let lock = Contested::open(&socket)?;
+    let deadline = Instant::now() + PATIENCE;
+    while !lock.try_lock()? {
+        if Instant::now() >= deadline {
+            return Err(ClaimError::Elsewhere(lock.holder()));
+        }
+        sleep(PACE).await;
+    }
+    Seat::on(listener, lock.sign()?)
+}
+
+fn path(listener: &UnixListener) -> Result<PathBuf, ClaimError> {
+    let address = listener.local_addr().ok();
+    let path = address.as_ref().and_then(|address| address.as_pathname());
+    path.map(Into::into).ok_or(ClaimError::NoName)
+}
+
+/// Creates the socket's directory and decides whether to trust what is there. Its parents are not ours to
+/// create.
+fn prepare(socket: &Path, uid: u32) -> Result<(), ClaimError> {
+    let directory = socket.parent().ok_or_else(|| ClaimError::NoPath(socket.into()))?;
     let unusable = |error| ClaimError::Directory(directory.into(), error);
     match DirBuilder::new().mode(PRIVATE_DIRECTORY).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
@@ -126,31 +241,64 @@ fn prepare(directory: &Path, uid: u32) -> Result<(), ClaimError> {
     ipc_proto::check_directory(facts, uid).map_err(|problem| ClaimError::Untrusted(directory.into(), problem))
 }
 
-fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(PRIVATE_FILE)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
+/// The lock's file, before this process has it.
+struct Contested {
+    path: PathBuf,
+    file: File,
 }
 
-impl Lock {
-    /// Writes down who holds the lock, for people and for [`ClaimError::Silent`].
-    fn sign(mut file: File) -> io::Result<Self> {
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self(file))
+impl Contested {
+    /// Opens the lock that lies beside the socket.
+    fn open(socket: &Path) -> Result<Self, ClaimError> {
+        let path = ipc_proto::lock_path(socket);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE_FILE)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path);
+        match file {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(ClaimError::Lock(path, error)),
+        }
     }
-}
 
-fn holder(path: &Path) -> String {
-    let pid = fs::read_to_string(path)
-        .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok());
-    pid.map_or_else(|| "unknown".into(), |pid| pid.to_string())
+    /// Whether this process has the lock now.
+    fn try_lock(&self) -> Result<bool, ClaimError> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(self.failed(error)),
+        }
+    }
+
+    fn let_go(&self) -> Result<(), ClaimError> {
+        self.file.unlock().map_err(|error| self.failed(error))
+    }
+
+    /// Writes down who holds the lock, for people and for [`ClaimError::Silent`].
+    fn sign(self) -> Result<Lock, ClaimError> {
+        let signed = self
+            .file
+            .set_len(0)
+            .and_then(|()| writeln!(&self.file, "{}", std::process::id()));
+        signed.map_err(|error| self.failed(error))?;
+        Ok(Lock(self.file))
+    }
+
+    /// Returns the process id that the holder has written down.
+    fn holder(&self) -> String {
+        let pid = fs::read_to_string(&self.path)
+            .ok()
+            .and_then(|text| text.trim().parse::<u32>().ok());
+        pid.map_or_else(|| "unknown".into(), |pid| pid.to_string())
+    }
+
+    fn failed(&self, error: io::Error) -> ClaimError {
+        ClaimError::Lock(self.path.clone(), error)
+    }
 }
 
 /// Binds the socket, which only the lock's holder may do. A socket that is there already is a dead one.
@@ -165,7 +313,8 @@ fn seat(socket: &Path, lock: Lock) -> Result<Seat, ClaimError> {
     let listener = name(socket).and_then(|name| bind(&name)).map_err(failed)?;
     Ok(Seat {
         listener,
-        _name: SocketName(socket.into()),
+        socket: socket.into(),
+        name: SocketName::of(socket),
         lock,
     })
 }
@@ -182,24 +331,4 @@ fn bind(name: &Name<'_>) -> io::Result<Listener> {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => options().create_tokio(),
         bound => bound,
     }
-}
-
-/// Returns when the daemon behind the socket has said anything at all.
-async fn greet(socket: &Path) -> io::Result<()> {
-    let stream = Stream::from_options(&ConnectOptions::new().name(name(socket)?)).await?;
-    let hello = Request {
-        id: 0.into(),
-        op: Op::Hello { protocol: PROTOCOL },
-    };
-    (&stream).write_all(&hello.encode()).await?;
-    let mut lines = Lines::default();
-    while lines.next_line().is_none() {
-        let space = lines.space().map_err(io::Error::other)?;
-        let count = (&stream).read(space).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        lines.filled(count);
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::DirBuilder;
+use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::{io, panic};
 
@@ -13,6 +14,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
+
+use crate::service;
 
 /// Days of log that are kept.
 const KEPT_FILES: usize = 7;
@@ -32,9 +35,7 @@ pub(crate) enum Sink {
 pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
     let guard = match sink {
         Sink::Stderr => {
-            tracing_subscriber::registry()
-                .with(fmt::layer().with_writer(io::stderr).with_filter(levels()))
-                .init();
+            stderr();
             None
         }
         Sink::StateDirectory => file().map(|(file, guard)| {
@@ -51,6 +52,19 @@ pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
     };
     panic::set_hook(Box::new(log_panic));
     guard
+}
+
+/// The journal adds the time of each line by itself.
+fn stderr() {
+    let layer = fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    let layer = if service::writes_log() {
+        layer.without_time().with_filter(levels()).boxed()
+    } else {
+        layer.with_filter(levels()).boxed()
+    };
+    tracing_subscriber::registry().with(layer).init();
 }
 
 /// `CIBA_LOG` is for our own lines. Libraries stay at warnings: on their lower levels some write out what

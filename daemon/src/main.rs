@@ -5,7 +5,9 @@ mod agent;
 mod authorize;
 #[cfg(test)]
 mod fake;
+mod handover;
 mod harden;
+mod incumbent;
 mod ipc;
 mod keychain;
 mod lifecycle;
@@ -15,6 +17,7 @@ mod memory;
 mod run;
 mod secret;
 mod server;
+mod service;
 mod session;
 mod start;
 mod sync;
@@ -47,6 +50,10 @@ struct Args {
     /// The process that a detaching cibad starts
     #[arg(long, hide = true, conflicts_with = "foreground")]
     detached: bool,
+
+    /// The process was an older cibad, which has left what it needs on standard input
+    #[arg(long, hide = true)]
+    takes_over: bool,
 }
 
 impl Args {
@@ -60,9 +67,9 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    let mode = Args::parse().mode();
+    let args = Args::parse();
     let gaps = harden::harden();
-    match run::run(mode, &gaps) {
+    match run::run(args.mode(), args.takes_over, &gaps) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cibad: {error:#}");

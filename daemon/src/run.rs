@@ -1,20 +1,27 @@
 //! From the arguments to a daemon that serves, and back to nothing: takes the socket, answers until told to
-//! leave, and leaves in order.
+//! leave, and leaves in order or hands over to another program.
 
 use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+use zeroize::Zeroizing;
 
 use crate::agent::Agent;
+use crate::handover::{self, Estate, HandOverError, Program};
 use crate::harden::Gap;
+use crate::incumbent;
 use crate::ipc::{self, Context};
-use crate::lifecycle::{Shutdown, Signals};
+use crate::lifecycle::{Reload, Shutdown, Signals};
 use crate::listen::{self, Claim, Seat};
 use crate::log::{self, Sink};
+use crate::service;
 use crate::start::{self, Word};
 use crate::tls;
 
@@ -35,39 +42,89 @@ pub(crate) enum Mode {
     Foreground,
 }
 
-/// Does what the mode says; returns when that is over.
-pub(crate) fn run(mode: Mode, gaps: &[Gap]) -> anyhow::Result<()> {
-    match mode {
-        Mode::Detach => start::detach(),
-        Mode::Foreground => daemon(Sink::Stderr, gaps, |_| Ok(())),
-        Mode::Detached => {
-            let result = daemon(Sink::StateDirectory, gaps, |word| start::report(&word));
-            if let Err(error) = &result {
-                start::report(&Word::Failed(format!("{error:#}")))?;
-            }
-            result
-        }
-    }
+/// Where the daemon's socket comes from.
+enum Origin {
+    /// It is bound here, at this path, unless somebody serves there.
+    Path(PathBuf),
+    /// A service manager listens already.
+    Manager(UnixListener),
+    /// The program that this process was before has served on it.
+    Estate(Estate),
 }
 
-fn daemon(sink: Sink, gaps: &[Gap], say: impl Fn(Word) -> std::io::Result<()>) -> anyhow::Result<()> {
+/// Why the daemon does not serve any more.
+enum End {
+    Leave,
+    HandOver(Estate),
+}
+
+/// Does what the mode says; returns when that is over. A daemon that `takes_over` was another program before,
+/// in the same mode.
+pub(crate) fn run(mode: Mode, takes_over: bool, gaps: &[Gap]) -> anyhow::Result<()> {
+    let say = |word: Word| match mode {
+        Mode::Detached if !takes_over => start::report(&word),
+        _ => Ok(()),
+    };
+    let result = match mode {
+        Mode::Detach => return start::detach(),
+        Mode::Detached | Mode::Foreground => daemon(mode, takes_over, gaps, say),
+    };
+    if let Err(error) = &result {
+        say(Word::Failed(format!("{error:#}")))?;
+    }
+    result
+}
+
+fn daemon(
+    mode: Mode,
+    takes_over: bool,
+    gaps: &[Gap],
+    say: impl Fn(Word) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let uid = rustix::process::geteuid().as_raw();
-    let socket = socket(uid)?;
-    if let Sink::StateDirectory = sink {
+    let origin = origin(uid, takes_over)?;
+    if mode == Mode::Detached && !takes_over {
         start::leave_caller().context("cannot detach")?;
     }
-    let _written_on_drop = log::start(sink);
+    let _written_on_drop = log::start(sink(mode));
     tls::install();
     for Gap { measure, cause } in gaps {
         warn!(measure, %cause, "the process could not be hardened");
     }
+    let daemon = Daemon {
+        uid,
+        mode,
+        program: Program::running().context("cannot find the cibad program")?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(serve(&socket, uid, say));
+    let result = runtime.block_on(daemon.live(origin, say));
     // A name lookup may still block a thread; nobody waits for it any more.
     runtime.shutdown_background();
+    if let Err(error) = &result {
+        error!(reason = format!("{error:#}"), "cannot serve");
+    }
     result
+}
+
+fn sink(mode: Mode) -> Sink {
+    match mode {
+        Mode::Detach | Mode::Detached => Sink::StateDirectory,
+        Mode::Foreground => Sink::Stderr,
+    }
+}
+
+fn origin(uid: u32, takes_over: bool) -> anyhow::Result<Origin> {
+    if takes_over {
+        let estate = handover::inherit().context("nothing was handed over")?;
+        return Ok(Origin::Estate(estate));
+    }
+    let given = service::socket().context("the service manager's socket is not usable")?;
+    given.map_or_else(
+        || socket(uid).map(Origin::Path),
+        |socket| Ok(Origin::Manager(socket)),
+    )
 }
 
 fn socket(uid: u32) -> anyhow::Result<PathBuf> {
@@ -80,46 +137,170 @@ fn socket(uid: u32) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-async fn serve(socket: &Path, uid: u32, say: impl Fn(Word) -> std::io::Result<()>) -> anyhow::Result<()> {
-    let seat = match listen::claim(socket, uid).await? {
-        Claim::Ours(seat) => seat,
-        Claim::Taken => {
-            info!("another cibad serves already");
-            return Ok(say(Word::Already)?);
-        }
-    };
-    let signals = Signals::install().context("cannot listen to signals")?;
-    let shutdown = Shutdown::default();
-    let context = Context {
-        agent: Agent::new(shutdown.clone()),
-        shutdown: shutdown.clone(),
-    };
-    say(Word::Serving)?;
-    info!(
-        pid = std::process::id(),
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
-    tokio::select! {
-        () = attend(seat, uid, context) => info!("left in order"),
-        () = signals.relay(shutdown.clone()) => {}
-        () = shutdown.forced() => warn!("left at once"),
-    }
-    Ok(())
+/// What stays the same when another program was to take over and could not.
+struct Daemon {
+    uid: u32,
+    mode: Mode,
+    program: Program,
 }
 
-/// Answers clients until the shutdown begins, then lets everything go.
-async fn attend(seat: Seat, uid: u32, context: Context) {
-    let connections = TaskTracker::new();
-    ipc::accept(seat.listener(), uid, &context, &connections).await;
+impl Daemon {
+    /// Serves until the end, which after a hand-over that failed is not yet there.
+    async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
+        while let End::HandOver(estate) = self.serve(origin, &say).await? {
+            info!("handing over");
+            let error = self.program.replace(self.arguments(), &estate);
+            not_handed_over(error);
+            origin = Origin::Estate(estate);
+        }
+        Ok(())
+    }
+
+    /// Returns what makes the next program log where this one does.
+    fn arguments(&self) -> &'static [&'static str] {
+        match self.mode {
+            Mode::Detach | Mode::Detached => &["--detached"],
+            Mode::Foreground => &["--foreground"],
+        }
+    }
+
+    async fn serve(&self, origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<End> {
+        // First of all: until then a signal ends the process, and with it what was handed over.
+        let signals = Signals::install().context("cannot listen to signals")?;
+        let Some((seat, sessions)) = sit_down(origin, self.uid).await? else {
+            say(Word::Already)?;
+            return Ok(End::Leave);
+        };
+        let shutdown = Shutdown::default();
+        let context = Context {
+            agent: Agent::new(shutdown.clone()),
+            shutdown: shutdown.clone(),
+        };
+        resume(&context.agent, &sessions);
+        let reload = Reload::default();
+        say(Word::Serving)?;
+        service::serving(seat.socket());
+        info!(
+            pid = std::process::id(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+        let look_again = || self.look_again(&shutdown, &reload);
+        tokio::select! {
+            end = self.attend(seat, context) => end,
+            never = signals.relay(&shutdown, look_again) => match never {},
+            never = service::watch_dog() => match never {},
+            () = shutdown.forced() => {
+                warn!("left at once");
+                Ok(End::Leave)
+            }
+        }
+    }
+
+    /// A hangup: another program was installed, or only the configuration has changed.
+    fn look_again(&self, shutdown: &Shutdown, reload: &Reload) {
+        if self.program.is_replaced() {
+            return shutdown.hand_over();
+        }
+        info!("reloading");
+        reload.announce();
+    }
+
+    /// Answers clients until the shutdown begins or another program is ready, then lets everything go.
+    async fn attend(&self, seat: Seat, context: Context) -> anyhow::Result<End> {
+        let connections = TaskTracker::new();
+        let successor = tokio::select! {
+            () = ipc::accept(seat.listener(), self.uid, &context, &connections) => None,
+            sessions = self.successor(&context.agent, &context.shutdown) => Some(sessions),
+        };
+        connections.close();
+        match successor {
+            None => leave(seat, &context.agent, &connections).await,
+            Some(sessions) => make_way(seat, &context, &connections, sessions).await,
+        }
+    }
+
+    /// Waits until another program is asked for and can take over; returns the sessions for it.
+    async fn successor(&self, agent: &Agent, shutdown: &Shutdown) -> OwnedFd {
+        loop {
+            shutdown.hand_over_asked().await;
+            // Whatever fails here has cost nothing yet.
+            match self.program.try_out().await.and_then(|()| pack(agent)) {
+                Ok(sessions) => return sessions,
+                Err(error) => not_handed_over(error),
+            }
+        }
+    }
+}
+
+/// Returns the place to serve from, and what the last program has left; `None` when another daemon serves.
+async fn sit_down(origin: Origin, uid: u32) -> anyhow::Result<Option<(Seat, Vec<Zeroizing<Vec<u8>>>)>> {
+    let seat = match origin {
+        Origin::Estate(estate) => {
+            let sessions = handover::unpack(estate.sessions).context("the sessions cannot be read")?;
+            return Ok(Some((Seat::inherit(estate.seat)?, sessions)));
+        }
+        Origin::Manager(listener) => listen::adopt(listener, uid).await?,
+        Origin::Path(socket) => match listen::claim(&socket, uid).await? {
+            Claim::Ours(seat) => seat,
+            Claim::Taken(incumbent) => {
+                info!("another cibad serves already");
+                if incumbent.is_other_version() {
+                    incumbent::ask_to_hand_over(&socket).await;
+                }
+                return Ok(None);
+            }
+        },
+    };
+    Ok(Some((seat, Vec::new())))
+}
+
+async fn leave(seat: Seat, agent: &Agent, connections: &TaskTracker) -> anyhow::Result<End> {
     info!("leaving");
+    service::leaving();
     // From here on no client finds us, and no other daemon may start until we have let go.
     let _held_to_the_end = seat.close();
-    connections.close();
-    let agent = context.agent;
     in_time("clients", CLIENTS_GRACE, connections.wait()).await;
     in_time("sessions", SESSIONS_GRACE, agent.close()).await;
+    info!("left in order");
+    Ok(End::Leave)
 }
+
+/// Lets everything go but the socket: who connects from here on waits for the next program.
+async fn make_way(
+    seat: Seat,
+    context: &Context,
+    connections: &TaskTracker,
+    sessions: OwnedFd,
+) -> anyhow::Result<End> {
+    service::reloading();
+    // What was asked before is still answered, unless it takes long; a `watch` never ends by itself.
+    let _ = tokio::time::timeout(CLIENTS_GRACE, connections.wait()).await;
+    context.shutdown.begin();
+    in_time("clients", CLIENTS_GRACE, connections.wait()).await;
+    // As they are by now.
+    let sessions = pack(&context.agent).unwrap_or(sessions);
+    in_time("sessions", SESSIONS_GRACE, context.agent.close()).await;
+    let seat = seat.vacate().context("the socket cannot be kept")?;
+    Ok(End::HandOver(Estate { seat, sessions }))
+}
+
+fn not_handed_over(error: HandOverError) {
+    let reason = format!("{:#}", anyhow::Error::from(error));
+    warn!(reason, "this program goes on");
+}
+
+fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
+    handover::pack(saved(agent).iter().map(|item| item.as_slice()))
+}
+
+/// The seam of a hand-over: what the agent's sessions need to go on without a person.
+fn saved(_agent: &Agent) -> Vec<Zeroizing<Vec<u8>>> {
+    Vec::new()
+}
+
+/// The seam of a hand-over: what [`saved`] returned in the last program.
+fn resume(_agent: &Agent, _sessions: &[Zeroizing<Vec<u8>>]) {}
 
 async fn in_time(what: &str, grace: Duration, finish: impl Future<Output = ()>) {
     if tokio::time::timeout(grace, finish).await.is_err() {

@@ -11,6 +11,8 @@ use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 
+use crate::service;
+
 /// How long the started process may take until it serves.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -22,12 +24,16 @@ const FIRST_INHERITED: i32 = 3;
 
 /// Starts the daemon and waits for its word.
 ///
-/// The environment travels by inheritance. Descriptors do not: a daemon that keeps its caller's pipe or lock
+/// The environment travels by inheritance, but for what a service manager says to the caller. Descriptors do not: a daemon that keeps its caller's pipe or lock
 /// open makes the caller wait for ever.
 pub(crate) fn detach() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(FIRST_INHERITED, &[]);
     let program = std::env::current_exe().context("cannot find the cibad program")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in service::VARIABLES {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .arg("--detached")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,9 +1,10 @@
 //! The way to the daemon: finds its socket, trusts it only when it is the user's own (I-001, I-002), sends
 //! one request and reads what comes back. Step 10 of the token's way, seen from the shell.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use interprocess::ConnectWaitMode;
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::launch;
+use crate::terminal::Progress;
 
 /// How long connecting, sending a request, or comparing protocols may take.
 const PROMPTLY: Duration = Duration::from_secs(5);
@@ -39,13 +41,7 @@ impl Agent {
     /// Connects; `None` when no daemon is there.
     pub(crate) fn connect() -> Result<Option<Self>, Error> {
         let uid = rustix::process::geteuid().as_raw();
-        let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
-        if !path.is_absolute() {
-            return Err(Error::usage(format!(
-                "{} is not an absolute path; CIBA_SOCKET needs one",
-                path.display()
-            )));
-        }
+        let path = socket()?;
         if !is_trusted(directory(&path), uid)? {
             return Ok(None);
         }
@@ -61,19 +57,48 @@ impl Agent {
 
     /// Sends a request and returns its one answer.
     pub(crate) fn ask<T: DeserializeOwned>(mut self, op: Op, patience: Duration) -> Result<T, Error> {
+        self.send(op)?;
+        self.answer(patience)
+    }
+
+    /// Waits for the one answer to what was sent.
+    pub(crate) fn answer<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T, Error> {
         let deadline = Instant::now() + patience;
+        loop {
+            if let Some(message) = self.next(Some(deadline))? {
+                if let Some(answer) = is_final(message)? {
+                    return Ok(answer);
+                }
+            } else {
+                return Err(too_late(patience));
+            }
+        }
+    }
+
+    /// Does the same as [`Agent::ask`], and shows a person for how long already, where it takes more than a moment.
+    pub(crate) fn ask_visibly<T: DeserializeOwned>(
+        mut self,
+        op: Op,
+        patience: Duration,
+        what: impl Display,
+    ) -> Result<T, Error> {
+        let begun = Instant::now();
+        let progress = Progress::new();
         self.send(op)?;
         loop {
-            match self.next(Some(deadline))? {
-                Some(Message::Answer(answer)) => return Ok(answer),
-                Some(Message::Failure(failure)) => return Err(failure.into()),
-                Some(Message::Event(_)) => {}
-                None => {
-                    return Err(Error::timeout(format!(
-                        "cibad did not answer in {} s",
-                        patience.as_secs()
-                    )));
+            let waited = begun.elapsed().as_secs();
+            if let Some(line) = progress.as_ref().filter(|_| waited > 0) {
+                line.show(format_args!("{what} … {waited} s"));
+            }
+            let tick = begun + Duration::from_secs(waited + 1);
+            match self.next(Some(tick))? {
+                Some(message) => {
+                    if let Some(answer) = is_final(message)? {
+                        return Ok(answer);
+                    }
                 }
+                None if begun.elapsed() >= patience => return Err(too_late(patience)),
+                None => {}
             }
         }
     }
@@ -103,6 +128,18 @@ impl Agent {
         }
     }
 
+    /// Waits until the daemon hangs up. What else it says no longer matters.
+    pub(crate) fn hung_up(mut self, patience: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.read(Some(deadline)) {
+                Ok(Some(())) => while self.lines.next_line().is_some() {},
+                Ok(None) => return Err(too_late(patience)),
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
     /// Reads once; `None` when there was nothing to read before `deadline`.
     fn read(&mut self, deadline: Option<Instant>) -> Result<Option<()>, Error> {
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -128,6 +165,32 @@ impl Agent {
             Err(_) => Err(went_away()),
         }
     }
+}
+
+/// Returns the answer, or `None` while there is more to come.
+fn is_final<T>(message: Message<T>) -> Result<Option<T>, Error> {
+    match message {
+        Message::Answer(answer) => Ok(Some(answer)),
+        Message::Failure(failure) => Err(failure.into()),
+        Message::Event(_) => Ok(None),
+    }
+}
+
+fn too_late(patience: Duration) -> Error {
+    Error::timeout(format!("cibad did not answer in {} s", patience.as_secs()))
+}
+
+/// Returns where the user's daemon listens.
+pub(crate) fn socket() -> Result<PathBuf, Error> {
+    let uid = rustix::process::geteuid().as_raw();
+    let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Error::usage(format!(
+        "{} is not an absolute path; CIBA_SOCKET needs one",
+        path.display()
+    )))
 }
 
 /// Returns the directory that a socket lies in.

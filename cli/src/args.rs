@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use ipc_proto::{Exit, ProfileName};
 
-use crate::command::{one_shot, start, status, stop, token, watch};
+use crate::command::{
+    add, completions, doctor, logs, man, one_shot, restart, start, status, stop, token, watch,
+};
 use crate::error::Error;
 
 /// Log in once in a browser, then get tokens in every shell
@@ -42,12 +44,24 @@ pub(crate) enum Command {
     Start(start::Args),
     /// Print an access token that is valid now
     Token(token::Args),
+    /// Get a token of one more resource, ahead of need
+    Add(add::Args),
     /// Show logins and the tokens in memory
     Status(status::Args),
     /// Print what happens to logins and tokens until interrupted
     Watch(watch::Args),
     /// Log out: end the session here and on the server
     Stop(stop::Args),
+    /// Check what ciba needs, and say what to do
+    Doctor(doctor::Args),
+    /// Show the log of the daemon
+    Logs(logs::Args),
+    /// Let the installed cibad take over, with every session
+    Restart(restart::Args),
+    /// Print what makes a shell complete commands and options
+    Completions(completions::Args),
+    /// Show a manual page
+    Man(man::Args),
 }
 
 /// Reads the command line. What is not to be run has been answered: help, version, or what is wrong.

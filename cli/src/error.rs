@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ipc_proto::{ErrorCode, Exit, Failure};
+use ipc_proto::{ErrorCode, Exit, Failure, UNKNOWN_OP};
 
 use crate::terminal;
 
@@ -30,6 +30,14 @@ impl Error {
         Self::Told(Failure::new(ErrorCode::Timeout, message))
     }
 
+    /// Returns what a person would be told.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Told(failure) => Some(failure),
+            Self::BrokenPipe => None,
+        }
+    }
+
     /// Adds the next thing to type, unless the daemon has named one.
     #[must_use]
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
@@ -52,8 +60,12 @@ impl Error {
 }
 
 impl From<Failure> for Error {
-    /// A login that is needed has one cure, whatever the daemon says about it.
+    /// A login that is needed has one cure, whatever the daemon says about it. An `op` of ours that it does not
+    /// know says that it is older.
     fn from(failure: Failure) -> Self {
+        if failure.code == ErrorCode::BadRequest && failure.message == UNKNOWN_OP {
+            return too_old();
+        }
         let code = failure.code;
         let told = Self::Told(failure);
         match code {
@@ -64,6 +76,15 @@ impl From<Failure> for Error {
             _ => told,
         }
     }
+}
+
+fn too_old() -> Error {
+    Failure::new(
+        ErrorCode::UnsupportedProtocol,
+        "the running cibad is older than this ciba and cannot do that",
+    )
+    .hint("upgrade cibad, then end the old one with: ciba stop --all")
+    .into()
 }
 
 /// Returns the failure of writing to standard output.

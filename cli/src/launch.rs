@@ -1,7 +1,7 @@
 //! Starts `cibad` when a command needs it and finds none. The daemon detaches by itself: the process started
 //! here ends with 0 once somebody serves, or with the reason on its standard error.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -53,6 +53,50 @@ fn program() -> OsString {
 fn sibling() -> Option<PathBuf> {
     let beside = std::env::current_exe().ok()?.with_file_name("cibad");
     beside.is_file().then_some(beside)
+}
+
+/// The daemon as it is installed.
+pub(crate) struct Installed {
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// What it calls its version.
+    pub(crate) version: String,
+}
+
+/// Looks at the daemon that would be started, and asks it for its version.
+pub(crate) fn installed() -> Result<Installed, Error> {
+    let program = program();
+    let unread = |error: &io::Error| failed(&error.to_string());
+    let (output, theirs) = UnixStream::pair().map_err(|error| unread(&error))?;
+    let mut child = Command::new(&program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(OwnedFd::from(theirs))
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| not_run(&program.to_string_lossy(), &error))?;
+    let mut said = Vec::new();
+    let status = wait(&mut child, output, &mut said).map_err(|error| unread(&error))?;
+    let text = String::from_utf8_lossy(&said);
+    match text.trim().strip_prefix("cibad ") {
+        Some(version) if status.is_some_and(|status| status.success()) => Ok(Installed {
+            path: in_path(&program),
+            version: version.into(),
+        }),
+        _ => Err(Error::internal(format!(
+            "{} is not cibad, or does not work here",
+            in_path(&program).display()
+        ))),
+    }
+}
+
+/// Returns where the system finds a program.
+fn in_path(program: &OsStr) -> PathBuf {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&directories)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| program.into())
 }
 
 /// Collects what the child says until it ends; `None` when it takes too long, and then it is ended.

@@ -10,11 +10,17 @@ use ipc_proto::Exit;
 mod agent;
 mod args;
 mod browser;
+mod checkup;
 mod clock;
 mod command;
 mod error;
+#[cfg(test)]
+mod generated;
+mod kept;
 mod launch;
+mod logfile;
 mod login;
+mod screen;
 mod terminal;
 
 fn main() -> ExitCode {

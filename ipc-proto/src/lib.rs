@@ -24,7 +24,7 @@ pub use diagnosis::{Check, Diagnosis, Verdict};
 pub use keychain::{Kept, KeychainKind, KeychainKindError};
 pub use line::{Lines, MAX_LINE, TooLong};
 pub use profile::{ProfileName, ProfileNameError};
-pub use request::{BadRequest, Id, Op, Request};
+pub use request::{BadRequest, Id, Op, Request, UNKNOWN_OP};
 pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
 pub use state::state_directory;
 

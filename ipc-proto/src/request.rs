@@ -146,6 +146,9 @@ impl Request {
     }
 }
 
+/// What is wrong with an `op` that this version does not know: the other side is newer.
+pub const UNKNOWN_OP: &str = "unknown \"op\"";
+
 const NO_ID: &str = "no \"id\"";
 
 const BAD_ID: &str = "\"id\" is neither a string nor a whole number of 64 bits";
@@ -182,7 +185,7 @@ impl BadRequest {
             (Err(_), _) => BAD_ID,
             (Ok(Id::Unknown), _) => NO_ID,
             (_, None) => "no \"op\"",
-            (_, Some(op)) if !is_known(op) => "unknown \"op\"",
+            (_, Some(op)) if !is_known(op) => UNKNOWN_OP,
             _ => "a field is missing or has the wrong form",
         };
         Self {

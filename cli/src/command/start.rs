@@ -1,12 +1,21 @@
 //! `ciba start`: a login in the browser, and a session that the daemon keeps.
 
-use ipc_proto::{Op, ProfileName, Started};
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ipc_proto::{Kept, KeychainKind, Op, ProfileName, Started, Status};
 use serde::Serialize;
 
+use crate::agent::Agent;
 use crate::args;
 use crate::error::Error;
+use crate::kept;
 use crate::login::{self, Prompt};
 use crate::terminal::{self, Plain};
+
+/// How long the daemon may take to say where it keeps the login. It was just logged in, so nobody is stopped by
+/// a late answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,12 +27,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URN")]
     resource: Option<String>,
 
+    /// Where to keep the login [env: CIBA_KEYCHAIN]
+    #[arg(long, value_name = "KEYCHAIN", value_parser = keychain())]
+    keychain: Option<KeychainKind>,
+
     #[command(flatten)]
     prompt: Prompt,
 
     /// Print what happens as JSON, one object a line
     #[arg(long)]
     json: bool,
+}
+
+/// Reads a keychain's word, and tells shells which there are.
+fn keychain() -> impl TypedValueParser<Value = KeychainKind> {
+    PossibleValuesParser::new(KeychainKind::ALL.map(KeychainKind::word)).try_map(|word| word.parse())
 }
 
 /// Runs the login to its end.
@@ -34,7 +52,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         profile,
         resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: false,
-        keychain: None,
+        keychain: args::or_variable(args.keychain, "CIBA_KEYCHAIN")?,
     };
     let started: Started = login::run(op, &args.prompt, |event| {
         if args.json {
@@ -43,13 +61,18 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
             Ok(())
         }
     })?;
+    let kept = kept(&started.profile);
     if args.json {
         return terminal::print_json(&LoggedIn {
             event: "logged_in",
             started: &started,
+            kept: kept.as_ref(),
         });
     }
     congratulate(&started);
+    if let Some(kept) = &kept {
+        tell_keeping(kept);
+    }
     Ok(())
 }
 
@@ -59,6 +82,21 @@ struct LoggedIn<'a> {
     event: &'static str,
     #[serde(flatten)]
     started: &'a Started,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'a Kept>,
+}
+
+/// Asks where the login is kept; `None` when the daemon does not say.
+fn kept(profile: &ProfileName) -> Option<Kept> {
+    let op = Op::Status {
+        profile: Some(profile.clone()),
+    };
+    let status: Status = Agent::connect().ok()??.ask(op, PATIENCE).ok()?;
+    let login = status
+        .profiles
+        .into_iter()
+        .find(|login| login.profile == *profile)?;
+    login.kept
 }
 
 fn congratulate(started: &Started) {
@@ -75,4 +113,12 @@ fn congratulate(started: &Started) {
         "Logged in{}. `ciba token{profile}` now prints tokens.",
         who.unwrap_or_default()
     ));
+}
+
+fn tell_keeping(kept: &Kept) {
+    let place = kept::place(kept);
+    terminal::tell(format_args!("The login is {}.", Plain(&place)));
+    if let Some(problem) = &kept.problem {
+        terminal::tell(format_args!("hint: {}", Plain(kept::cure(problem))));
+    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::agent::Agent;
 use crate::clock;
 use crate::error::Error;
+use crate::kept;
 use crate::terminal::{self, Plain};
 
 /// How long the daemon may take: it answers from memory.
@@ -59,6 +60,10 @@ fn table(status: &Status, now: u64) -> String {
         Plain(&status.version),
         status.pid
     );
+    if let Some(problem) = &status.keychain {
+        let _ = writeln!(text, "logins may be missing: {}", Plain(&problem.message));
+        let _ = writeln!(text, "hint: {}", Plain(kept::cure(problem)));
+    }
     if status.profiles.is_empty() {
         text.push_str("nobody is logged in\n");
         return text;
@@ -108,15 +113,32 @@ fn describe(text: &mut String, login: &ProfileStatus, width: Widths, now: u64) {
     text.push('\n');
     if let Some(error) = &login.error {
         let _ = writeln!(text, "  {}", Plain(&error.message));
+        if let Some(hint) = &error.hint {
+            let _ = writeln!(text, "  hint: {}", Plain(hint));
+        }
     }
+    describe_keeping(text, login, now);
     for token in &login.tokens {
         describe_token(text, token, width, now);
     }
 }
 
+/// Says where the login is kept and when it ends, as far as that is known.
+fn describe_keeping(text: &mut String, login: &ProfileStatus, now: u64) {
+    if let Some(kept) = &login.kept {
+        let _ = writeln!(text, "  {}", Plain(&kept::place(kept)));
+        if let Some(problem) = &kept.problem {
+            let _ = writeln!(text, "  hint: {}", Plain(kept::cure(problem)));
+        }
+    }
+    if let Some(at) = login.expires_at {
+        let _ = writeln!(text, "  the login {}", clock::ends(at.saturating_sub(now)));
+    }
+}
+
 fn describe_token(text: &mut String, token: &TokenStatus, width: Widths, now: u64) {
     let resource = Plain(&token.resource).to_string();
-    let ends = ends(token.expires_at.saturating_sub(now));
+    let ends = clock::ends(token.expires_at.saturating_sub(now));
     let _ = writeln!(text, "  {resource:<w$}  {ends}", w = width.resource);
 }
 
@@ -134,16 +156,5 @@ fn link(link: Link) -> &'static str {
         Link::Connected => "connected",
         Link::Connecting => "connecting",
         Link::Offline => "offline",
-    }
-}
-
-/// Returns when something ends that has `left` seconds to go.
-fn ends(left: u64) -> String {
-    match left {
-        0 => "expired".into(),
-        1..60 => format!("expires in {left} s"),
-        60..3600 => format!("expires in {} min", left / 60),
-        3600..172_800 => format!("expires in {} h", left / 3600),
-        _ => format!("expires in {} days", left / 86_400),
     }
 }

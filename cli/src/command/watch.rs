@@ -4,6 +4,7 @@ use ipc_proto::{Event, Message, Op, SessionState};
 use serde::de::IgnoredAny;
 
 use crate::agent::Agent;
+use crate::clock;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
@@ -53,8 +54,9 @@ fn sentence(event: &Event) -> String {
         Event::Token {
             profile, resource, ..
         } => format!("{profile}: new token for {}\n", Plain(resource)),
-        Event::Expiring { profile, .. } => {
-            format!("{profile}: the login ends soon; ciba start renews it\n")
+        Event::Expiring { profile, expires_at } => {
+            let ends = clock::ends(clock::left(*expires_at));
+            format!("{profile}: the login {ends}; renew it: ciba start --profile {profile} --url URL\n")
         }
         Event::Session {
             profile,

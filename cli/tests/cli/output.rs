@@ -135,7 +135,13 @@ fn help_is_short_imperative_and_without_a_full_stop() {
         &["token", "--help"],
         &["status", "--help"],
         &["watch", "--help"],
+        &["add", "--help"],
         &["stop", "--help"],
+        &["doctor", "--help"],
+        &["logs", "--help"],
+        &["restart", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
     ] {
         let run = home.ciba(args);
         assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
@@ -161,11 +167,17 @@ fn help_lists_every_command_with_what_it_does() {
         .unwrap();
     assert_eq!(
         commands,
-        "  start   Log in at a server and keep the session\n  \
-           token   Print an access token that is valid now\n  \
-           status  Show logins and the tokens in memory\n  \
-           watch   Print what happens to logins and tokens until interrupted\n  \
-           stop    Log out: end the session here and on the server"
+        "  start        Log in at a server and keep the session\n  \
+           token        Print an access token that is valid now\n  \
+           add          Get a token of one more resource, ahead of need\n  \
+           status       Show logins and the tokens in memory\n  \
+           watch        Print what happens to logins and tokens until interrupted\n  \
+           stop         Log out: end the session here and on the server\n  \
+           doctor       Check what ciba needs, and say what to do\n  \
+           logs         Show the log of the daemon\n  \
+           restart      Let the installed cibad take over, with every session\n  \
+           completions  Print what makes a shell complete commands and options\n  \
+           man          Show a manual page"
     );
 }
 

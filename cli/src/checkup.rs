@@ -1,0 +1,135 @@
+//! What `ciba doctor` looks at, in the order in which one thing needs the other: the socket, the program that
+//! would be started, the daemon behind the socket, and then what only the daemon can see.
+
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+use std::time::Duration;
+
+use ipc_proto::{Check, Diagnosis, Hello, Op, PROTOCOL, Verdict};
+
+use crate::agent::{self, Agent};
+use crate::error::Error;
+use crate::launch::{self, Installed};
+
+/// How long the daemon may take to say its version.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// How long it may take for the rest: it asks keychains and servers, each with a deadline of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The permissions of the socket (I-001).
+const SOCKET_MODE: u32 = 0o600;
+
+/// The version that this client belongs to.
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+/// Looks at everything. Starts no daemon.
+pub(crate) fn run() -> Vec<Check> {
+    let installed = launch::installed();
+    let version = installed.as_ref().ok().map(|program| program.version.clone());
+    let connected = Agent::connect();
+    let mut checks = vec![socket(&connected), program(installed)];
+    match connected {
+        Ok(Some(agent)) => checks.extend(ask(agent, version.as_deref())),
+        Ok(None) => checks.push(fine("daemon", "not running; ciba start and ciba token start it")),
+        Err(_) => {}
+    }
+    checks
+}
+
+fn socket(connected: &Result<Option<Agent>, Error>) -> Check {
+    let path = match agent::socket() {
+        Ok(path) => path,
+        Err(error) => return failed("socket", &error),
+    };
+    let shown = path.display();
+    match connected {
+        Err(error) => failed("socket", error),
+        Ok(None) => fine("socket", format!("{shown}, nobody listens")),
+        Ok(Some(_)) if is_open(&path) => Check {
+            hint: Some(format!("chmod 600 {shown}")),
+            ..warned(
+                "socket",
+                format!("{shown} is open to others; only its directory keeps them out"),
+            )
+        },
+        Ok(Some(_)) => fine("socket", shown.to_string()),
+    }
+}
+
+fn is_open(socket: &Path) -> bool {
+    socket
+        .symlink_metadata()
+        .is_ok_and(|seen| seen.file_type().is_socket() && seen.mode() & 0o777 != SOCKET_MODE)
+}
+
+/// The `cibad` that a command would start.
+fn program(installed: Result<Installed, Error>) -> Check {
+    let Installed { path, version } = match installed {
+        Ok(installed) => installed,
+        Err(error) => return failed("program", &error),
+    };
+    let message = format!("cibad {version}, {}", path.display());
+    if version == OURS {
+        return fine("program", message);
+    }
+    Check {
+        hint: Some("install ciba and cibad of the same version".into()),
+        ..warned("program", format!("{message}; this is ciba {OURS}"))
+    }
+}
+
+/// The daemon that runs, and what it says.
+fn ask(agent: Agent, installed: Option<&str>) -> Vec<Check> {
+    let hello: Hello = match agent.ask(Op::Hello { protocol: PROTOCOL }, PROMPTLY) {
+        Ok(hello) => hello,
+        Err(error) => return vec![failed("daemon", &error)],
+    };
+    let mut checks = vec![daemon(&hello, installed.unwrap_or(OURS))];
+    match diagnosis() {
+        Ok(diagnosis) => checks.extend(diagnosis.checks),
+        Err(error) => checks.push(failed("daemon", &error)),
+    }
+    checks
+}
+
+fn daemon(hello: &Hello, installed: &str) -> Check {
+    let message = format!("cibad {} is running, pid {}", hello.version, hello.pid);
+    if hello.version == installed {
+        return fine("daemon", message);
+    }
+    Check {
+        hint: Some("ciba restart".into()),
+        ..warned("daemon", format!("{message}; {installed} is installed"))
+    }
+}
+
+fn diagnosis() -> Result<Diagnosis, Error> {
+    let agent = Agent::connect()?.ok_or_else(|| Error::internal("cibad has just ended").hint("ciba logs"))?;
+    agent.ask_visibly(Op::Diagnose {}, PATIENCE, "Looking")
+}
+
+fn fine(name: &str, message: impl Into<String>) -> Check {
+    Check {
+        name: name.into(),
+        profile: None,
+        verdict: Verdict::Ok,
+        message: message.into(),
+        hint: None,
+    }
+}
+
+fn warned(name: &str, message: impl Into<String>) -> Check {
+    Check {
+        verdict: Verdict::Warning,
+        ..fine(name, message)
+    }
+}
+
+fn failed(name: &str, error: &Error) -> Check {
+    Check {
+        verdict: Verdict::Failure,
+        hint: error.failure().and_then(|failure| failure.hint.clone()),
+        ..fine(name, error.failure().map_or("", |failure| &failure.message))
+    }
+}

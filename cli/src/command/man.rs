@@ -1,0 +1,62 @@
+//! `ciba man`: the pages that lie in `man/`, for who did not get them with a package.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::{Command, Stdio};
+
+use clap::builder::PossibleValuesParser;
+
+use crate::error::Error;
+use crate::terminal;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Command to read about
+    #[arg(default_value = "ciba", hide_default_value = true, value_parser = names())]
+    command: String,
+}
+
+/// The pages by command, in the order of the help.
+pub(crate) const PAGES: [(&str, &str); 12] = [
+    ("ciba", include_str!("../../man/ciba.1")),
+    ("start", include_str!("../../man/ciba-start.1")),
+    ("token", include_str!("../../man/ciba-token.1")),
+    ("add", include_str!("../../man/ciba-add.1")),
+    ("status", include_str!("../../man/ciba-status.1")),
+    ("watch", include_str!("../../man/ciba-watch.1")),
+    ("stop", include_str!("../../man/ciba-stop.1")),
+    ("doctor", include_str!("../../man/ciba-doctor.1")),
+    ("logs", include_str!("../../man/ciba-logs.1")),
+    ("restart", include_str!("../../man/ciba-restart.1")),
+    ("completions", include_str!("../../man/ciba-completions.1")),
+    ("man", include_str!("../../man/ciba-man.1")),
+];
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(PAGES.map(|(name, _)| name))
+}
+
+/// Shows a page; into a pipe it goes as roff, for `man -l -`.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let page = PAGES.iter().find(|(name, _)| *name == args.command);
+    let (_, page) = page.ok_or_else(|| Error::usage("no command has this name"))?;
+    if io::stdout().is_terminal() && read(page).is_ok_and(|shown| shown) {
+        return Ok(());
+    }
+    terminal::print(page.as_bytes())
+}
+
+/// Gives a page to the system's `man`. Returns whether that could show it.
+fn read(page: &str) -> io::Result<bool> {
+    let mut man = if cfg!(target_os = "macos") {
+        Command::new("mandoc").arg("-a").stdin(Stdio::piped()).spawn()?
+    } else {
+        Command::new("man")
+            .args(["-l", "-"])
+            .stdin(Stdio::piped())
+            .spawn()?
+    };
+    if let Some(mut stdin) = man.stdin.take() {
+        stdin.write_all(page.as_bytes())?;
+    }
+    Ok(man.wait()?.success())
+}

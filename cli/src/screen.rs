@@ -1,0 +1,145 @@
+//! What standard output can show when it is a person's terminal: colours, symbols, and lines of its width. In a
+//! pipe a report is plain words.
+
+use std::io::{self, IsTerminal as _};
+
+use ipc_proto::Verdict;
+
+/// The width of a terminal that does not tell it.
+const USUAL_COLUMNS: usize = 80;
+
+/// Standard output, as far as a report's form depends on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Screen {
+    /// `None` in a pipe: nothing is folded there.
+    columns: Option<usize>,
+    symbols: bool,
+    colours: bool,
+}
+
+impl Screen {
+    /// Looks at standard output and the environment (no-color.org).
+    pub(crate) fn of_stdout() -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let terminal = io::stdout().is_terminal();
+        Self {
+            columns: terminal.then(columns),
+            symbols: terminal && is_utf8(set),
+            colours: terminal && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb"),
+        }
+    }
+
+    /// Returns the sign that a check's line begins with.
+    pub(crate) fn mark(self, verdict: Verdict) -> String {
+        let (symbol, word, colour) = match verdict {
+            Verdict::Ok => ("✓", "ok", "32"),
+            Verdict::Warning => ("!", "warning", "33"),
+            Verdict::Failure => ("✗", "failure", "31"),
+        };
+        let sign = if self.symbols { symbol } else { word };
+        if self.colours {
+            format!("\x1b[1;{colour}m{sign}\x1b[0m")
+        } else {
+            sign.into()
+        }
+    }
+
+    /// Breaks a text where the terminal would, but between words, and begins each further line with `indent`
+    /// spaces. `used` columns of the first line are taken.
+    pub(crate) fn fold(self, text: &str, used: usize, indent: usize) -> String {
+        let Some(columns) = self.columns else {
+            return text.into();
+        };
+        let mut folded = String::new();
+        let mut at = used;
+        for word in text.split(' ') {
+            let width = word.chars().count();
+            if at > indent && at + 1 + width > columns {
+                folded.push('\n');
+                folded.extend(std::iter::repeat_n(' ', indent));
+                at = indent;
+            } else if !folded.is_empty() {
+                folded.push(' ');
+                at += 1;
+            }
+            folded.push_str(word);
+            at += width;
+        }
+        folded
+    }
+}
+
+fn columns() -> usize {
+    let told = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+    told.map_or(USUAL_COLUMNS, |size| match size.ws_col {
+        0 => USUAL_COLUMNS,
+        columns => columns.into(),
+    })
+}
+
+/// Whether the locale's characters are UTF-8: the first of these that is set decides (POSIX, 8.2).
+fn is_utf8(set: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    locale.is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPE: Screen = Screen {
+        columns: None,
+        symbols: false,
+        colours: false,
+    };
+
+    #[test]
+    fn lines_break_between_words_and_never_within_one() {
+        let narrow = Screen {
+            columns: Some(12),
+            ..PIPE
+        };
+        assert_eq!(narrow.fold("one two three four", 2, 2), "one two\n  three four");
+        assert_eq!(
+            narrow.fold("a urn:d:unified-gateway b", 2, 2),
+            "a\n  urn:d:unified-gateway\n  b"
+        );
+        assert_eq!(
+            narrow.fold("urn:d:unified-gateway", 2, 2),
+            "urn:d:unified-gateway"
+        );
+        assert_eq!(PIPE.fold("one two three four", 2, 2), "one two three four");
+    }
+
+    #[test]
+    fn symbols_need_a_locale_that_has_them() {
+        let locale = |variables: &[(&str, &str)]| {
+            is_utf8(|name| {
+                let (_, value) = variables.iter().find(|(n, _)| *n == name)?;
+                Some((*value).to_owned())
+            })
+        };
+        assert!(locale(&[("LANG", "de_DE.UTF-8")]));
+        assert!(locale(&[("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
+        assert!(!locale(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+        assert!(!locale(&[]));
+    }
+
+    #[test]
+    fn colours_and_symbols_come_each_by_itself() {
+        let colours = Screen {
+            colours: true,
+            ..PIPE
+        };
+        let symbols = Screen {
+            symbols: true,
+            ..PIPE
+        };
+        assert_eq!(colours.mark(Verdict::Failure), "\x1b[1;31mfailure\x1b[0m");
+        assert_eq!(symbols.mark(Verdict::Ok), "✓");
+        assert_eq!(PIPE.mark(Verdict::Warning), "warning");
+    }
+}

@@ -44,6 +44,15 @@ impl Screen {
         }
     }
 
+    /// Folds each line of a text, and indents what follows it by two more than the line itself.
+    pub(crate) fn page(self, text: &str) -> String {
+        let line = |line: &str| {
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            self.fold(line, 0, indent + 2)
+        };
+        text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// Breaks a text where the terminal would, but between words, and begins each further line with `indent`
     /// spaces. `used` columns of the first line are taken.
     pub(crate) fn fold(self, text: &str, used: usize, indent: usize) -> String {
@@ -52,13 +61,13 @@ impl Screen {
         };
         let mut folded = String::new();
         let mut at = used;
-        for word in text.split(' ') {
+        for (index, word) in text.split(' ').enumerate() {
             let width = word.chars().count();
             if at > indent && at + 1 + width > columns {
                 folded.push('\n');
                 folded.extend(std::iter::repeat_n(' ', indent));
                 at = indent;
-            } else if !folded.is_empty() {
+            } else if index > 0 {
                 folded.push(' ');
                 at += 1;
             }
@@ -110,6 +119,10 @@ mod tests {
         assert_eq!(
             narrow.fold("urn:d:unified-gateway", 2, 2),
             "urn:d:unified-gateway"
+        );
+        assert_eq!(
+            narrow.page("a  b\n  kept in: memory\n\n"),
+            "a  b\n  kept in:\n    memory\n\n"
         );
         assert_eq!(PIPE.fold("one two three four", 2, 2), "one two three four");
     }

@@ -34,14 +34,10 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
     if args.json {
         return terminal::print_json(&added);
     }
-    let profile = if added.profile == ProfileName::default() {
-        String::new()
-    } else {
-        format!(" --profile {}", added.profile)
-    };
+    let profile = args::option(&added.profile);
     let resource = Plain(&added.resource);
     terminal::tell(format_args!(
-        "Added {resource}, {}. `ciba token{profile} --resource {resource}` prints it.",
+        "Added {resource}, {}. To print it:\n  ciba token{profile} --resource {resource}",
         clock::ends(clock::left(added.expires_at))
     ));
     Ok(())

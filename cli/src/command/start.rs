@@ -104,11 +104,7 @@ fn congratulate(started: &Started) {
         .subject
         .as_deref()
         .map(|name| format!(" as {}", Plain(name)));
-    let profile = if started.profile == ProfileName::default() {
-        String::new()
-    } else {
-        format!(" --profile {}", started.profile)
-    };
+    let profile = args::option(&started.profile);
     terminal::tell(format_args!(
         "Logged in{}. `ciba token{profile}` now prints tokens.",
         who.unwrap_or_default()

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ipc_proto::{Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
+use ipc_proto::{Exit, Failure, Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
 use serde::Serialize;
 
 use crate::agent::Agent;
+use crate::args;
 use crate::clock;
 use crate::error::Error;
 use crate::kept;
+use crate::screen::Screen;
 use crate::terminal::{self, Plain};
 
 /// How long the daemon may take: it answers from memory.
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error
         || "cibad is not running\n".into(),
         |status| table(&status, clock::now()),
     );
-    terminal::print(text.as_bytes())
+    terminal::print(Screen::of_stdout().page(&text).as_bytes())
 }
 
 #[derive(Serialize)]
@@ -113,14 +115,21 @@ fn describe(text: &mut String, login: &ProfileStatus, width: Widths, now: u64) {
     text.push('\n');
     if let Some(error) = &login.error {
         let _ = writeln!(text, "  {}", Plain(&error.message));
-        if let Some(hint) = &error.hint {
-            let _ = writeln!(text, "  hint: {}", Plain(hint));
+        if let Some(cure) = cure(login, error) {
+            let _ = writeln!(text, "  hint: {}", Plain(&cure));
         }
     }
     describe_keeping(text, login, now);
     for token in &login.tokens {
         describe_token(text, token, width, now);
     }
+}
+
+/// Returns what to do about a login's error: what the daemon says, or the one cure for a login that is over.
+fn cure(login: &ProfileStatus, error: &Failure) -> Option<String> {
+    let over = error.code.exit() == Exit::NotLoggedIn;
+    let again = || format!("ciba start{} --url {}", args::option(&login.profile), login.url);
+    error.hint.clone().or_else(|| over.then(again))
 }
 
 /// Says where the login is kept and when it ends, as far as that is known.

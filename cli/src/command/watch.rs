@@ -4,6 +4,7 @@ use ipc_proto::{Event, Message, Op, SessionState};
 use serde::de::IgnoredAny;
 
 use crate::agent::Agent;
+use crate::args;
 use crate::clock;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
@@ -55,8 +56,9 @@ fn sentence(event: &Event) -> String {
             profile, resource, ..
         } => format!("{profile}: new token for {}\n", Plain(resource)),
         Event::Expiring { profile, expires_at } => {
+            let option = args::option(profile);
             let ends = clock::ends(clock::left(*expires_at));
-            format!("{profile}: the login {ends}; renew it: ciba start --profile {profile} --url URL\n")
+            format!("{profile}: the login {ends}; renew it: ciba start{option} --url URL\n")
         }
         Event::Session {
             profile,

@@ -31,6 +31,7 @@ default  logged in, connected, https://ciba.example.com, Alice
 
 work     failed, offline, https://b
   the login has ended
+  hint: ciba start --profile work --url https://b
 ";
     assert_eq!(home.ciba(&["status"]), Run::new(0, table, ""));
     assert_eq!(home.request(), json!({"id": 1, "op": "status"}));

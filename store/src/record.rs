@@ -6,8 +6,8 @@ use crate::{Error, Part};
 
 /// The longest id of a record, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
-/// The largest value of a record, in bytes (1 MiB).
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
+/// The largest value of a record, in bytes (4 MiB).
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
 
 /// A kind of record. Each has ids of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -68,8 +68,6 @@ pub(crate) struct Estate {
 /// Why this process stays the program that it is.
 #[derive(Debug, Error)]
 pub(crate) enum HandOverError {
-    #[error("it is the installed program")]
-    Same,
     #[error("the installed program was refused before; restart cibad instead")]
     Again,
     #[error("the installed program cannot be run: {0}")]
@@ -104,9 +102,6 @@ impl Program {
     pub(crate) async fn try_out(&self) -> Result<(), HandOverError> {
         if self.refused.get().is_some() {
             return Err(HandOverError::Again);
-        }
-        if !self.is_replaced() {
-            return Err(HandOverError::Same);
         }
         let failed = |reason: &str| HandOverError::Trial(reason.into());
         let mut trial = tokio::process::Command::new(&self.path);

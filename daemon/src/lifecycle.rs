@@ -7,15 +7,40 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A handle to the end of the process; cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Shutdown {
     soft: CancellationToken,
     hard: CancellationToken,
-    handing_over: Arc<Notify>,
+    asks: mpsc::Sender<HandOver>,
+    asked: Arc<Mutex<mpsc::Receiver<HandOver>>>,
+}
+
+/// Somebody wants the program that is installed now to go on in this process, and may wait for an answer.
+pub(crate) struct HandOver(oneshot::Sender<Result<(), String>>);
+
+impl HandOver {
+    /// Says that it begins, or why it does not.
+    pub(crate) fn answer(self, answer: Result<(), String>) {
+        // A signal does not wait for one.
+        let _ = self.0.send(answer);
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        // Two at once want the same thing: the second waits until the first has its answer.
+        let (asks, asked) = mpsc::channel(1);
+        Self {
+            soft: CancellationToken::new(),
+            hard: CancellationToken::new(),
+            asks,
+            asked: Arc::new(Mutex::new(asked)),
+        }
+    }
 }
 
 impl Shutdown {
@@ -34,14 +59,27 @@ impl Shutdown {
         self.hard.cancelled().await;
     }
 
-    /// Asks for the program that is installed now to go on in this process. It may turn out that it cannot.
-    pub(crate) fn hand_over(&self) {
-        self.handing_over.notify_one();
+    /// Asks for the program that is installed now to go on in this process, and returns when that begins.
+    ///
+    /// # Errors
+    ///
+    /// Why this program goes on, in words.
+    pub(crate) async fn hand_over(&self) -> Result<(), String> {
+        let (ask, answer) = oneshot::channel();
+        let leaving = || "cibad is shutting down".to_owned();
+        self.asks.send(HandOver(ask)).await.map_err(|_| leaving())?;
+        answer.await.unwrap_or_else(|_| Err(leaving()))
     }
 
-    /// Waits until somebody asks for another program. For one waiter.
-    pub(crate) async fn hand_over_asked(&self) {
-        self.handing_over.notified().await;
+    /// As [`Shutdown::hand_over`], without waiting. Nothing happens when somebody has asked already.
+    pub(crate) fn hand_over_soon(&self) {
+        let _ = self.asks.try_send(HandOver(oneshot::channel().0));
+    }
+
+    /// Waits until somebody asks for another program.
+    pub(crate) async fn hand_over_asked(&self) -> HandOver {
+        let asked = self.asked.lock().await.recv().await;
+        asked.expect("this handle is one of the senders")
     }
 
     /// Goes one step: from running to finishing, from finishing to the end.
@@ -116,14 +154,22 @@ mod tests {
         assert!(shutdown.forced().now_or_never().is_some());
     }
 
-    #[test]
-    fn a_hand_over_is_no_end_and_may_be_asked_for_again() {
+    #[tokio::test]
+    async fn a_hand_over_is_no_end_and_who_asks_hears_why_not() {
         let shutdown = Shutdown::default();
-        for _ in 0..2 {
-            assert!(shutdown.hand_over_asked().now_or_never().is_none());
-            shutdown.hand_over();
-            assert!(shutdown.hand_over_asked().now_or_never().is_some());
+        for answer in [Err("no".to_owned()), Ok(())] {
+            let (heard, ()) = tokio::join!(shutdown.hand_over(), async {
+                shutdown.hand_over_asked().await.answer(answer.clone());
+            });
+            assert_eq!(heard, answer);
         }
+        shutdown.hand_over_soon();
+        shutdown.hand_over_soon();
+        shutdown.hand_over_asked().await.answer(Ok(()));
+        assert!(
+            shutdown.hand_over_asked().now_or_never().is_none(),
+            "twice is once"
+        );
         assert!(shutdown.begun().now_or_never().is_none());
     }
 

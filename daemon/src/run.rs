@@ -149,8 +149,7 @@ impl Daemon {
     async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
         while let End::HandOver(estate) = self.serve(origin, &say).await? {
             info!("handing over");
-            let error = self.program.replace(self.arguments(), &estate);
-            not_handed_over(error);
+            not_handed_over(self.program.replace(self.arguments(), &estate));
             origin = Origin::Estate(estate);
         }
         Ok(())
@@ -200,7 +199,7 @@ impl Daemon {
     /// A hangup: another program was installed, or only the configuration has changed.
     fn look_again(&self, shutdown: &Shutdown, reload: &Reload) {
         if self.program.is_replaced() {
-            return shutdown.hand_over();
+            return shutdown.hand_over_soon();
         }
         info!("reloading");
         reload.announce();
@@ -223,11 +222,18 @@ impl Daemon {
     /// Waits until another program is asked for and can take over; returns the sessions for it.
     async fn successor(&self, agent: &Agent, shutdown: &Shutdown) -> OwnedFd {
         loop {
-            shutdown.hand_over_asked().await;
+            let ask = shutdown.hand_over_asked().await;
             // Whatever fails here has cost nothing yet.
-            match self.program.try_out().await.and_then(|()| pack(agent)) {
-                Ok(sessions) => return sessions,
-                Err(error) => not_handed_over(error),
+            let sessions = match self.program.try_out().await {
+                Ok(()) => pack(agent),
+                Err(error) => Err(error),
+            };
+            match sessions {
+                Ok(sessions) => {
+                    ask.answer(Ok(()));
+                    return sessions;
+                }
+                Err(error) => ask.answer(Err(not_handed_over(error))),
             }
         }
     }
@@ -285,9 +291,11 @@ async fn make_way(
     Ok(End::HandOver(Estate { seat, sessions }))
 }
 
-fn not_handed_over(error: HandOverError) {
+/// Logs why this program goes on, and returns it.
+fn not_handed_over(error: HandOverError) -> String {
     let reason = format!("{:#}", anyhow::Error::from(error));
-    warn!(reason, "this program goes on");
+    warn!(reason, "not handed over");
+    reason
 }
 
 fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {

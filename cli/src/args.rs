@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use ipc_proto::{Exit, ProfileName};
 
 use crate::command::{
-    add, completions, doctor, logs, man, one_shot, restart, start, status, stop, token, watch,
+    add, completions, doctor, logs, man, one_shot, restart, service, start, status, stop, token, watch,
 };
 use crate::error::Error;
 
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Logs(logs::Args),
     /// Let the installed cibad take over, with every session
     Restart(restart::Args),
+    /// Run cibad as a service of yours
+    Service(service::Args),
     /// Print what makes a shell complete commands and options
     Completions(completions::Args),
     /// Show a manual page

@@ -21,6 +21,7 @@ mod launch;
 mod logfile;
 mod login;
 mod screen;
+mod service;
 mod terminal;
 
 fn main() -> ExitCode {

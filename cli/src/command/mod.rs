@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod one_shot;
 pub(crate) mod restart;
+pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -29,6 +30,7 @@ pub(crate) fn run(invocation: Invocation) -> Result<(), Error> {
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Restart(_)) => restart::run(),
+        Some(Command::Service(args)) => service::run(&args),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Man(args)) => man::run(&args),
         None => one_shot::run(invocation.one_shot, profile),

@@ -4,17 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use http::StatusCode;
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreIdToken, CoreIdTokenClaims, CoreJwsSigningAlgorithm as Algorithm,
-    CoreRequestTokenError,
+    CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreJwsSigningAlgorithm as Algorithm,
+    CoreRequestTokenError, CoreTokenResponse,
 };
 use openidconnect::{
     AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, EmptyAdditionalClaims, EndpointMaybeSet, EndpointNotSet, EndpointSet,
-    ExtraTokenFields, HttpRequest, HttpResponse, IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse as _,
-    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
+    ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
+    RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -22,7 +20,7 @@ use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{AccessToken, DEFAULT_LIFETIME, Grant, MAX_SCOPE, MAX_TOKEN};
+use super::TokenSet;
 use crate::app::now;
 use crate::config::Login;
 
@@ -40,6 +38,9 @@ const KEYS_KEPT: Duration = Duration::from_secs(60);
 
 /// How long discovery's document and keys are believed: a key that was withdrawn is not trusted for longer.
 const METADATA_KEPT: Duration = Duration::from_secs(3600);
+
+/// How long a token lives when the provider does not say, seconds.
+const DEFAULT_LIFETIME: u64 = 300;
 
 /// The algorithms an id_token may be signed with: the asymmetric ones.
 const SIGNED_BY: [Algorithm; 10] = [
@@ -71,19 +72,7 @@ type Metadata = ProviderMetadata<
     openidconnect::core::CoreSubjectIdentifierType,
 >;
 
-/// What openidconnect calls core, with [`Hints`] in the token response.
-pub(super) type Client = openidconnect::Client<
-    EmptyAdditionalClaims,
-    openidconnect::core::CoreAuthDisplay,
-    openidconnect::core::CoreGenderClaim,
-    openidconnect::core::CoreJweContentEncryptionAlgorithm,
-    openidconnect::core::CoreJsonWebKey,
-    openidconnect::core::CoreAuthPrompt,
-    StandardErrorResponse<openidconnect::core::CoreErrorResponseType>,
-    Tokens,
-    openidconnect::core::CoreTokenIntrospectionResponse,
-    openidconnect::core::CoreRevocableToken,
-    openidconnect::core::CoreRevocationErrorResponse,
+pub(super) type Client = CoreClient<
     EndpointSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -91,28 +80,6 @@ pub(super) type Client = openidconnect::Client<
     EndpointMaybeSet,
     EndpointMaybeSet,
 >;
-
-/// A token response.
-type Tokens = StandardTokenResponse<
-    IdTokenFields<
-        EmptyAdditionalClaims,
-        Hints,
-        openidconnect::core::CoreGenderClaim,
-        openidconnect::core::CoreJweContentEncryptionAlgorithm,
-        Algorithm,
-    >,
-    openidconnect::core::CoreTokenType,
->;
-
-/// What some providers say beyond the standards.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Hints {
-    /// Seconds for which the refresh token is good; 0: nobody knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_expires_in: Option<u64>,
-}
-
-impl ExtraTokenFields for Hints {}
 
 /// RFC 8414 §2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -242,12 +209,8 @@ impl Provider {
         })
     }
 
-    /// Spends a code: step 2 of the token's way. Returns what it gave, and who signed in, for people.
-    pub(crate) async fn redeem(
-        &self,
-        code: String,
-        redeem: Redeem,
-    ) -> Result<(Grant, String), ProviderError> {
+    /// Spends a code: step 2 of the token's way.
+    pub(crate) async fn redeem(&self, code: String, redeem: Redeem) -> Result<TokenSet, ProviderError> {
         let metadata = self.metadata(false).await?;
         let client = self.client(&metadata);
         let mut request = client
@@ -273,7 +236,7 @@ impl Provider {
             other => other,
         };
         let subject = subject.map_err(|error| ProviderError::BadIdToken(id_token_problem(&error)))?;
-        Ok((grant(&tokens)?, subject))
+        Ok(token_set(&tokens, subject))
     }
 
     /// Asks whether the provider can be found at all.
@@ -336,7 +299,7 @@ impl Provider {
             .client_secret
             .as_ref()
             .map(|secret| ClientSecret::new(secret.to_string()));
-        Client::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
+        CoreClient::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
             .set_redirect_uri(self.redirect.clone())
     }
 
@@ -360,28 +323,12 @@ impl Provider {
         self.resource.as_deref()
     }
 
-    /// Posts a form of ours as the client that we are.
-    pub(super) async fn post(
-        &self,
-        to: Url,
-        mut form: Vec<(&str, &str)>,
-    ) -> Result<HttpResponse, ProviderError> {
-        let http = self.http()?;
-        let mut request = http.0.post(to);
-        match &self.client_secret {
-            // RFC 6749 §2.3.1: both parts are form-encoded before they become a Basic header.
-            Some(secret) => request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret))),
-            None => form.push(("client_id", &self.client_id)),
-        }
-        let answer = async { http.fetch(request.form(&form).build()?).await };
-        answer
-            .await
-            .map_err(|cause| ProviderError::Unreachable(cause.to_string()))
+    pub(super) fn credentials(&self) -> (&str, Option<&str>) {
+        (
+            self.client_id.as_str(),
+            self.client_secret.as_ref().map(|secret| secret.as_str()),
+        )
     }
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// What is wrong with an id_token, without a word of it.
@@ -396,37 +343,31 @@ fn id_token_problem(error: &ClaimsVerificationError) -> &'static str {
     }
 }
 
-/// Our HTTP client: no more than [`MAX_ANSWER`] is read of any answer.
-pub(super) struct Http(reqwest::Client);
+/// Our HTTP client as openidconnect wants it: no more than [`MAX_ANSWER`] is read of any answer.
+pub(super) struct Http(pub(super) reqwest::Client);
 
-impl Http {
-    async fn fetch(&self, request: reqwest::Request) -> Result<HttpResponse, CallError> {
-        let mut response = self.0.execute(request).await?;
-        let status = response.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(CallError::Down(status.as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(CallError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut answer = HttpResponse::new(body);
-        *answer.status_mut() = status;
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
-        Ok(answer)
-    }
-}
-
-/// As openidconnect wants it.
 impl<'c> AsyncHttpClient<'c> for Http {
     type Error = CallError;
     type Future = BoxFuture<'c, Result<HttpResponse, CallError>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move { self.fetch(request.try_into()?).await })
+        Box::pin(async move {
+            let mut response = self.0.execute(request.try_into()?).await?;
+            if response.status().is_server_error() {
+                return Err(CallError::Down(response.status().as_u16()));
+            }
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > MAX_ANSWER {
+                    return Err(CallError::TooLong);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            let mut answer = HttpResponse::new(body);
+            *answer.status_mut() = response.status();
+            *answer.headers_mut() = std::mem::take(response.headers_mut());
+            Ok(answer)
+        })
     }
 }
 
@@ -462,7 +403,7 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
 }
 
 /// A provider's error code: RFC 6749 §5.2 allows printable ASCII without quotes; anything else is not worth telling.
-pub(super) fn code_of(code: &str) -> String {
+fn code_of(code: &str) -> String {
     code.chars().filter(char::is_ascii_graphic).take(60).collect()
 }
 
@@ -478,7 +419,7 @@ pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderEr
 }
 
 /// Some providers put a fault of their own into the words of a refusal (RFC 6749 §4.1.2.1 names both codes).
-pub(super) fn refused(code: String) -> ProviderError {
+fn refused(code: String) -> ProviderError {
     match code.as_str() {
         "server_error" | "temporarily_unavailable" => {
             ProviderError::Unreachable(format!("it answers {code}"))
@@ -487,32 +428,22 @@ pub(super) fn refused(code: String) -> ProviderError {
     }
 }
 
-pub(super) fn grant(tokens: &Tokens) -> Result<Grant, ProviderError> {
-    let access = tokens.access_token().secret();
-    let refresh = tokens.refresh_token().map(|token| token.secret());
-    let too_long = |token: &String| token.len() > MAX_TOKEN;
-    if too_long(access) || refresh.is_some_and(too_long) {
-        return Err(ProviderError::Nonsense("its token is too long"));
-    }
+pub(super) fn token_set(tokens: &CoreTokenResponse, subject: String) -> TokenSet {
     let lifetime = tokens
         .expires_in()
         .map_or(DEFAULT_LIFETIME, |lifetime| lifetime.as_secs());
     let scope = tokens
         .scopes()
         .map(|scopes| scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" "));
-    let hint = tokens.extra_fields().extra_fields().refresh_expires_in;
-    Ok(Grant {
-        access: AccessToken {
-            text: Zeroizing::new(access.clone()),
-            expires_at: now().plus(lifetime).seconds(),
-            scope: scope.filter(|scope| scope.len() <= MAX_SCOPE),
-            issued_type: None,
-        },
-        refresh_token: refresh.map(|token| Zeroizing::new(token.clone())),
-        refresh_ends: hint
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| now().plus(seconds).seconds()),
-    })
+    TokenSet {
+        access_token: Zeroizing::new(tokens.access_token().secret().clone()),
+        refresh_token: tokens
+            .refresh_token()
+            .map(|token| Zeroizing::new(token.secret().clone())),
+        expires_at: now().plus(lifetime).seconds(),
+        scope,
+        subject,
+    }
 }
 
 /// A name for people: what the provider has, in this order.

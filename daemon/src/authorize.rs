@@ -92,7 +92,8 @@ fn device_name() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-fn client(server: &Server) -> Result<Client, Failure> {
+/// Makes what asks a server.
+pub(crate) fn client(server: &Server) -> Result<Client, Failure> {
     let builder = Client::builder()
         // The WebSocket knows no proxy: a login must not begin where it cannot be followed.
         .no_proxy()
@@ -163,8 +164,7 @@ fn refusal(response: &Response, body: &[u8]) -> Failure {
         return busy(response);
     }
     if status.is_server_error() {
-        let message = format!("the server has a fault (HTTP status {})", status.as_u16());
-        return Failure::new(ErrorCode::ServerUnreachable, message);
+        return fault(status);
     }
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) if status.is_client_error() => {
@@ -182,6 +182,12 @@ fn refusal(response: &Response, body: &[u8]) -> Failure {
     }
 }
 
+/// Returns the failure of a server that says it has one.
+pub(crate) fn fault(status: StatusCode) -> Failure {
+    let message = format!("the server has a fault (HTTP status {})", status.as_u16());
+    Failure::new(ErrorCode::ServerUnreachable, message)
+}
+
 fn busy(response: &Response) -> Failure {
     let failure = Failure::new(ErrorCode::Busy, "too many logins were begun from here");
     let wait = response.headers().get(RETRY_AFTER);
@@ -194,7 +200,8 @@ fn busy(response: &Response) -> Failure {
     }
 }
 
-fn unreachable(error: &reqwest::Error) -> Failure {
+/// Returns why nothing came back.
+pub(crate) fn unreachable(error: &reqwest::Error) -> Failure {
     let message = match tls::certificate_problem(error) {
         Some(problem) => format!("the server's certificate is not valid: {problem}"),
         None if error.is_timeout() => "the server does not answer in time".into(),
@@ -204,7 +211,8 @@ fn unreachable(error: &reqwest::Error) -> Failure {
     Failure::new(ErrorCode::ServerUnreachable, message)
 }
 
-fn not_a_server() -> Failure {
+/// Returns the failure of an answer that no server of ours gives.
+pub(crate) fn not_a_server() -> Failure {
     Failure::new(
         ErrorCode::ServerUnreachable,
         "what answers at this URL is no ciba-server",
@@ -250,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_ciba_server_is_said_to_be_none() {
-        let huge = begun("https://c/x", "600", "AB") + &" ".repeat(MAX_ANSWER);
+        let huge = begun("https://c/x", "600", "AB") + " ".repeat(MAX_ANSWER).as_str();
         let moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
         for answer in [
             http("200 OK", "<html>Welcome to the hotel's network</html>"),

@@ -2,6 +2,7 @@
 //! with everything that can go wrong with one.
 
 use std::fs;
+use std::ops::Not as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -12,13 +13,10 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
 use crate::process::{Process, ends};
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
 
 /// The variable by which programs find the bus.
 const VARIABLE: &str = "DBUS_SESSION_BUS_ADDRESS";
-
-/// What opens the default collection. The line end that follows it belongs to it.
-const PASSWORD: &str = "correct horse";
 
 /// The Secret Service's name on the bus, and the object that stands for the default collection.
 const SERVICE: &str = "org.freedesktop.secrets";
@@ -30,6 +28,7 @@ const BARE_BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus 
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
@@ -49,6 +48,9 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// What opens the default collection, as it is typed; its line end belongs to it.
+    pub const PASSWORD: &str = "correct horse";
+
     /// Starts a keyring whose default collection exists and is open.
     pub async fn start() -> Result<Self> {
         let keyring = Self::never_unlocked().await?;
@@ -103,20 +105,27 @@ impl Keyring {
     /// Opens the default collection, in a new service that takes the place of the old one; makes it the
     /// first time.
     pub async fn unlock(&self) -> Result<()> {
-        self.unlock_with(PASSWORD).await?;
+        self.unlock_with(Self::PASSWORD).await?;
         ensure!(!self.is_locked().await?, "the right password opens it");
         Ok(())
     }
 
     /// Tries a password in the same way.
     pub async fn unlock_with(&self, password: &str) -> Result<()> {
+        if self.service().await.is_ok() {
+            self.kill_service().await?;
+        }
         let mut command = self.command("gnome-keyring-daemon");
-        command.args(["--replace", "--unlock", "--components=secrets"]);
+        command.args(["--unlock", "--components=secrets"]);
         let mut daemon = Process::spawn(command)?;
         daemon.write_line(password).await?;
         daemon.close_stdin();
         ensure!(daemon.exit(PATIENCE).await?.success(), "{}", daemon.stderr());
-        Ok(())
+        // Whoever calls a service that has no name yet makes the bus start another one.
+        let named = until("the keyring to take its name", PATIENCE, async || {
+            self.service().await.ok()
+        });
+        named.await.map(drop)
     }
 
     /// Locks the default collection.
@@ -151,18 +160,31 @@ impl Keyring {
         Ok(process.stdout() + process.stderr().as_str())
     }
 
-    /// Returns how many programs are connected to the bus, the one that asks not counted.
-    pub async fn connections(&self) -> Result<usize> {
-        let names = self.call_bus("ListNames", &[]).await?;
-        Ok(names.matches("\":").count() - 1)
+    /// Returns how many connections to the bus a process has.
+    pub async fn connections_of(&self, process: u32) -> Result<usize> {
+        let mut count = 0;
+        for name in self.call_bus("ListNames", &[]).await?.split('"') {
+            // One that has gone meanwhile is not counted.
+            if name.starts_with(':') && self.owner(name).await.is_ok_and(|owner| owner == process) {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
-    /// Kills the service and returns when it is dead; the bus starts another one, locked, when it is asked for.
+    /// Kills the service and returns when the bus has noticed; it starts another one, locked, when it is asked
+    /// for.
     pub async fn kill_service(&self) -> Result<()> {
-        let service = self.service().await?;
-        pidfd_send_signal(&service, Signal::KILL)?;
-        ensure!(ends(&service, PATIENCE), "the keyring outlives SIGKILL");
-        Ok(())
+        let old = self.owner(SERVICE).await?;
+        pidfd_send_signal(process(old)?, Signal::KILL)?;
+        until("the end of the keyring", PATIENCE, async || {
+            self.owner(SERVICE)
+                .await
+                .is_ok_and(|owner| owner == old)
+                .not()
+                .then_some(())
+        })
+        .await
     }
 
     /// Stops the service: it takes calls and never answers.
@@ -190,14 +212,15 @@ impl Keyring {
 
     /// The process that serves at present.
     async fn service(&self) -> Result<OwnedFd> {
-        let name = format!("string:{SERVICE}");
+        process(self.owner(SERVICE).await?)
+    }
+
+    /// Returns the id of the process that has a name on the bus.
+    async fn owner(&self, name: &str) -> Result<u32> {
+        let name = format!("string:{name}");
         let answer = self.call_bus("GetConnectionUnixProcessID", &[&name]).await?;
-        let pid = answer
-            .split_whitespace()
-            .last()
-            .and_then(|word| word.parse().ok());
-        let pid = pid.and_then(Pid::from_raw).context("a process id")?;
-        Ok(pidfd_open(pid, PidfdFlags::empty())?)
+        let pid = answer.split_whitespace().last().context("an answer")?;
+        Ok(pid.parse()?)
     }
 
     async fn call_bus(&self, method: &str, arguments: &[&str]) -> Result<String> {
@@ -239,6 +262,11 @@ impl Drop for Keyring {
             let _ = pidfd_send_signal(service, Signal::KILL);
         }
     }
+}
+
+fn process(id: u32) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(id)?).context("a process id")?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// A program that sees the keyring's home and nothing else of this machine's user.

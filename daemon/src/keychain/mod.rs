@@ -4,7 +4,13 @@
 #[cfg(test)]
 pub(crate) mod fake;
 mod item;
+#[cfg(target_os = "linux")]
+mod kernel;
+#[cfg(target_os = "macos")]
+mod macos;
 mod memory;
+#[cfg(target_os = "linux")]
+mod secret_service;
 
 use std::sync::Arc;
 
@@ -13,7 +19,13 @@ use ipc_proto::{KeychainKind, ProfileName};
 use thiserror::Error;
 
 pub(crate) use self::item::Item;
+#[cfg(target_os = "linux")]
+use self::kernel::Kernel;
+#[cfg(target_os = "macos")]
+use self::macos::Macos;
 use self::memory::Memory;
+#[cfg(target_os = "linux")]
+use self::secret_service::SecretService;
 
 /// A place that keeps logins. Every call answers within a deadline of its own.
 pub(crate) trait Keychain: Send + Sync {
@@ -57,7 +69,8 @@ pub(crate) struct Keychains(Arc<[Arc<dyn Keychain>]>);
 impl Keychains {
     /// Returns those that this system may have; whether one is there, a probe tells.
     pub(crate) fn of_this_system() -> Self {
-        Self::new([Arc::new(Memory) as _])
+        let lasting = lasting().into_iter();
+        Self::new(lasting.chain([Arc::new(Memory) as _]))
     }
 
     pub(crate) fn new(keychains: impl IntoIterator<Item = Arc<dyn Keychain>>) -> Self {
@@ -66,6 +79,12 @@ impl Keychains {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn Keychain>> {
         self.0.iter()
+    }
+
+    /// Returns the one of that kind; what this system cannot have keeps nothing.
+    pub(crate) fn find(&self, kind: KeychainKind) -> Arc<dyn Keychain> {
+        let found = self.iter().find(|keychain| keychain.kind() == kind);
+        found.map_or_else(|| Arc::new(Memory) as _, Arc::clone)
     }
 
     /// Returns the one that is wanted; else the best one that is there. A locked one is there.
@@ -93,4 +112,16 @@ impl Keychains {
         }
         Ok(Arc::new(Memory))
     }
+}
+
+/// Those that keep a login longer than the daemon runs.
+#[cfg(target_os = "linux")]
+fn lasting() -> [Arc<dyn Keychain>; 2] {
+    [Arc::new(SecretService::of_this_session()), Arc::new(Kernel::new())]
+}
+
+/// Those that keep a login longer than the daemon runs.
+#[cfg(target_os = "macos")]
+fn lasting() -> [Arc<dyn Keychain>; 1] {
+    [Arc::new(Macos::new())]
 }

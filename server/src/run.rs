@@ -15,7 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::app::{App, now, random};
-use crate::config::{Config, Confirm, Limits, Login};
+use crate::config::{self, Config, Confirm, Limits, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::http;
 use crate::token::Provider;
@@ -70,6 +70,7 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
             logins_per_minute: std::num::NonZeroU32::MAX,
             login_expires_in: 600,
         },
+        resources: config::default_rules(),
     };
     let app = App::build(config, public_url, leave_on_signal()?)?;
     let built_in = Router::new()

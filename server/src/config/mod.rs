@@ -3,6 +3,7 @@
 //! After [`Config::load`] no option is a text that still has to be understood.
 
 mod overlay;
+mod resource;
 mod section;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use thiserror::Error;
 use url::Url;
 use zeroize::Zeroizing;
 
+pub(crate) use resource::defaults as default_rules;
+pub use resource::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
 pub use section::Confirm;
 use section::File;
 
@@ -29,6 +32,8 @@ pub struct Config {
     pub login: Login,
     /// What one address may ask.
     pub limits: Limits,
+    /// Which resources devices get tokens for; the first that matches decides (D-041).
+    pub resources: Vec<ResourceRule>,
 }
 
 /// Where people sign in.
@@ -157,6 +162,23 @@ mod tests {
         assert!(error.contains("did you mean `client_id`?"), "{error}");
         assert!(error.contains("test.toml") && error.contains("line 4"), "{error}");
         assert!(refused(&format!("lisen = \"x\"\n{GOOD}")).contains("did you mean `listen`?"));
+    }
+
+    #[test]
+    fn d_041_a_rule_with_a_wrong_key_or_kind_is_told_the_right_one() {
+        let rule = |text: &str| format!("{GOOD}[[resource]]\nmatch = \"urn:x:*\"\n{text}\n");
+        let error = refused(&rule("kind = \"exchange\"\naudiance = \"x\""));
+        assert!(error.contains("did you mean `audience`?"), "{error}");
+        let error = refused(&rule("kind = \"exchanged\""));
+        assert!(
+            error.contains("unknown value `exchanged`; did you mean `exchange`?"),
+            "{error}"
+        );
+        let error = refused(&rule("kind = \"exchange\""));
+        assert!(error.starts_with("resource: match = \"urn:x:*\": "), "{error}");
+        let config = parse(&rule("kind = \"session\""), &[]).unwrap();
+        assert_eq!(config.resources.len(), 1);
+        assert_eq!(parse(GOOD, &[]).unwrap().resources, default_rules());
     }
 
     #[test]

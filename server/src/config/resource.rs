@@ -1,0 +1,305 @@
+//! `[[resource]]`: which resources devices get tokens for, and how each is come by (D-041). Checked here; `token`
+//! decides by it.
+
+use serde::Deserialize;
+
+use super::Error;
+
+/// The seed's three kinds of resource (D-041), for a configuration that names none.
+const DEFAULTS: &str = r#"
+[[resource]]
+match = "urn:d:*"
+kind = "session"
+
+[[resource]]
+match = "urn:sap:identity:api:name:*"
+kind = "exchange"
+audience = "{1}"
+
+[[resource]]
+match = "urn:sap:identity:application:provider:name:*"
+kind = "exchange"
+resource = "{urn}"
+"#;
+
+/// One rule: the resources that match, and what they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRule {
+    /// Which resources.
+    pub pattern: Pattern,
+    /// What for.
+    pub gives: Gives,
+}
+
+/// A resource's whole URN, or its beginning: then something has to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// What comes before the star, or everything.
+    pub beginning: String,
+    /// Whether there is a star.
+    pub open: bool,
+}
+
+/// How a resource's token is come by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// It is the login's own access token.
+    Session,
+    /// It is exchanged for the login's own (RFC 8693).
+    Exchange(Ask),
+}
+
+/// What an exchange asks for; at least an audience or a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// RFC 8693 §2.1 `audience`.
+    pub audience: Option<Template>,
+    /// RFC 8693 §2.1 `resource`.
+    pub resource: Option<Template>,
+    /// RFC 8693 §2.1 `scope`.
+    pub scope: Option<Template>,
+}
+
+/// A text with places for a resource's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(pub Vec<Piece>);
+
+/// A piece of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Itself.
+    Text(String),
+    /// `{urn}`: the resource.
+    Urn,
+    /// `{1}`: what stands for the star.
+    Star,
+}
+
+/// A rule as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Section {
+    r#match: String,
+    kind: Kind,
+    audience: Option<String>,
+    resource: Option<String>,
+    scope: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Session,
+    Exchange,
+}
+
+/// Returns the rules that a configuration means; its own, if it has any, or the default ones.
+pub(super) fn understand(written: Vec<Section>) -> Result<Vec<ResourceRule>, Error> {
+    let mut rules: Vec<ResourceRule> = Vec::new();
+    for section in written {
+        let name = section.r#match.clone();
+        let wrong = |problem: String| Error::Value {
+            key: "resource",
+            problem: format!("match = {name:?}: {problem}"),
+        };
+        let rule = section.understand().map_err(wrong)?;
+        if rules.iter().any(|earlier| earlier.pattern.covers(&rule.pattern)) {
+            return Err(wrong(
+                "is never reached: a rule above it matches all of it".into(),
+            ));
+        }
+        rules.push(rule);
+    }
+    if rules.is_empty() {
+        Ok(defaults())
+    } else {
+        Ok(rules)
+    }
+}
+
+/// Returns the seed's three rules.
+pub(crate) fn defaults() -> Vec<ResourceRule> {
+    #[derive(Deserialize)]
+    struct Defaults {
+        resource: Vec<Section>,
+    }
+    let written: Defaults = toml::from_str(DEFAULTS).expect("the default rules are TOML");
+    let rules = written.resource.into_iter().map(Section::understand);
+    rules
+        .collect::<Result<_, _>>()
+        .expect("the default rules are rules")
+}
+
+impl Section {
+    fn understand(self) -> Result<ResourceRule, String> {
+        let pattern = Pattern::read(&self.r#match)?;
+        let template = |name: &str, text: Option<String>| {
+            let read = text.map(|text| Template::read(&text, pattern.open)).transpose();
+            read.map_err(|problem| format!("{name} {problem}"))
+        };
+        let ask = Ask {
+            audience: template("audience", self.audience)?,
+            resource: template("resource", self.resource)?,
+            scope: template("scope", self.scope)?,
+        };
+        let asks = ask.audience.is_some() || ask.resource.is_some();
+        let gives = match self.kind {
+            Kind::Session if asks || ask.scope.is_some() => {
+                return Err("`audience`, `resource` and `scope` are for kind = \"exchange\"".into());
+            }
+            Kind::Session => Gives::Session,
+            Kind::Exchange if asks => Gives::Exchange(ask),
+            Kind::Exchange => return Err("an exchange needs `audience` or `resource`".into()),
+        };
+        Ok(ResourceRule { pattern, gives })
+    }
+}
+
+impl Pattern {
+    fn read(text: &str) -> Result<Self, String> {
+        let beginning = text.strip_suffix('*').unwrap_or(text);
+        if beginning.contains('*') {
+            return Err("a star stands only at the end".into());
+        }
+        let open = beginning.len() < text.len();
+        let is_urn = beginning.starts_with("urn:") && (open || beginning.len() > "urn:".len());
+        if !is_urn || !beginning.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must begin with urn: and have printable ASCII characters only".into());
+        }
+        Ok(Self {
+            beginning: beginning.into(),
+            open,
+        })
+    }
+
+    /// Whether this pattern matches everything that the other does.
+    fn covers(&self, other: &Self) -> bool {
+        let longer = other.open || other.beginning.len() > self.beginning.len();
+        self == other || self.open && longer && other.beginning.starts_with(&self.beginning)
+    }
+}
+
+impl Template {
+    fn read(text: &str, has_star: bool) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or("has a { without its }")?;
+            pieces.extend(Piece::text(before));
+            pieces.push(match name {
+                "urn" => Piece::Urn,
+                "1" if has_star => Piece::Star,
+                "1" => return Err("has {1}, but `match` has no star".into()),
+                other => return Err(format!("has {{{other}}}; there are {{1}} and {{urn}}")),
+            });
+            rest = after;
+        }
+        pieces.extend(Piece::text(rest));
+        if pieces.is_empty() {
+            return Err("is empty".into());
+        }
+        Ok(Self(pieces))
+    }
+}
+
+impl Piece {
+    fn text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::Text(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<ResourceRule>, String> {
+        #[derive(Deserialize)]
+        struct File {
+            resource: Vec<Section>,
+        }
+        let file: File = toml::from_str(text).unwrap();
+        understand(file.resource).map_err(|error| error.to_string())
+    }
+
+    fn refused(rules: &[(&str, &str)]) -> String {
+        let written = rules
+            .iter()
+            .map(|(pattern, rest)| format!("[[resource]]\nmatch = \"{pattern}\"\n{rest}\n"));
+        read(&written.collect::<String>()).expect_err("refused")
+    }
+
+    #[test]
+    fn d_041_the_three_of_the_seed_are_the_defaults() {
+        let rules = understand(Vec::new()).unwrap();
+        let beginnings: Vec<_> = rules.iter().map(|rule| &*rule.pattern.beginning).collect();
+        assert_eq!(
+            beginnings,
+            [
+                "urn:d:",
+                "urn:sap:identity:api:name:",
+                "urn:sap:identity:application:provider:name:"
+            ]
+        );
+        assert!(rules.iter().all(|rule| rule.pattern.open));
+        assert_eq!(rules[0].gives, Gives::Session);
+        let own = read("[[resource]]\nmatch = \"urn:x:y\"\nkind = \"session\"\n").unwrap();
+        assert_eq!(own.len(), 1, "a rule of one's own replaces them");
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_is_refused_by_its_name() {
+        const SESSION: &str = "kind = \"session\"";
+        const EXCHANGE: &str = "kind = \"exchange\"";
+        let exchange = |more: &str| refused(&[("urn:x:*", &format!("{EXCHANGE}\n{more}"))]);
+        for (error, problem) in [
+            (refused(&[("urn:*:x", SESSION)]), "only at the end"),
+            (refused(&[("*", SESSION)]), "begin with urn:"),
+            (refused(&[("urn:", SESSION)]), "begin with urn:"),
+            (refused(&[("urn:a b", SESSION)]), "printable"),
+            (
+                refused(&[("urn:x", "kind = \"session\"\nscope = \"a\"")]),
+                "are for kind",
+            ),
+            (exchange(""), "needs `audience` or `resource`"),
+            (exchange("scope = \"a\""), "needs `audience` or `resource`"),
+            (
+                exchange("audience = \"{2}\""),
+                "audience has {2}; there are {1} and {urn}",
+            ),
+            (exchange("audience = \"{1\""), "a { without its }"),
+            (exchange("resource = \"\""), "resource is empty"),
+            (
+                refused(&[("urn:x", &format!("{EXCHANGE}\naudience = \"{{1}}\""))]),
+                "`match` has no star",
+            ),
+        ] {
+            assert!(error.starts_with("resource: match = "), "{error}");
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_never_reached_is_refused() {
+        const SESSION: &str = "kind = \"session\"";
+        for (first, second) in [
+            ("urn:d:*", "urn:d:x"),
+            ("urn:d:*", "urn:d:x*"),
+            ("urn:d:*", "urn:d:*"),
+            ("urn:d:x", "urn:d:x"),
+        ] {
+            let error = refused(&[(first, SESSION), (second, SESSION)]);
+            assert!(error.contains("never reached"), "{first} {second}: {error}");
+        }
+        for (first, second) in [
+            ("urn:d:x", "urn:d:*"),
+            ("urn:d:*", "urn:d:"),
+            ("urn:d:x", "urn:d:xy"),
+        ] {
+            let rule = |pattern: &str| format!("[[resource]]\nmatch = \"{pattern}\"\n{SESSION}\n");
+            assert!(
+                read(&[rule(first), rule(second)].concat()).is_ok(),
+                "{first} {second}"
+            );
+        }
+    }
+}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::{Config, Error, Limits, Login};
+use super::{Config, Error, Limits, Login, resource};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct File {
     login: LoginSection,
     #[serde(default)]
     limits: LimitsSection,
+    #[serde(default)]
+    resource: Vec<resource::Section>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +143,7 @@ impl File {
                 logins_per_minute: self.limits.logins_per_minute,
                 login_expires_in: self.limits.login_expires_in,
             },
+            resources: resource::understand(self.resource)?,
         })
     }
 }
@@ -226,7 +229,7 @@ fn explain(error: &toml::de::Error) -> String {
     let place = place
         .map(|line| format!(" ({})", line.trim_start_matches("TOML parse error ").trim()))
         .unwrap_or_default();
-    let Some((unknown, known)) = unknown_field(message) else {
+    let Some((what, unknown, known)) = unknown_name(message) else {
         return format!("{}{place}", without_values(message));
     };
     let nearest = known
@@ -236,17 +239,18 @@ fn explain(error: &toml::de::Error) -> String {
     let hint = nearest
         .map(|key| format!("; did you mean `{key}`?"))
         .unwrap_or_default();
-    format!("unknown key `{unknown}`{hint}{place}")
+    format!("unknown {what} `{unknown}`{hint}{place}")
 }
 
-/// Takes serde's "unknown field `a`, expected one of `b`, `c`" apart.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let mut names = message
-        .strip_prefix("unknown field ")?
-        .split('`')
-        .skip(1)
-        .step_by(2);
-    Some((names.next()?, names.collect()))
+/// Takes serde's "unknown field `a`, expected one of `b`, `c`" apart; "unknown variant" is of a value that is one of a few
+/// words, and so no secret.
+fn unknown_name(message: &str) -> Option<(&'static str, &str, Vec<&str>)> {
+    let (what, names) = match message.strip_prefix("unknown field ") {
+        Some(names) => ("key", names),
+        None => ("value", message.strip_prefix("unknown variant ")?),
+    };
+    let mut names = names.split('`').skip(1).step_by(2);
+    Some((what, names.next()?, names.collect()))
 }
 
 /// Serde quotes the value that has the wrong type: `invalid type: integer `5`, expected …`.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use device_proto::RequestId;
 use device_proto::ask::{Ask, Reply};
 
-use super::record::{SessionError, Stage};
+use super::record::SessionError;
 use super::registry::Room;
-use super::renew::{refresh_token, renew};
-use crate::app::{App, chain, now};
+use super::renew::{last_grant, renew};
+use super::turn::What;
+use crate::app::{App, chain};
+use crate::token::{Grant, Kind};
 
 /// How long the identity provider may take to revoke before the session ends without it.
 const REVOKE_WITHIN: Duration = Duration::from_secs(4);
@@ -60,11 +62,11 @@ pub(super) fn error(id: String, error: &str, description: &str) -> Reply {
 
 /// Revokes at the provider, forgets the record, closes every socket (D-044).
 async fn end(app: &App, room: &Room) -> Result<(), SessionError> {
-    let _turn = room.turn().await;
-    if let Some((record, _)) = app.sessions.find(&room.session, now()).await?
-        && let Stage::Active(active) = &record.stage
-        && let Some(token) = refresh_token(app, room, active)
-        && tokio::time::timeout(REVOKE_WITHIN, app.provider.revoke(&token))
+    // A renewal under way brings a refresh token that has to be revoked, too.
+    let _turn = room.turn(What::Grant).take_anyway().await;
+    let _pen = room.pen().await;
+    if let Some(grant) = last_grant(app, room).await?
+        && tokio::time::timeout(REVOKE_WITHIN, revoke(app, &grant))
             .await
             .is_err()
     {
@@ -73,4 +75,12 @@ async fn end(app: &App, room: &Room) -> Result<(), SessionError> {
     app.sessions.forget(&room.session).await?;
     room.end();
     Ok(())
+}
+
+/// The refresh token first: with many providers everything that came of it goes with it.
+async fn revoke(app: &App, grant: &Grant) {
+    if let Some(refresh_token) = &grant.refresh_token {
+        app.provider.revoke(refresh_token, Kind::Refresh).await;
+    }
+    app.provider.revoke(&grant.access.text, Kind::Access).await;
 }

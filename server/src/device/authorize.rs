@@ -120,7 +120,7 @@ async fn begin(
     let resource: ResourceUrn = resource
         .map_or(Ok(ResourceUrn::default()), str::parse)
         .map_err(|_| RouteError::InvalidTarget)?;
-    if !token::is_known(&resource) {
+    if token::target(&app.config.resources, &resource).is_none() {
         return Err(RouteError::InvalidTarget);
     }
     let (session, expires_in) = (

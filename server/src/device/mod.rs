@@ -2,12 +2,14 @@
 
 mod answer;
 mod authorize;
+mod grant;
 mod publish;
 mod record;
 mod registry;
 mod renew;
 mod socket;
 mod throttle;
+mod turn;
 mod user_code;
 
 use axum::Router;

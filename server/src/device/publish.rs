@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use device_proto::seal::{Key, NONCE_LEN, Purpose, Sealed};
+use device_proto::seal::{Key, NONCE_LEN, Purpose};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
-use super::record::{Active, SessionError, Stage};
+use super::grant;
+use super::record::{Active, Held, SessionError, Stage};
 use super::registry::Room;
 use crate::app::{App, now, random};
-use crate::token::TokenSet;
-
-/// What the refresh token is sealed for.
-pub(super) const REFRESH: &str = "refresh";
+use crate::token::{self, AccessToken, Grant, ProviderError, Target};
 
 /// Characters of a provider's error text that are kept.
 const MAX_DESCRIPTION: usize = 300;
@@ -30,20 +28,38 @@ pub(crate) enum PublishError {
     /// The doc's challenge does not open.
     #[error("the device's challenge does not open")]
     Sealed,
+    /// The login is good, but gives no token for the resource that it was begun for.
+    #[error("there is no token for the resource of the login")]
+    Resource(#[source] ProviderError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] SessionError),
 }
 
-/// Seals a login's tokens for the device, keeps the sealed form, then shows it in the doc.
-pub(crate) async fn publish(app: &App, room: &Room, tokens: &TokenSet) -> Result<(), PublishError> {
+/// Seals what a login gave for the device, keeps the sealed form, then shows it in the doc.
+pub(crate) async fn publish(
+    app: &App,
+    room: &Room,
+    subject: &str,
+    grant: &Grant,
+) -> Result<(), PublishError> {
     let found = app.sessions.find(&room.session, now()).await?;
     let (mut record, version) = found.ok_or(PublishError::Expired)?;
     if !record.is_pending() {
         return Err(PublishError::NotPending);
     }
-    let active = app.registry.with_challenge(room, |challenge| {
-        seal(challenge, &room.session, &record.resource, tokens, room.writer())
+    let exchanged = exchanged(app, &record.resource, grant).await;
+    let exchanged = exchanged.map_err(PublishError::Resource)?;
+    let token = exchanged.as_ref().unwrap_or(&grant.access);
+    let active = app.registry.with_challenge(room, |challenge| Active {
+        subject: subject.to_owned(),
+        grant: grant::seal(challenge, &room.session, grant),
+        ends: grant.ends(),
+        tokens: BTreeMap::from([(
+            record.resource.clone(),
+            seal_token(challenge, &room.session, &record.resource, token),
+        )]),
+        writer: room.writer(),
     });
     record.stage = Stage::Active(active.ok_or(PublishError::Sealed)?);
     app.sessions
@@ -53,54 +69,40 @@ pub(crate) async fn publish(app: &App, room: &Room, tokens: &TokenSet) -> Result
     Ok(())
 }
 
-fn seal(
-    challenge: Challenge<'_>,
-    session: &RequestId,
+/// Returns the token for a login's resource where that is not the login's own.
+async fn exchanged(
+    app: &App,
     resource: &ResourceUrn,
-    tokens: &TokenSet,
-    writer: u64,
-) -> Active {
-    Active {
-        subject: tokens.subject.clone(),
-        tokens: seal_token(challenge, session, [resource], tokens),
-        refresh: seal_refresh(challenge, session, tokens),
-        expires_at: tokens.expires_at,
-        writer,
+    grant: &Grant,
+) -> Result<Option<AccessToken>, ProviderError> {
+    match token::target(&app.config.resources, resource) {
+        Some(Target::Session) => Ok(None),
+        Some(Target::Exchange(target)) => app.provider.exchange(&grant.access.text, &target).await.map(Some),
+        // The rules were others when the login was begun.
+        None => Err(ProviderError::Refused("invalid_target".into())),
     }
 }
 
-/// Seals the access token, once for each resource it serves.
-pub(super) fn seal_token<'a>(
+/// Seals a resource's token.
+pub(super) fn seal_token(
     challenge: Challenge<'_>,
     session: &RequestId,
-    resources: impl IntoIterator<Item = &'a ResourceUrn>,
-    tokens: &TokenSet,
-) -> BTreeMap<ResourceUrn, Sealed> {
+    resource: &ResourceUrn,
+    token: &AccessToken,
+) -> Held {
+    let plain = Token {
+        access_token: token.text.as_str().into(),
+        token_type: "Bearer".into(),
+        expires_at: token.expires_at,
+        scope: token.scope.as_deref().map(Into::into),
+        issued_token_type: token.issued_type.as_deref().map(Into::into),
+        resource: resource.as_str().into(),
+    };
     let key = Key::of_challenge(challenge, session, Purpose::Token);
-    let sealed = resources.into_iter().map(|resource| {
-        let plain = Token {
-            access_token: tokens.access_token.as_str().into(),
-            token_type: "Bearer".into(),
-            expires_at: tokens.expires_at,
-            scope: tokens.scope.as_deref().map(Into::into),
-            issued_token_type: None,
-            resource: resource.as_str().into(),
-        };
-        let sealed = key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode());
-        (resource.clone(), sealed)
-    });
-    sealed.collect()
-}
-
-/// Seals the refresh token, if there is one.
-pub(super) fn seal_refresh(
-    challenge: Challenge<'_>,
-    session: &RequestId,
-    tokens: &TokenSet,
-) -> Option<Sealed> {
-    let token = tokens.refresh_token.as_ref()?;
-    let key = Key::of_challenge(challenge, session, Purpose::Refresh);
-    Some(key.seal(REFRESH, random::<NONCE_LEN>(), token.as_bytes()))
+    Held {
+        sealed: key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode()),
+        expires_at: token.expires_at,
+    }
 }
 
 /// A login failed: the device learns it at once through its doc (D-023), or when it comes back.

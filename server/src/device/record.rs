@@ -15,6 +15,18 @@ const KEPT: u64 = 90 * 24 * 3600;
 /// How long a failure is kept, so that a device that was away still learns of it, seconds.
 const FAILURE_KEPT: u64 = 600;
 
+/// Tokens of one session that have not ended.
+const MAX_TOKENS: usize = 1_024;
+
+/// Bytes of them: with all around them they stay within one frame to a device
+/// ([`device_proto::device::MAX_SERVER_FRAME`]) and one value of the store ([`store::VALUE_BYTES_MAX`]).
+const MAX_TOKEN_BYTES: usize = 3 * 1024 * 1024;
+
+/// A session has as many tokens as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the session has as many tokens as it may have at once")]
+pub(crate) struct TooMany;
+
 /// A session's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -59,14 +71,64 @@ pub(crate) enum Stage {
 pub(crate) struct Active {
     /// Who signed in, for people.
     pub(crate) subject: String,
-    /// The tokens, each sealed with the challenge.
-    pub(crate) tokens: BTreeMap<ResourceUrn, Sealed>,
-    /// The refresh token, sealed with the challenge under a key of its own.
-    pub(crate) refresh: Option<Sealed>,
-    /// When the login's own token ends, Unix seconds.
-    pub(crate) expires_at: u64,
+    /// What the provider gave for the login, sealed with the challenge under a key of its own.
+    pub(crate) grant: Sealed,
+    /// When the session ends for want of tokens, Unix seconds, if that is known.
+    pub(crate) ends: Option<u64>,
+    /// The tokens that have not ended.
+    pub(crate) tokens: BTreeMap<ResourceUrn, Held>,
     /// The Yjs client id that wrote these tokens; the next incarnation's is larger (D-034).
     pub(crate) writer: u64,
+}
+
+/// A resource's token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Sealed with the challenge.
+    pub(crate) sealed: Sealed,
+    /// Unix seconds.
+    pub(crate) expires_at: u64,
+}
+
+impl Active {
+    /// Whether there is a token for a resource that lasts until then.
+    pub(crate) fn has(&self, resource: &ResourceUrn, until: u64) -> bool {
+        self.tokens
+            .get(resource)
+            .is_some_and(|held| held.expires_at > until)
+    }
+
+    /// Takes a resource's token in; what has ended goes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`]; nothing has changed but for what has ended.
+    pub(crate) fn hold(
+        &mut self,
+        resource: &ResourceUrn,
+        token: Held,
+        now: UnixSeconds,
+    ) -> Result<(), TooMany> {
+        self.drop_ended(now);
+        let others = self.tokens.iter().filter(|(urn, _)| *urn != resource);
+        let (count, bytes) = others.fold((0, 0), |(count, bytes), (urn, held)| {
+            (count + 1, bytes + size(urn, held))
+        });
+        if count >= MAX_TOKENS || bytes + size(resource, &token) > MAX_TOKEN_BYTES {
+            return Err(TooMany);
+        }
+        self.tokens.insert(resource.clone(), token);
+        Ok(())
+    }
+
+    /// Lets go of what has ended.
+    pub(crate) fn drop_ended(&mut self, now: UnixSeconds) {
+        self.tokens.retain(|_, held| held.expires_at > now.seconds());
+    }
+}
+
+fn size(resource: &ResourceUrn, token: &Held) -> usize {
+    resource.as_str().len() + token.sealed.as_str().len()
 }
 
 impl Record {
@@ -88,7 +150,7 @@ impl Record {
 pub(crate) struct Sessions(Arc<dyn Store>);
 
 /// A session could not be read or written.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum SessionError {
     /// The store failed.
     #[error(transparent)]
@@ -169,4 +231,73 @@ fn key(session: &RequestId) -> Key<'_> {
 
 fn encode(record: &Record) -> Vec<u8> {
     serde_json::to_vec(record).expect("texts and numbers always serialize")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
+
+    fn urn(n: usize) -> ResourceUrn {
+        format!("urn:d:{n}").parse().unwrap()
+    }
+
+    fn token(bytes: usize, expires_at: u64) -> Held {
+        Held {
+            sealed: Sealed::claimed("x".repeat(bytes)),
+            expires_at,
+        }
+    }
+
+    fn active() -> Active {
+        Active {
+            subject: "Alice".into(),
+            grant: Sealed::claimed("x".repeat(device_proto::seal::MAX_SEALED)),
+            ends: None,
+            tokens: BTreeMap::new(),
+            writer: u64::MAX,
+        }
+    }
+
+    fn later() -> u64 {
+        NOW.plus(60).seconds()
+    }
+
+    #[test]
+    fn a_session_holds_a_thousand_tokens_and_what_has_ended_makes_room() {
+        let mut active = active();
+        for n in 0..MAX_TOKENS {
+            active.hold(&urn(n), token(1, later()), NOW).unwrap();
+        }
+        assert_eq!(
+            active.hold(&urn(MAX_TOKENS), token(1, later()), NOW),
+            Err(TooMany)
+        );
+        assert_eq!(
+            active.hold(&urn(0), token(2, NOW.plus(9).seconds()), NOW),
+            Ok(()),
+            "again is no more"
+        );
+        assert_eq!(
+            active.hold(&urn(MAX_TOKENS), token(1, later()), NOW.plus(9)),
+            Ok(())
+        );
+        assert!(!active.has(&urn(0), NOW.seconds()) && active.tokens.len() == MAX_TOKENS);
+    }
+
+    #[test]
+    fn what_a_session_holds_fits_into_a_frame_and_into_the_store() {
+        let mut active = active();
+        // What JSON writes as two characters.
+        let urn = |n: usize| -> ResourceUrn { format!("urn:{n:04}{}", "\"".repeat(504)).parse().unwrap() };
+        let each = MAX_TOKEN_BYTES / MAX_TOKENS - urn(0).as_str().len();
+        for n in 0..MAX_TOKENS {
+            active.hold(&urn(n), token(each, later()), NOW).unwrap();
+        }
+        assert_eq!(active.hold(&urn(0), token(each + 1, later()), NOW), Err(TooMany));
+        let bytes = serde_json::to_vec(&active).unwrap().len();
+        assert!(bytes < store::VALUE_BYTES_MAX, "{bytes}");
+        assert!(MAX_TOKEN_BYTES + MAX_TOKENS * 64 < device_proto::device::MAX_SERVER_FRAME);
+    }
 }

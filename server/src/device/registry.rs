@@ -1,6 +1,6 @@
 //! The docs that are in memory, and the sockets on each: who holds a session here (rule 1 of the architecture).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use bytes::Bytes;
 use device_proto::doc::{Change, Map};
+use device_proto::frame::EMPTY_UPDATE;
 use device_proto::hub::MAX_SOCKETS;
 use device_proto::seal::{Key, NONCE_LEN, Sealed};
 use device_proto::{Challenge, Doc, RequestId};
@@ -15,6 +16,8 @@ use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use super::record::{Record, Stage};
+use super::renew::Found;
+use super::turn::{Turn, Turns, What};
 use crate::app::{epoch_millis, now, random};
 
 /// Pieces of work for one session at once.
@@ -22,6 +25,12 @@ const MAX_HOLDS: usize = 16;
 
 /// Docs in memory at once; a device beyond it is asked to come back.
 const MAX_ROOMS: usize = 100_000;
+
+/// Changes that are kept for sockets that have not sent them; who is further behind is sent the whole state.
+const MAX_CHANGES: usize = 64;
+
+/// Bytes of them.
+const MAX_CHANGE_BYTES: usize = 256 * 1024;
 
 /// The sealed challenge's place in the `_server` map, and the "resource" it is sealed for.
 const CHALLENGE: &str = "challenge";
@@ -42,8 +51,8 @@ pub(crate) struct Registry {
 /// One session's doc and the sockets on it.
 pub(crate) struct Room {
     pub(crate) session: RequestId,
-    /// Held by whoever asks the provider for this session: one at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the record: what is kept last is shown last.
+    pen: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -51,14 +60,27 @@ struct State {
     doc: Doc,
     /// Counts changes, so that a socket knows what it has sent.
     version: u64,
-    last_change: Bytes,
+    /// The latest changes, as far as some socket has yet to send them.
+    changes: VecDeque<Bytes>,
     /// Until when somebody has to sign in, Unix seconds; `None` once the session is not pending.
     login_ends: Option<u64>,
     over: bool,
-    sockets: Vec<Arc<Notify>>,
+    sockets: Vec<Listener>,
+    next_seat: u64,
+    turns: Turns<Found>,
+    /// A grant that the store would not keep, sealed: the one in the record is spent.
+    unsaved: Option<Sealed>,
     /// How many work for the session. While somebody does, the room stays, so that a device that comes back finds
     /// the same one, and the same turn.
     holds: usize,
+}
+
+/// A socket on a doc.
+struct Listener {
+    seat: u64,
+    bell: Arc<Notify>,
+    /// The version of the doc that it has sent.
+    seen: u64,
 }
 
 /// Whoever works for a session holds its room, whether its device stays or not.
@@ -70,9 +92,9 @@ pub(crate) struct Hold<'a> {
 /// What a socket has not sent yet.
 pub(crate) enum News {
     Nothing,
-    /// One change: its update suffices.
-    Change(Bytes),
-    /// Several: the whole state.
+    /// These changes, each an update.
+    Changes(Vec<Bytes>),
+    /// So much that it is the whole state.
     State(Vec<u8>),
 }
 
@@ -84,7 +106,7 @@ pub(crate) struct Full;
 pub(crate) struct Seat<'a> {
     registry: &'a Registry,
     pub(crate) room: Arc<Room>,
-    bell: Arc<Notify>,
+    id: u64,
 }
 
 impl Default for Registry {
@@ -109,21 +131,21 @@ impl Registry {
     ) -> Result<Seat<'_>, Full> {
         let existing = self.rooms().get(session).cloned();
         let fresh = existing.unwrap_or_else(|| Arc::new(self.open(session, record, challenge)));
-        let room = {
+        let (room, id) = {
             let mut rooms = self.rooms();
             if rooms.len() >= MAX_ROOMS && !rooms.contains_key(session) {
                 return Err(Full);
             }
             let room = Arc::clone(rooms.entry(session.clone()).or_insert(fresh));
             // Under the map's lock: nobody can find the room empty and take it away in between.
-            room.sit(bell)?;
-            room
+            let id = room.sit(bell)?;
+            (room, id)
         };
         self.joined.notify_waiters();
         Ok(Seat {
             registry: self,
             room,
-            bell: Arc::clone(bell),
+            id,
         })
     }
 
@@ -209,13 +231,8 @@ impl Room {
         // The larger writer wins on a device that kept an old doc (D-034).
         let mut doc = Doc::new(epoch_millis().max(written + 1));
         let entries = entries(&record.stage);
-        let own = entries.iter().map(|(map, key, value)| Change {
-            map: *map,
-            key,
-            value,
-        });
         let sealed = server.iter().map(|&(map, key, value)| Change { map, key, value });
-        doc.write(&own.chain(sealed).collect::<Vec<_>>());
+        doc.write(&changes(&entries).into_iter().chain(sealed).collect::<Vec<_>>());
         let login_ends = if let Stage::Pending { login_ends } = record.stage {
             Some(login_ends)
         } else {
@@ -224,40 +241,69 @@ impl Room {
         let state = State {
             doc,
             version: 0,
-            last_change: Bytes::new(),
+            changes: VecDeque::new(),
             login_ends,
             over: false,
             sockets: Vec::with_capacity(1),
+            next_seat: 0,
+            turns: Turns::default(),
+            unsaved: None,
             holds: 0,
         };
         Self {
             session,
-            turn: tokio::sync::Mutex::default(),
+            pen: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
         }
     }
 
-    /// Writes what the record now says and rings every socket.
+    /// Writes what the record now says, as far as it is new, and rings every socket.
     pub(super) fn show(&self, stage: &Stage) {
         let entries = entries(stage);
-        let changes: Vec<_> = entries
-            .iter()
-            .map(|(map, key, value)| Change {
-                map: *map,
-                key,
-                value,
-            })
-            .collect();
         let mut state = self.state();
-        state.last_change = state.doc.write(&changes).into();
-        state.version += 1;
+        let update = state.doc.write_all_of(Map::Tokens, &changes(&entries));
+        state.changed(update);
         state.login_ends = None;
+    }
+
+    /// Begins a new incarnation of a doc that is mostly shadows. Before [`Room::writer`] is asked for: the record has
+    /// to know it.
+    pub(super) fn refresh_worn(&self, stage: &Stage) {
+        let mut state = self.state();
+        if !state.doc.is_worn() {
+            return;
+        }
+        let mut entries = entries(stage);
+        for key in [CHALLENGE, SALT] {
+            let kept = state.doc.read(Map::Server, key);
+            entries.extend(kept.map(|value| (Map::Server, key.to_owned(), value)));
+        }
+        let mut doc = Doc::new(epoch_millis().max(state.doc.writer() + 1));
+        doc.write(&changes(&entries));
+        state.doc = doc;
+        state.version += 1;
+        state.changes.clear();
         state.ring();
     }
 
-    /// Waits until nobody else asks the provider for this session.
-    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// Returns the turn for what is asked of the provider for this session.
+    pub(super) fn turn(&self, what: What) -> Turn<Found> {
+        self.state().turns.of(what)
+    }
+
+    /// Waits until nobody else changes this session's record.
+    pub(super) async fn pen(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.pen.lock().await
+    }
+
+    /// Remembers a grant that the store would not keep, or that there is none any more.
+    pub(super) fn set_unsaved(&self, grant: Option<Sealed>) {
+        self.state().unsaved = grant;
+    }
+
+    /// Returns the grant that the store would not keep.
+    pub(super) fn unsaved(&self) -> Option<Sealed> {
+        self.state().unsaved.clone()
     }
 
     /// Ends the session: every socket says so and closes.
@@ -281,31 +327,20 @@ impl Room {
         !self.state().sockets.is_empty()
     }
 
-    fn sit(&self, bell: &Arc<Notify>) -> Result<(), Full> {
+    fn sit(&self, bell: &Arc<Notify>) -> Result<u64, Full> {
         let mut state = self.state();
         if state.sockets.len() >= MAX_SOCKETS {
             return Err(Full);
         }
-        state.sockets.push(Arc::clone(bell));
-        Ok(())
-    }
-
-    /// Returns the doc's state and the version it has.
-    pub(super) fn snapshot(&self) -> (Vec<u8>, u64) {
-        let state = self.state();
-        (state.doc.state().to_vec(), state.version)
-    }
-
-    /// Returns what came after `seen`, and moves `seen` on.
-    pub(super) fn news(&self, seen: &mut u64) -> News {
-        let state = self.state();
-        let missed = state.version - *seen;
-        *seen = state.version;
-        match missed {
-            0 => News::Nothing,
-            1 => News::Change(state.last_change.clone()),
-            _ => News::State(state.doc.state().to_vec()),
-        }
+        let seat = state.next_seat;
+        state.next_seat += 1;
+        let listener = Listener {
+            seat,
+            bell: Arc::clone(bell),
+            seen: state.version,
+        };
+        state.sockets.push(listener);
+        Ok(seat)
     }
 
     /// Whether the session has ended.
@@ -331,9 +366,73 @@ impl Room {
 
 impl State {
     fn ring(&self) {
-        for bell in &self.sockets {
-            bell.notify_one();
+        for socket in &self.sockets {
+            socket.bell.notify_one();
         }
+    }
+
+    fn changed(&mut self, update: Vec<u8>) {
+        if update == EMPTY_UPDATE {
+            return;
+        }
+        self.version += 1;
+        self.changes.push_back(update.into());
+        if self.changes.iter().map(Bytes::len).sum::<usize>() > MAX_CHANGE_BYTES {
+            self.changes.clear();
+        }
+        self.forget_sent();
+        self.ring();
+    }
+
+    /// Lets go of the changes that every socket has sent, and of the oldest beyond [`MAX_CHANGES`].
+    fn forget_sent(&mut self) {
+        let behind = self.sockets.iter().map(|socket| self.missed(socket.seen)).max();
+        let wanted = behind.unwrap_or(0).min(MAX_CHANGES);
+        let excess = self.changes.len().saturating_sub(wanted);
+        self.changes.drain(..excess);
+        if self.changes.is_empty() {
+            self.changes = VecDeque::new();
+        }
+    }
+
+    fn missed(&self, seen: u64) -> usize {
+        usize::try_from(self.version - seen).unwrap_or(usize::MAX)
+    }
+
+    /// Returns what came after `seen`.
+    fn since(&self, seen: u64) -> News {
+        let missed = self.missed(seen);
+        match self.changes.len().checked_sub(missed) {
+            _ if missed == 0 => News::Nothing,
+            Some(sent) => News::Changes(self.changes.iter().skip(sent).cloned().collect()),
+            None => News::State(self.doc.state().to_vec()),
+        }
+    }
+
+    /// Marks a socket's version as sent; returns the one before.
+    fn mark(&mut self, seat: u64) -> u64 {
+        let version = self.version;
+        let socket = self.sockets.iter_mut().find(|socket| socket.seat == seat);
+        socket.map_or(version, |socket| std::mem::replace(&mut socket.seen, version))
+    }
+}
+
+impl Seat<'_> {
+    /// Returns the doc's state, which the socket is to send.
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        let mut state = self.room.state();
+        state.mark(self.id);
+        state.forget_sent();
+        state.doc.state().to_vec()
+    }
+
+    /// Returns what the socket has to send.
+    pub(super) fn news(&self) -> News {
+        let mut state = self.room.state();
+        let seen = state.mark(self.id);
+        let news = state.since(seen);
+        state.forget_sent();
+        news
     }
 }
 
@@ -341,13 +440,8 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut rooms = self.registry.rooms();
         let mut state = self.room.state();
-        if let Some(at) = state
-            .sockets
-            .iter()
-            .position(|bell| Arc::ptr_eq(bell, &self.bell))
-        {
-            state.sockets.swap_remove(at);
-        }
+        state.sockets.retain(|socket| socket.seat != self.id);
+        state.forget_sent();
         Registry::tidy(&mut rooms, &self.room, &state);
     }
 }
@@ -369,6 +463,15 @@ impl Deref for Hold<'_> {
     }
 }
 
+fn changes(entries: &[(Map, String, String)]) -> Vec<Change<'_>> {
+    let changes = entries.iter().map(|(map, key, value)| Change {
+        map: *map,
+        key,
+        value,
+    });
+    changes.collect()
+}
+
 /// The doc's entries that a stage stands for.
 fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
     let session = |key: &str, value: &str| (Map::Session, key.to_owned(), value.to_owned());
@@ -378,14 +481,10 @@ fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
             let tokens = active
                 .tokens
                 .iter()
-                .map(|(urn, sealed)| (Map::Tokens, urn.to_string(), sealed.to_string()));
-            let expires_at = active.expires_at.to_string();
-            let about = [
-                session("status", "active"),
-                session("subject", &active.subject),
-                session("expires_at", &expires_at),
-            ];
-            tokens.chain(about).collect()
+                .map(|(urn, held)| (Map::Tokens, urn.to_string(), held.sealed.to_string()));
+            let about = [session("status", "active"), session("subject", &active.subject)];
+            let ends = active.ends.map(|at| session("expires_at", &at.to_string()));
+            tokens.chain(about).chain(ends).collect()
         }
         Stage::Failed { error, description } => {
             vec![

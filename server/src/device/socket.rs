@@ -79,7 +79,6 @@ struct Connection<'a> {
 struct Taken<'a> {
     document: Box<str>,
     seat: Seat<'a>,
-    seen: u64,
 }
 
 /// The socket is over: with a close frame of ours, or without one.
@@ -186,8 +185,7 @@ impl<'a> Connection<'a> {
             return send(websocket, self.socket.deny(document)?).await;
         };
         catch_up(self.app, &self.seats[at].seat.room, &record).await?;
-        let (state, version) = self.seats[at].seat.room.snapshot();
-        self.seats[at].seen = version;
+        let state = self.seats[at].seat.snapshot();
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
         }
@@ -216,20 +214,15 @@ impl<'a> Connection<'a> {
         let joined = self.app.registry.join(session, record, challenge, &self.bell);
         let seat = joined.map_err(|_| Close::RESET)?;
         let document = document.into();
-        self.seats.push(Taken {
-            document,
-            seat,
-            seen: 0,
-        });
+        self.seats.push(Taken { document, seat });
         Ok(Some(self.seats.len() - 1))
     }
 
     async fn read(&mut self, websocket: &mut WebSocket, document: &str) -> Result<(), Over> {
-        let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) else {
+        let Some(taken) = self.seats.iter().find(|taken| &*taken.document == document) else {
             return Ok(());
         };
-        let (state, version) = taken.seat.room.snapshot();
-        taken.seen = version;
+        let state = taken.seat.snapshot();
         for frame in hub::Socket::answer_with(document, &state) {
             send(websocket, frame).await?;
         }
@@ -279,11 +272,13 @@ impl<'a> Connection<'a> {
     }
 
     async fn send_news(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
-        for taken in &mut self.seats {
-            match taken.seat.room.news(&mut taken.seen) {
+        for taken in &self.seats {
+            match taken.seat.news() {
                 News::Nothing => {}
-                News::Change(update) => {
-                    send(websocket, hub::Socket::update(&taken.document, &update)).await?;
+                News::Changes(updates) => {
+                    for update in updates {
+                        send(websocket, hub::Socket::update(&taken.document, &update)).await?;
+                    }
                 }
                 News::State(state) => send(websocket, hub::Socket::update(&taken.document, &state)).await?,
             }
@@ -352,6 +347,7 @@ async fn catch_up(app: &App, room: &Room, read: &Record) -> Result<(), Over> {
     if !read.is_pending() {
         return Ok(());
     }
+    let _pen = room.pen().await;
     let found = app.sessions.find(&room.session, now()).await;
     if let Some((record, _)) = found
         .map_err(|error| unreadable(&error))?

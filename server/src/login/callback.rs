@@ -13,7 +13,7 @@ use super::attempt::{Attempt, Browser};
 use super::page::Notice;
 use crate::app::{App, chain};
 use crate::device::{self, PublishError};
-use crate::token::{ProviderError, TokenSet};
+use crate::token::{self, Grant, ProviderError};
 
 /// How long a device that is away may take to come back before the code is spent (D-022).
 const DEVICE_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -91,27 +91,26 @@ async fn sign_in(app: &App, attempt: Attempt, code: String) -> Notice {
     let Some(room) = app.registry.holder(&attempt.session, DEVICE_BACK_WITHIN).await else {
         return Notice::NoLongerWaiting;
     };
-    let tokens = match app.provider.redeem(code, attempt.redeem).await {
-        Ok(tokens) => tokens,
+    let (grant, subject) = match app.provider.redeem(code, attempt.redeem).await {
+        Ok(given) => given,
         Err(error) => return failed(app, &attempt.session, &error).await,
     };
-    match device::publish(app, &room, &tokens).await {
-        Ok(()) => Notice::SignedIn {
-            subject: tokens.subject,
-        },
-        Err(error) => unpublished(app, &room.session, &tokens, &error).await,
+    match device::publish(app, &room, &subject, &grant).await {
+        Ok(()) => Notice::SignedIn { subject },
+        Err(error) => unpublished(app, &room.session, &grant, &error).await,
     }
 }
 
 /// The tokens reached nobody: they are given back, and the device learns that nothing will come.
-async fn unpublished(app: &App, session: &RequestId, tokens: &TokenSet, error: &PublishError) -> Notice {
+async fn unpublished(app: &App, session: &RequestId, grant: &Grant, error: &PublishError) -> Notice {
     tracing::warn!(error = chain(error), "a login's tokens were not published");
-    if let Some(refresh_token) = &tokens.refresh_token {
-        app.provider.revoke(refresh_token).await;
+    if let Some(refresh_token) = &grant.refresh_token {
+        app.provider.revoke(refresh_token, token::Kind::Refresh).await;
     }
     match error {
         PublishError::NotPending => return Notice::AlreadyUsed,
         PublishError::Expired => return Notice::Expired,
+        PublishError::Resource(error) => return failed(app, session, error).await,
         PublishError::Sealed | PublishError::Store(_) => {}
     }
     tell_device(

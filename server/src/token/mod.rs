@@ -1,41 +1,53 @@
 //! What we ask the identity provider for, and which resources we give tokens for.
 
+mod exchange;
 mod provider;
 mod refresh;
+mod resource;
 mod revoke;
 
-use device_proto::ResourceUrn;
 use zeroize::Zeroizing;
 
 pub(crate) use provider::{Provider, ProviderError, Redeem};
+pub(crate) use resource::{ExchangeFor, Target, target};
+pub(crate) use revoke::Kind;
 
-/// A login's tokens (step 2 of the token's way). They live in the request that got them.
-pub(crate) struct TokenSet {
-    pub(crate) access_token: Zeroizing<String>,
+/// Bytes of a token that we take. Sealed together with a refresh token and once more in base64url, one is still within
+/// what a device opens ([`device_proto::seal::MAX_SEALED`]).
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Bytes of a scope that we pass on; a longer one is left out.
+const MAX_SCOPE: usize = 4 * 1024;
+
+/// How long a token lives when the provider does not say, seconds.
+const DEFAULT_LIFETIME: u64 = 300;
+
+/// What the provider gave for a login (step 2 of the token's way). It lives in the request that got it.
+pub(crate) struct Grant {
+    /// The login's own access token.
+    pub(crate) access: AccessToken,
+    /// What the next one is asked for with.
     pub(crate) refresh_token: Option<Zeroizing<String>>,
+    /// When the refresh token ends, Unix seconds, if the provider says so.
+    pub(crate) refresh_ends: Option<u64>,
+}
+
+/// An access token, the login's own or an exchanged one.
+pub(crate) struct AccessToken {
+    pub(crate) text: Zeroizing<String>,
     /// Unix seconds.
     pub(crate) expires_at: u64,
     pub(crate) scope: Option<String>,
-    /// Who signed in, for people: the id_token's name, else its subject.
-    pub(crate) subject: String,
+    /// RFC 8693 §2.2.1, for an exchanged one.
+    pub(crate) issued_type: Option<String>,
 }
 
-/// Whether we give tokens for a resource: `urn:d:…` is the login's own access token (D-041).
-pub(crate) fn is_known(resource: &ResourceUrn) -> bool {
-    resource
-        .as_str()
-        .strip_prefix("urn:d:")
-        .is_some_and(|destination| !destination.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn d_041_a_destination_is_served_and_anything_else_is_an_invalid_target() {
-        let known = |urn: &str| is_known(&urn.parse().unwrap());
-        assert!(known(ResourceUrn::DEFAULT) && known("urn:d:x"));
-        assert!(!known("urn:d:") && !known("urn:dx:y") && !known("urn:other:x"));
+impl Grant {
+    /// Returns when the session ends for want of tokens, if that is known.
+    pub(crate) fn ends(&self) -> Option<u64> {
+        match self.refresh_token {
+            Some(_) => self.refresh_ends,
+            None => Some(self.access.expires_at),
+        }
     }
 }

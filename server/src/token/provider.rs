@@ -4,15 +4,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreIdToken, CoreIdTokenClaims, CoreJwsSigningAlgorithm as Algorithm,
-    CoreRequestTokenError, CoreTokenResponse,
+    CoreAuthenticationFlow, CoreIdToken, CoreIdTokenClaims, CoreJwsSigningAlgorithm as Algorithm,
+    CoreRequestTokenError,
 };
 use openidconnect::{
     AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
-    IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
-    RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse as _,
+    ClientSecret, CsrfToken, EmptyAdditionalClaims, EndpointMaybeSet, EndpointNotSet, EndpointSet,
+    ExtraTokenFields, HttpRequest, HttpResponse, IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
+    SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,7 +22,7 @@ use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::TokenSet;
+use super::{AccessToken, DEFAULT_LIFETIME, Grant, MAX_SCOPE, MAX_TOKEN};
 use crate::app::now;
 use crate::config::Login;
 
@@ -38,9 +40,6 @@ const KEYS_KEPT: Duration = Duration::from_secs(60);
 
 /// How long discovery's document and keys are believed: a key that was withdrawn is not trusted for longer.
 const METADATA_KEPT: Duration = Duration::from_secs(3600);
-
-/// How long a token lives when the provider does not say, seconds.
-const DEFAULT_LIFETIME: u64 = 300;
 
 /// The algorithms an id_token may be signed with: the asymmetric ones.
 const SIGNED_BY: [Algorithm; 10] = [
@@ -72,7 +71,19 @@ type Metadata = ProviderMetadata<
     openidconnect::core::CoreSubjectIdentifierType,
 >;
 
-pub(super) type Client = CoreClient<
+/// What openidconnect calls core, with [`Hints`] in the token response.
+pub(super) type Client = openidconnect::Client<
+    EmptyAdditionalClaims,
+    openidconnect::core::CoreAuthDisplay,
+    openidconnect::core::CoreGenderClaim,
+    openidconnect::core::CoreJweContentEncryptionAlgorithm,
+    openidconnect::core::CoreJsonWebKey,
+    openidconnect::core::CoreAuthPrompt,
+    StandardErrorResponse<openidconnect::core::CoreErrorResponseType>,
+    Tokens,
+    openidconnect::core::CoreTokenIntrospectionResponse,
+    openidconnect::core::CoreRevocableToken,
+    openidconnect::core::CoreRevocationErrorResponse,
     EndpointSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -80,6 +91,28 @@ pub(super) type Client = CoreClient<
     EndpointMaybeSet,
     EndpointMaybeSet,
 >;
+
+/// A token response.
+type Tokens = StandardTokenResponse<
+    IdTokenFields<
+        EmptyAdditionalClaims,
+        Hints,
+        openidconnect::core::CoreGenderClaim,
+        openidconnect::core::CoreJweContentEncryptionAlgorithm,
+        Algorithm,
+    >,
+    openidconnect::core::CoreTokenType,
+>;
+
+/// What some providers say beyond the standards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Hints {
+    /// Seconds for which the refresh token is good; 0: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_expires_in: Option<u64>,
+}
+
+impl ExtraTokenFields for Hints {}
 
 /// RFC 8414 §2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -209,8 +242,12 @@ impl Provider {
         })
     }
 
-    /// Spends a code: step 2 of the token's way.
-    pub(crate) async fn redeem(&self, code: String, redeem: Redeem) -> Result<TokenSet, ProviderError> {
+    /// Spends a code: step 2 of the token's way. Returns what it gave, and who signed in, for people.
+    pub(crate) async fn redeem(
+        &self,
+        code: String,
+        redeem: Redeem,
+    ) -> Result<(Grant, String), ProviderError> {
         let metadata = self.metadata(false).await?;
         let client = self.client(&metadata);
         let mut request = client
@@ -236,7 +273,7 @@ impl Provider {
             other => other,
         };
         let subject = subject.map_err(|error| ProviderError::BadIdToken(id_token_problem(&error)))?;
-        Ok(token_set(&tokens, subject))
+        Ok((grant(&tokens)?, subject))
     }
 
     /// Asks whether the provider can be found at all.
@@ -299,7 +336,7 @@ impl Provider {
             .client_secret
             .as_ref()
             .map(|secret| ClientSecret::new(secret.to_string()));
-        CoreClient::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
+        Client::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
             .set_redirect_uri(self.redirect.clone())
     }
 
@@ -323,12 +360,28 @@ impl Provider {
         self.resource.as_deref()
     }
 
-    pub(super) fn credentials(&self) -> (&str, Option<&str>) {
-        (
-            self.client_id.as_str(),
-            self.client_secret.as_ref().map(|secret| secret.as_str()),
-        )
+    /// Posts a form of ours as the client that we are.
+    pub(super) async fn post(
+        &self,
+        to: Url,
+        mut form: Vec<(&str, &str)>,
+    ) -> Result<HttpResponse, ProviderError> {
+        let http = self.http()?;
+        let mut request = http.0.post(to);
+        match &self.client_secret {
+            // RFC 6749 §2.3.1: both parts are form-encoded before they become a Basic header.
+            Some(secret) => request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret))),
+            None => form.push(("client_id", &self.client_id)),
+        }
+        let answer = async { http.fetch(request.form(&form).build()?).await };
+        answer
+            .await
+            .map_err(|cause| ProviderError::Unreachable(cause.to_string()))
     }
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// What is wrong with an id_token, without a word of it.
@@ -343,31 +396,37 @@ fn id_token_problem(error: &ClaimsVerificationError) -> &'static str {
     }
 }
 
-/// Our HTTP client as openidconnect wants it: no more than [`MAX_ANSWER`] is read of any answer.
-pub(super) struct Http(pub(super) reqwest::Client);
+/// Our HTTP client: no more than [`MAX_ANSWER`] is read of any answer.
+pub(super) struct Http(reqwest::Client);
 
+impl Http {
+    async fn fetch(&self, request: reqwest::Request) -> Result<HttpResponse, CallError> {
+        let mut response = self.0.execute(request).await?;
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(CallError::Down(status.as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(CallError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut answer = HttpResponse::new(body);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
+    }
+}
+
+/// As openidconnect wants it.
 impl<'c> AsyncHttpClient<'c> for Http {
     type Error = CallError;
     type Future = BoxFuture<'c, Result<HttpResponse, CallError>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            let mut response = self.0.execute(request.try_into()?).await?;
-            if response.status().is_server_error() {
-                return Err(CallError::Down(response.status().as_u16()));
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await? {
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    return Err(CallError::TooLong);
-                }
-                body.extend_from_slice(&chunk);
-            }
-            let mut answer = HttpResponse::new(body);
-            *answer.status_mut() = response.status();
-            *answer.headers_mut() = std::mem::take(response.headers_mut());
-            Ok(answer)
-        })
+        Box::pin(async move { self.fetch(request.try_into()?).await })
     }
 }
 
@@ -403,7 +462,7 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
 }
 
 /// A provider's error code: RFC 6749 §5.2 allows printable ASCII without quotes; anything else is not worth telling.
-fn code_of(code: &str) -> String {
+pub(super) fn code_of(code: &str) -> String {
     code.chars().filter(char::is_ascii_graphic).take(60).collect()
 }
 
@@ -419,7 +478,7 @@ pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderEr
 }
 
 /// Some providers put a fault of their own into the words of a refusal (RFC 6749 §4.1.2.1 names both codes).
-fn refused(code: String) -> ProviderError {
+pub(super) fn refused(code: String) -> ProviderError {
     match code.as_str() {
         "server_error" | "temporarily_unavailable" => {
             ProviderError::Unreachable(format!("it answers {code}"))
@@ -428,22 +487,32 @@ fn refused(code: String) -> ProviderError {
     }
 }
 
-pub(super) fn token_set(tokens: &CoreTokenResponse, subject: String) -> TokenSet {
+pub(super) fn grant(tokens: &Tokens) -> Result<Grant, ProviderError> {
+    let access = tokens.access_token().secret();
+    let refresh = tokens.refresh_token().map(|token| token.secret());
+    let too_long = |token: &String| token.len() > MAX_TOKEN;
+    if too_long(access) || refresh.is_some_and(too_long) {
+        return Err(ProviderError::Nonsense("its token is too long"));
+    }
     let lifetime = tokens
         .expires_in()
         .map_or(DEFAULT_LIFETIME, |lifetime| lifetime.as_secs());
     let scope = tokens
         .scopes()
         .map(|scopes| scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" "));
-    TokenSet {
-        access_token: Zeroizing::new(tokens.access_token().secret().clone()),
-        refresh_token: tokens
-            .refresh_token()
-            .map(|token| Zeroizing::new(token.secret().clone())),
-        expires_at: now().plus(lifetime).seconds(),
-        scope,
-        subject,
-    }
+    let hint = tokens.extra_fields().extra_fields().refresh_expires_in;
+    Ok(Grant {
+        access: AccessToken {
+            text: Zeroizing::new(access.clone()),
+            expires_at: now().plus(lifetime).seconds(),
+            scope: scope.filter(|scope| scope.len() <= MAX_SCOPE),
+            issued_type: None,
+        },
+        refresh_token: refresh.map(|token| Zeroizing::new(token.clone())),
+        refresh_ends: hint
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| now().plus(seconds).seconds()),
+    })
 }
 
 /// A name for people: what the provider has, in this order.

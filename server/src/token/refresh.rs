@@ -2,17 +2,13 @@
 
 use openidconnect::RefreshToken;
 
-use super::provider::{token_error, token_set};
-use super::{Provider, ProviderError, TokenSet};
+use super::provider::{grant, token_error};
+use super::{Grant, Provider, ProviderError};
 
 impl Provider {
-    /// Asks for new tokens for `subject`. A provider that rotates gives a new refresh token with them, and the old
-    /// one is spent from then on.
-    pub(crate) async fn refresh(
-        &self,
-        refresh_token: &str,
-        subject: &str,
-    ) -> Result<TokenSet, ProviderError> {
+    /// Asks for new tokens. A provider that rotates gives a new refresh token with them, and the old one is spent from
+    /// then on.
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Grant, ProviderError> {
         let client = self.client(&*self.metadata(false).await?);
         let refresh_token = RefreshToken::new(refresh_token.to_owned());
         let mut request = client
@@ -22,6 +18,6 @@ impl Provider {
             request = request.add_extra_param("resource", resource);
         }
         let tokens = request.request_async(self.http()?).await.map_err(token_error)?;
-        Ok(token_set(&tokens, subject.to_owned()))
+        grant(&tokens)
     }
 }

@@ -34,10 +34,15 @@ pub(crate) struct Session {
 impl Session {
     /// Begins a session (D-002).
     pub(crate) async fn begin(server: &Server) -> Self {
+        Self::begin_for(server, RESOURCE).await
+    }
+
+    /// Begins a session whose first token is for this resource.
+    pub(crate) async fn begin_for(server: &Server, resource: &str) -> Self {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).unwrap();
         let verifier = Challenge::new(&secret).verifier().to_string();
-        let body = json!({ "verifier": verifier, "deviceName": "laptop" });
+        let body = json!({ "verifier": verifier, "deviceName": "laptop", "resource": resource });
         let url = format!("{}/auth/par/authorize", server.url);
         let response = http().post(url).json(&body).send().await.unwrap();
         assert_eq!(response.status(), 200);

@@ -34,6 +34,16 @@ pub(crate) const LIFETIME: u64 = 300;
 /// How long a renewed one lasts, seconds.
 pub(crate) const RENEWED_LIFETIME: u64 = 600;
 
+/// How long an exchanged one lasts, seconds.
+pub(crate) const EXCHANGED_LIFETIME: u64 = 450;
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// The token that an exchange gives for a target.
+pub(crate) fn exchanged(subject: &str, target: &str) -> String {
+    format!("{subject}.for.{target}")
+}
+
 /// The access token of the `n`th renewal.
 pub(crate) fn access_token(n: usize) -> String {
     numbered(ACCESS_TOKEN, n)
@@ -60,6 +70,16 @@ pub(crate) struct Script {
     pub(crate) token: Answer,
     /// The token endpoint, asked with a refresh token. A good one rotates it and refuses a spent one.
     pub(crate) refresh: Answer,
+    /// The token endpoint, asked for an exchange.
+    pub(crate) exchange: Answer,
+    /// An access token that no exchange takes any more.
+    pub(crate) revoked: Option<String>,
+    /// How long the access tokens of logins and renewals last, if not as usual.
+    pub(crate) lifetime: Option<u64>,
+    /// Gives no refresh token with a login.
+    pub(crate) no_refresh_token: bool,
+    /// `refresh_expires_in`, as some providers have it.
+    pub(crate) refresh_expires_in: Option<u64>,
     pub(crate) id_token: IdToken,
     /// Takes a revocation request and never answers it.
     pub(crate) revocation_hangs: bool,
@@ -142,6 +162,22 @@ impl Seen {
     pub(crate) fn refreshed_with(&self) -> Vec<&str> {
         let tokens = self.token.iter().filter_map(|form| asked(form, "refresh_token"));
         tokens.collect()
+    }
+
+    /// Returns what exchanges asked for: `audience=x`, `resource=x` and `scope=x`.
+    pub(crate) fn exchanged_for(&self) -> Vec<String> {
+        let exchanges = self
+            .token
+            .iter()
+            .filter(|form| asked(form, "grant_type") == Some(EXCHANGE));
+        let asked_for = |form: &Vec<(String, String)>| {
+            let ours = ["audience", "resource", "scope"];
+            let said = form.iter().filter(|(name, _)| ours.contains(&&**name));
+            said.map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        exchanges.map(asked_for).collect()
     }
 }
 
@@ -271,6 +307,9 @@ async fn token(State(world): State<Arc<World>>, Form(form): Form<Vec<(String, St
         let spent = spent.to_owned();
         return refresh(&world, form, &spent).await;
     }
+    if asked(&form, "grant_type") == Some(EXCHANGE) {
+        return exchange(&world, form).await;
+    }
     world.seen.send_modify(|seen| seen.token.push(form));
     let script = match world.answer(|script| script.token).await {
         Ok(script) => script,
@@ -283,9 +322,15 @@ async fn token(State(world): State<Arc<World>>, Form(form): Form<Vec<(String, St
         "access_token": ACCESS_TOKEN,
         "refresh_token": REFRESH_TOKEN,
         "token_type": "Bearer",
-        "expires_in": LIFETIME,
+        "expires_in": script.lifetime.unwrap_or(LIFETIME),
         "scope": "openid profile",
     });
+    if script.no_refresh_token {
+        answer.as_object_mut().unwrap().remove("refresh_token");
+    }
+    if let Some(seconds) = script.refresh_expires_in {
+        answer["refresh_expires_in"] = seconds.into();
+    }
     if script.id_token != IdToken::Missing {
         answer["id_token"] = world.id_token(script.id_token).into();
     }
@@ -311,7 +356,34 @@ async fn refresh(world: &World, form: Vec<(String, String)>, spent: &str) -> Res
         "access_token": access_token(n),
         "refresh_token": refresh_token(n),
         "token_type": "Bearer",
-        "expires_in": RENEWED_LIFETIME,
+        "expires_in": script.lifetime.unwrap_or(RENEWED_LIFETIME),
+    });
+    Json(answer).into_response()
+}
+
+/// RFC 8693, for whatever audience or resource.
+async fn exchange(world: &World, form: Vec<(String, String)>) -> Response {
+    let subject = asked(&form, "subject_token").unwrap().to_owned();
+    let target = asked(&form, "audience")
+        .or(asked(&form, "resource"))
+        .unwrap()
+        .to_owned();
+    world.seen.send_modify(|seen| seen.token.push(form));
+    let script = match world.answer(|script| script.exchange).await {
+        Ok(script) => script,
+        Err(fault) => return fault,
+    };
+    if let Some(refusal) = refusal(script.exchange) {
+        return refusal;
+    }
+    if !subject.starts_with(ACCESS_TOKEN) || script.revoked.as_deref() == Some(&*subject) {
+        return refused("invalid_request");
+    }
+    let answer = json!({
+        "access_token": exchanged(&subject, &target),
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "token_type": "Bearer",
+        "expires_in": EXCHANGED_LIFETIME,
     });
     Json(answer).into_response()
 }

@@ -11,6 +11,8 @@ mod idp;
 mod server;
 
 mod authorize;
+mod exchange;
+mod grant;
 mod ground;
 mod login;
 mod memory;
@@ -18,6 +20,7 @@ mod proof;
 mod provider;
 mod publish;
 mod renew;
+mod thousand;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The real program as a child process: started, read, told to leave, started again on the same store and port.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) struct Site {
     dir: Arc<TempDir>,
     issuer: String,
     options: Vec<(&'static str, String)>,
+    rules: &'static str,
     listen: String,
 }
 
@@ -34,6 +36,7 @@ impl Site {
             dir: Arc::new(tempfile::tempdir().unwrap()),
             issuer: issuer.to_owned(),
             options: Vec::new(),
+            rules: "",
             listen: "127.0.0.1:0".to_owned(),
         }
     }
@@ -44,13 +47,20 @@ impl Site {
         self
     }
 
+    /// Writes `[[resource]]` rules.
+    pub(crate) fn with_rules(mut self, rules: &'static str) -> Self {
+        self.rules = rules;
+        self
+    }
+
     pub(crate) async fn start(&mut self) -> Server {
         let config = self.dir.path().join("ciba.toml");
         let text = format!(
-            "listen = \"{}\"\n[store]\nurl = \"{}\"\n[login]\nissuer = \"{}\"\nclient_id = \"ciba\"\nclient_secret = \"{CLIENT_SECRET}\"\n[limits]\nlogins_per_minute = 100000\n",
+            "listen = \"{}\"\n[store]\nurl = \"{}\"\n[login]\nissuer = \"{}\"\nclient_id = \"ciba\"\nclient_secret = \"{CLIENT_SECRET}\"\n[limits]\nlogins_per_minute = 100000\n{}",
             self.listen,
             self.store_url(),
-            self.issuer
+            self.issuer,
+            self.rules
         );
         std::fs::write(&config, text).unwrap();
         let mut command = command();
@@ -68,8 +78,13 @@ impl Site {
         store::open(&self.store_url(), OpenMode::Create).unwrap()
     }
 
+    /// The database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.dir.path().join("ciba.db")
+    }
+
     fn store_url(&self) -> String {
-        format!("sqlite:{}", self.dir.path().join("ciba.db").display())
+        format!("sqlite:{}", self.database().display())
     }
 
     /// Returns the session's record whether it has expired or not.

@@ -1,0 +1,200 @@
+//! D-041, D-042: a resource whose token is exchanged for the login's own (RFC 8693).
+
+use device_proto::token::Token;
+
+use crate::browser::Browser;
+use crate::device::{Link, RESOURCE, Session};
+use crate::idp::{ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, access_token, exchanged};
+use crate::publish::{signed_in, signed_in_for};
+use crate::renew::{LONG, asked, has, held, ready, refused, renewed, stage, token_request};
+use crate::server::{Site, assert_unsaid};
+
+/// Exchanged for an audience, by the default rules.
+const API: &str = "urn:sap:identity:api:name:my-api";
+const AUDIENCE: &str = "my-api";
+
+/// Exchanged for a resource, by the default rules.
+const APPLICATION: &str = "urn:sap:identity:application:provider:name:my-app";
+
+#[tokio::test]
+async fn d_041_a_token_is_exchanged_for_an_audience_or_a_resource_on_first_use() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    for (resource, target) in [(API, AUDIENCE), (APPLICATION, APPLICATION)] {
+        for _ in 0..2 {
+            assert_eq!(asked(&mut link, resource, None).await, ready("ask", resource));
+        }
+        assert_eq!(held(&session, &link, resource).0, exchanged(ACCESS_TOKEN, target));
+        let plain = session.open_for(resource, &link.tokens[resource]);
+        let token = Token::decode(&plain).unwrap();
+        let issued = token.issued_token_type.unwrap();
+        assert_eq!(issued, "urn:ietf:params:oauth:token-type:access_token");
+    }
+    let seen = idp.seen();
+    let asked_for = [format!("audience={AUDIENCE}"), format!("resource={APPLICATION}")];
+    assert_eq!(seen.exchanged_for(), asked_for, "once each");
+    assert!(seen.refreshed_with().is_empty());
+    assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN);
+    assert_unsaid(&server.stop().await, &[ACCESS_TOKEN, REFRESH_TOKEN]);
+}
+
+#[tokio::test]
+async fn d_041_the_operators_rules_decide() {
+    let idp = Idp::start().await;
+    let mut site = Site::new(&idp.issuer).with_rules(
+        "[[resource]]\nmatch = \"urn:d:special\"\nkind = \"exchange\"\naudience = \"{urn}\"\nscope = \"openid x\"\n\
+         [[resource]]\nmatch = \"urn:d:*\"\nkind = \"session\"\n",
+    );
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    assert_eq!(asked(&mut link, "urn:d:special", None).await, ready("ask", "urn:d:special"));
+    assert_eq!(idp.seen().exchanged_for(), ["audience=urn:d:special scope=openid x"]);
+    assert_eq!(asked(&mut link, "urn:d:speciall", None).await, ready("ask", "urn:d:speciall"));
+    assert_eq!(held(&session, &link, "urn:d:speciall").0, ACCESS_TOKEN);
+    assert_eq!(refused(&mut link, API, None).await, "invalid_target");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_041_a_login_may_begin_with_an_exchanged_token() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in_for(&server, API).await;
+    assert_eq!(link.tokens.keys().collect::<Vec<_>>(), [API]);
+    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    // The login's own token is there all the same.
+    assert_eq!(asked(&mut link, RESOURCE, None).await, ready("ask", RESOURCE));
+    assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN);
+    assert_eq!(asked(&mut link, APPLICATION, None).await, ready("ask", APPLICATION));
+    assert!(idp.seen().refreshed_with().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_042_a_login_whose_first_exchange_is_refused_fails_with_the_providers_word() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.exchange = Answer::Error("invalid_target"));
+    let server = Site::new(&idp.issuer).start().await;
+    let session = Session::begin_for(&server, API).await;
+    let mut link = Link::connect(&server, &session).await;
+    assert_eq!(Browser::new().confirm(session.url()).await.outcome(), "refused");
+    link.until_status("failed").await;
+    assert_eq!(link.session["error"], "invalid_target");
+    assert!(link.tokens.is_empty());
+    assert_eq!(idp.seen().revoked, [REFRESH_TOKEN], "what reached nobody is given back");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_other_tokens() {
+    let idp = Idp::start().await;
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    let before = stage(&site, &session).await;
+    for (answer, code) in [
+        (Answer::Status(503), "temporarily_unavailable"),
+        (Answer::Status(429), "temporarily_unavailable"),
+        (Answer::Error("temporarily_unavailable"), "temporarily_unavailable"),
+        (Answer::Garbage, "server_error"),
+        (Answer::Error("invalid_target"), "invalid_target"),
+        (Answer::Error("invalid_scope"), "invalid_scope"),
+        (Answer::Error("unauthorized_client"), "unauthorized_client"),
+    ] {
+        idp.script(|script| script.exchange = answer);
+        assert_eq!(refused(&mut link, API, None).await, code);
+        assert_eq!(link.session["status"], "active", "{code}");
+        assert_eq!(stage(&site, &session).await, before, "{code}");
+    }
+    idp.script(|script| script.exchange = Answer::Good);
+    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
+    assert!(idp.seen().refreshed_with().is_empty(), "none of this is about the login");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_040_a_slow_exchange_holds_up_nobody_else() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.exchange = Answer::Held);
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    for id in ["a", "b", "c"] {
+        link.ask(&token_request(id, API, None)).await;
+    }
+    idp.until_seen(|seen| !seen.exchanged_for().is_empty()).await;
+    renewed(&session, &mut link, 1).await;
+    assert_eq!(asked(&mut link, "urn:d:other", None).await, ready("ask", "urn:d:other"));
+    idp.script(|script| script.exchange = Answer::Good);
+    link.replies.clear();
+    link.until(|link| link.replies.len() == 3).await;
+    assert_eq!(link.replies, ["a", "b", "c"].map(|id| ready(id, API)));
+    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    assert_eq!(idp.seen().exchanged_for().len(), 1, "one for all three");
+    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_041_a_login_token_that_is_about_to_end_is_renewed_before_it_is_exchanged() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.lifetime = Some(10));
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
+    assert_eq!(held(&session, &link, API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_a_login_token_that_was_revoked_is_renewed_and_exchanged_again() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.revoked = Some(ACCESS_TOKEN.into()));
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
+    assert_eq!(held(&session, &link, API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    // Only once: a provider that always says so is believed.
+    idp.script(|script| script.exchange = Answer::Error("invalid_request"));
+    assert_eq!(refused(&mut link, APPLICATION, None).await, "invalid_request");
+    assert_eq!(idp.seen().refreshed_with().len(), 2);
+    assert_eq!(link.session["status"], "active");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_an_exchange_finds_out_that_the_login_was_ended() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (_session, mut link) = signed_in(&server).await;
+    idp.script(|script| {
+        script.revoked = Some(ACCESS_TOKEN.into());
+        script.refresh = Answer::Refused;
+    });
+    assert_eq!(refused(&mut link, API, None).await, "login_required");
+    link.until_status("failed").await;
+    assert_eq!(link.session["error"], "login_required");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_an_exchanged_token_is_kept_over_a_restart_and_renewed_by_itself() {
+    let idp = Idp::start().await;
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    asked(&mut link, API, None).await;
+    server.kill().await;
+    let server = site.start().await;
+    let mut link = Link::connect(&server, &session).await;
+    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    assert_eq!(asked(&mut link, API, Some(2 * LIFETIME)).await, ready("ask", API));
+    assert_eq!(idp.seen().exchanged_for().len(), 2);
+    assert!(idp.seen().refreshed_with().is_empty(), "the login's own token lasts");
+    assert_eq!(asked(&mut link, RESOURCE, Some(LONG)).await, ready("ask", RESOURCE));
+    has(&session, &mut link, RESOURCE, 1).await;
+    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE), "only what is asked for");
+    server.stop().await;
+}

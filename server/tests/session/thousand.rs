@@ -1,0 +1,110 @@
+//! One session with a thousand tokens: all of them reach a device that comes back, and one at a time one that is there.
+
+use device_proto::ask::Reply;
+use device_proto::doc::{Map, Replica};
+use device_proto::frame::{Frame, Message, Packet, Sender, Sync};
+
+use crate::device::{Link, RESOURCE, Raw};
+use crate::idp::Idp;
+use crate::in_time;
+use crate::publish::signed_in;
+use crate::renew::{OTHER, renewed, stage, token_request};
+use crate::server::Site;
+
+/// The login's own token is one more.
+const RESOURCES: usize = 1_000;
+
+/// Asks under way at once; a session has 16.
+const AT_ONCE: usize = 8;
+
+fn urn(n: usize) -> String {
+    format!("urn:d:destination-{n:04}")
+}
+
+async fn ask_for(link: &mut Link, resources: std::ops::Range<usize>) {
+    let ids: Vec<_> = resources.collect();
+    for batch in ids.chunks(AT_ONCE) {
+        link.replies.clear();
+        for n in batch {
+            link.ask(&token_request(&n.to_string(), &urn(*n), None)).await;
+        }
+        link.until(|link| link.replies.len() == batch.len()).await;
+        let refused = link.replies.iter().find(|reply| matches!(reply, Reply::Error { .. }));
+        assert_eq!(refused, None);
+    }
+}
+
+#[tokio::test]
+async fn d_040_a_thousand_resources_reach_a_device_that_comes_back() {
+    let idp = Idp::start().await;
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    ask_for(&mut link, 0..RESOURCES).await;
+    assert_eq!(link.tokens.len(), RESOURCES + 1);
+    let again = Link::connect(&server, &session).await;
+    assert_eq!(again.tokens, link.tokens);
+    server.kill().await;
+    let server = site.start().await;
+    let mut again = Link::connect(&server, &session).await;
+    assert_eq!(again.tokens, link.tokens);
+    // Beyond the most there may be.
+    ask_for(&mut again, RESOURCES..1_023).await;
+    again.replies.clear();
+    again.ask(&token_request("one more", &urn(1_023), None)).await;
+    again.until(|link| !link.replies.is_empty()).await;
+    let told = serde_json::to_value(&again.replies[0]).unwrap();
+    assert_eq!(told["error"], "invalid_target");
+    assert_eq!(idp.seen().token.len(), 1, "the login alone: none of this is the provider's");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_040_a_change_is_sent_by_itself() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    let mut watching = Raw::granted(&server, &session).await;
+    let mut replica = Replica::default();
+    let state = watching.round_trip(session.id.as_str()).await;
+    replica.apply(&state).unwrap();
+    ask_for(&mut link, 0..AT_ONCE).await;
+    let mut updates = 0;
+    while updates < AT_ONCE {
+        let frame = watching.frame().await;
+        let Ok(Packet::Frame(Frame { message: Message::Sync(Sync::Update(update)), .. })) =
+            Packet::decode(&frame, Sender::Server)
+        else {
+            continue;
+        };
+        let changed = replica.apply(update).unwrap();
+        let maps: Vec<_> = changed.iter().map(|entry| entry.map).collect();
+        assert_eq!(maps, [Map::Tokens], "one token an update");
+        updates += 1;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_ended_is_dropped_from_the_record_and_the_doc() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.lifetime = Some(2));
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    link.ask(&token_request("other", OTHER, Some(0))).await;
+    link.until(|link| link.tokens.contains_key(OTHER)).await;
+    idp.script(|script| script.lifetime = None);
+    let mut n = 1;
+    renewed(&session, &mut link, n).await;
+    in_time(async {
+        while stage(&site, &session).await["active"]["tokens"].get(OTHER).is_some() {
+            n += 1;
+            renewed(&session, &mut link, n).await;
+        }
+    })
+    .await;
+    let late = Link::connect(&server, &session).await;
+    assert_eq!(late.tokens.keys().collect::<Vec<_>>(), [RESOURCE]);
+    server.stop().await;
+}

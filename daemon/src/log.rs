@@ -5,6 +5,7 @@ use std::env;
 use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::OnceLock;
 use std::{io, panic};
 
 use tracing::level_filters::LevelFilter;
@@ -30,12 +31,28 @@ pub(crate) enum Sink {
     StateDirectory,
 }
 
+/// Where the log of this process goes; empty while it goes nowhere.
+static PLACE: OnceLock<String> = OnceLock::new();
+
+/// Returns where the log goes, for people; `None` when nothing can be written.
+pub(crate) fn place() -> Option<&'static str> {
+    PLACE.get().map(String::as_str)
+}
+
 /// Starts logging. Keep the guard to the end of `main`: dropping it writes out what still waits.
 #[must_use]
 pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
     let guard = match sink {
         Sink::Stderr => {
             stderr();
+            let _ = PLACE.set(
+                if service::writes_log() {
+                    "the journal"
+                } else {
+                    "standard error"
+                }
+                .into(),
+            );
             None
         }
         Sink::StateDirectory => file().map(|(file, guard)| {
@@ -83,6 +100,7 @@ fn levels() -> Targets {
 /// better than none.
 fn file() -> Option<(NonBlocking, WorkerGuard)> {
     let directory = ipc_proto::state_directory(|name| env::var_os(name))?;
+    let shown = directory.display().to_string();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -95,6 +113,7 @@ fn file() -> Option<(NonBlocking, WorkerGuard)> {
         .max_log_files(KEPT_FILES)
         .build(directory)
         .ok()?;
+    let _ = PLACE.set(shown);
     Some(
         NonBlockingBuilder::default()
             .buffered_lines_limit(WAITING_LINES)

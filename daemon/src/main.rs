@@ -3,6 +3,7 @@
 
 mod agent;
 mod authorize;
+mod diagnose;
 #[cfg(test)]
 mod fake;
 mod handover;
@@ -12,6 +13,7 @@ mod ipc;
 mod keychain;
 mod lifecycle;
 mod listen;
+mod loading;
 mod log;
 mod memory;
 mod run;

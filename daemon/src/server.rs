@@ -57,6 +57,11 @@ impl Server {
         url
     }
 
+    /// Returns where the server says whether it is well.
+    pub(crate) fn health(&self) -> Url {
+        self.below("healthz")
+    }
+
     /// Whether TLS is spoken; otherwise the server is on this machine.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"

@@ -1,0 +1,295 @@
+//! The daemon's half of `ciba doctor`: looks at keychains, memory, log, logins, servers and the clock, and says
+//! for each what to do. Everything at once, each with a deadline; nothing is changed.
+
+mod server;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ipc_proto::{
+    Check, Diagnosis, Failure, KeychainKind, Link, ProfileName, ProfileStatus, SessionState, Status, Verdict,
+};
+use rustix::process::{Resource, getrlimit};
+use tokio::time::timeout;
+
+use crate::keychain::{Keychain, KeychainError, Keychains};
+use crate::log;
+
+/// Time for a keychain to answer. Its own deadline is shorter; this one is for what has none.
+const KEYCHAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Looks at everything that the daemon needs for these logins.
+pub(crate) async fn diagnose(status: &Status, keychains: &Keychains) -> Diagnosis {
+    let (mut checks, servers) = tokio::join!(keychain_checks(keychains), server::checks(&status.profiles));
+    checks.push(memory(status.memory_locked));
+    checks.push(log_place(log::place()));
+    checks.extend(status.profiles.iter().map(login));
+    checks.extend(servers);
+    Diagnosis { checks }
+}
+
+/// One check for each place that outlasts the daemon, and one more where there is none.
+async fn keychain_checks(keychains: &Keychains) -> Vec<Check> {
+    let lasting = keychains
+        .iter()
+        .filter(|keychain| keychain.kind() != KeychainKind::Memory);
+    let found = join_all(lasting.map(|keychain| probe(keychain.as_ref()))).await;
+    let any = found
+        .iter()
+        .any(|(_, answer)| matches!(answer, Ok(()) | Err(KeychainError::Locked(_))));
+    let mut checks: Vec<_> = found
+        .into_iter()
+        .map(|(kind, answer)| keychain(kind, answer, any))
+        .collect();
+    if !any {
+        let hint = "run a Secret Service in this session: GNOME Keyring, KWallet or KeePassXC";
+        checks.push(warning(
+            "keychain",
+            "nothing keeps logins: they end with the daemon",
+            hint,
+        ));
+    }
+    checks
+}
+
+async fn probe(keychain: &dyn Keychain) -> (KeychainKind, Result<(), KeychainError>) {
+    let kind = keychain.kind();
+    let answer = timeout(KEYCHAIN_DEADLINE, keychain.probe()).await;
+    (kind, answer.unwrap_or(Err(KeychainError::Slow(kind))))
+}
+
+/// One that is absent is no trouble where another one is there.
+fn keychain(kind: KeychainKind, answer: Result<(), KeychainError>, any: bool) -> Check {
+    let problem = match answer {
+        Ok(()) => return fine("keychain", format!("{kind} works")),
+        Err(problem) => problem,
+    };
+    let hint = match problem {
+        KeychainError::Absent(_) if any => return fine("keychain", problem.to_string()),
+        KeychainError::Absent(_) => None,
+        KeychainError::Locked(_) => Some("unlock it; cibad then goes on by itself"),
+        KeychainError::Full(_) => Some("make room in it: /proc/key-users has its limits"),
+        KeychainError::Slow(_) | KeychainError::Failed(_) => Some("ciba logs"),
+    };
+    Check {
+        verdict: Verdict::Warning,
+        hint: hint.map(Into::into),
+        ..fine("keychain", problem.to_string())
+    }
+}
+
+fn memory(locked: bool) -> Check {
+    if locked {
+        return fine("memory", "secrets are never swapped to disk");
+    }
+    let limit = getrlimit(Resource::Memlock).current;
+    let limit = limit.map_or_else(String::new, |bytes| {
+        format!(": cibad may lock {} KiB", bytes / 1024)
+    });
+    warning(
+        "memory",
+        format!("secrets may be swapped to disk{limit}"),
+        "raise the limit for locked memory (ulimit -l, or LimitMEMLOCK= of the unit), then: ciba restart",
+    )
+}
+
+fn log_place(place: Option<&str>) -> Check {
+    match place {
+        Some(place) => fine("log", place),
+        None => warning(
+            "log",
+            "nothing is written down: the log's directory cannot be written",
+            "make ~/.local/state writable, or set XDG_STATE_HOME, then: ciba restart",
+        ),
+    }
+}
+
+fn login(status: &ProfileStatus) -> Check {
+    let check = login_verdict(status);
+    Check {
+        profile: Some(status.profile.clone()),
+        ..check
+    }
+}
+
+fn login_verdict(status: &ProfileStatus) -> Check {
+    if matches!(status.state, SessionState::Failed | SessionState::Ended) {
+        let why = said(status.error.as_ref(), "it yields no tokens any more");
+        return Check {
+            verdict: Verdict::Failure,
+            ..warning("login", why, log_in_again(status))
+        };
+    }
+    if let Some(problem) = status.kept.as_ref().and_then(|kept| kept.problem.as_ref()) {
+        let hint = problem.hint.as_deref().unwrap_or("cibad keeps trying");
+        return warning("login", format!("not kept yet: {}", problem.message), hint);
+    }
+    match (status.state, status.link) {
+        (SessionState::Pending, _) => fine("login", "waits for a person"),
+        (_, Link::Connected) => fine("login", "connected"),
+        (_, Link::Connecting) => fine("login", "connecting"),
+        (_, Link::Offline) => {
+            let why = said(status.error.as_ref(), "the connection is down");
+            warning("login", why, "cibad connects by itself as soon as it can")
+        }
+    }
+}
+
+fn said(failure: Option<&Failure>, otherwise: &str) -> String {
+    failure.map_or_else(|| otherwise.into(), |failure| failure.message.clone())
+}
+
+fn log_in_again(status: &ProfileStatus) -> String {
+    let profile = if status.profile == ProfileName::default() {
+        String::new()
+    } else {
+        format!(" --profile {}", status.profile)
+    };
+    format!("ciba start{profile} --url {}", status.url)
+}
+
+fn fine(name: &str, message: impl Into<String>) -> Check {
+    Check {
+        name: name.into(),
+        profile: None,
+        verdict: Verdict::Ok,
+        message: message.into(),
+        hint: None,
+    }
+}
+
+fn warning(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check {
+        verdict: Verdict::Warning,
+        hint: Some(hint.into()),
+        ..fine(name, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ipc_proto::{ErrorCode, Kept};
+
+    use super::*;
+    use crate::keychain::fake::{Fake, Trouble};
+
+    /// What a keychain with this trouble, and nothing beside it, makes of the check.
+    async fn with(trouble: Option<Trouble>) -> Vec<(Verdict, String)> {
+        let fake = Fake::default();
+        fake.trouble(trouble);
+        let checks = keychain_checks(&Keychains::new([Arc::new(fake) as _])).await;
+        checks
+            .into_iter()
+            .map(|check| (check.verdict, check.message))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d_052_each_keychain_has_its_word() {
+        use KeychainKind::SecretService;
+
+        let none = (
+            Verdict::Warning,
+            "nothing keeps logins: they end with the daemon".to_owned(),
+        );
+        assert_eq!(with(None).await, [(Verdict::Ok, "secret-service works".into())]);
+        for (trouble, message) in [
+            (
+                Trouble::Error(KeychainError::Absent(SecretService)),
+                "this session has no secret-service keychain",
+            ),
+            (
+                Trouble::Hangs,
+                "the secret-service keychain does not answer in time",
+            ),
+        ] {
+            let expected = [(Verdict::Warning, message.to_owned()), none.clone()];
+            assert_eq!(with(Some(trouble)).await, expected);
+        }
+        let locked = with(Some(Trouble::Error(KeychainError::Locked(SecretService)))).await;
+        assert_eq!(
+            locked,
+            [(Verdict::Warning, "the secret-service keychain is locked".into())]
+        );
+    }
+
+    #[test]
+    fn d_052_a_keychain_that_is_absent_is_no_trouble_beside_one_that_works() {
+        let absent = Err(KeychainError::Absent(KeychainKind::SecretService));
+        assert_eq!(
+            keychain(KeychainKind::SecretService, absent, true).verdict,
+            Verdict::Ok
+        );
+        assert_eq!(
+            keychain(KeychainKind::SecretService, absent, false).verdict,
+            Verdict::Warning
+        );
+    }
+
+    fn profile(state: SessionState, link: Link) -> ProfileStatus {
+        ProfileStatus {
+            profile: "work".parse().unwrap(),
+            url: "https://c.example".into(),
+            state,
+            link,
+            subject: None,
+            error: None,
+            kept: None,
+            expires_at: None,
+            tokens: vec![],
+        }
+    }
+
+    #[test]
+    fn a_login_that_is_over_has_its_cure() {
+        let over = ProfileStatus {
+            error: Some(Failure::new(ErrorCode::LoginRequired, "it has ended")),
+            ..profile(SessionState::Failed, Link::Offline)
+        };
+        let check = login(&over);
+        assert_eq!(
+            (check.verdict, check.message.as_str()),
+            (Verdict::Failure, "it has ended")
+        );
+        assert_eq!(
+            check.hint.as_deref(),
+            Some("ciba start --profile work --url https://c.example")
+        );
+        assert_eq!(check.profile, Some(over.profile));
+    }
+
+    #[test]
+    fn a_login_that_works_may_still_be_in_danger() {
+        let active = profile(SessionState::Active, Link::Connected);
+        assert_eq!(login(&active).verdict, Verdict::Ok);
+        let unkept = ProfileStatus {
+            kept: Some(Kept {
+                keychain: KeychainKind::SecretService,
+                problem: Some(Failure::new(ErrorCode::KeychainLocked, "locked")),
+            }),
+            ..active
+        };
+        let check = login(&unkept);
+        assert_eq!(
+            (check.verdict, check.message.as_str()),
+            (Verdict::Warning, "not kept yet: locked")
+        );
+        let offline = login(&profile(SessionState::Active, Link::Offline));
+        assert_eq!(
+            (offline.verdict, offline.message.as_str()),
+            (Verdict::Warning, "the connection is down")
+        );
+    }
+
+    #[test]
+    fn memory_and_log_are_told_with_a_cure() {
+        assert_eq!(memory(true).verdict, Verdict::Ok);
+        let open = memory(false);
+        assert_eq!(open.verdict, Verdict::Warning);
+        assert!(open.hint.is_some_and(|hint| hint.contains("ulimit -l")));
+        assert_eq!(log_place(Some("/x")).message, "/x");
+        assert_eq!(log_place(None).verdict, Verdict::Warning);
+    }
+}

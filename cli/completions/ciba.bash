@@ -34,6 +34,9 @@ _ciba() {
             ciba,restart)
                 cmd="ciba__subcmd__restart"
                 ;;
+            ciba,service)
+                cmd="ciba__subcmd__service"
+                ;;
             ciba,start)
                 cmd="ciba__subcmd__start"
                 ;;
@@ -49,6 +52,15 @@ _ciba() {
             ciba,watch)
                 cmd="ciba__subcmd__watch"
                 ;;
+            ciba__subcmd__service,install)
+                cmd="ciba__subcmd__service__subcmd__install"
+                ;;
+            ciba__subcmd__service,status)
+                cmd="ciba__subcmd__service__subcmd__status"
+                ;;
+            ciba__subcmd__service,uninstall)
+                cmd="ciba__subcmd__service__subcmd__uninstall"
+                ;;
             *)
                 ;;
         esac
@@ -56,7 +68,7 @@ _ciba() {
 
     case "${cmd}" in
         ciba)
-            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop doctor logs restart completions man"
+            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -166,7 +178,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__man)
-            opts="-h --profile --help ciba start token add status watch stop doctor logs restart completions man"
+            opts="-h --profile --help ciba start token add status watch stop doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -186,6 +198,78 @@ _ciba() {
         ciba__subcmd__restart)
             opts="-h --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__service)
+            opts="-h --profile --help install uninstall status"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__service__subcmd__install)
+            opts="-h --print --json --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__service__subcmd__status)
+            opts="-h --json --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__service__subcmd__uninstall)
+            opts="-h --json --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -40,6 +40,7 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "stop" -d 'Log out: end th
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "doctor" -d 'Check what ciba needs, and say what to do'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "logs" -d 'Show the log of the daemon'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "restart" -d 'Let the installed cibad take over, with every session'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "service" -d 'Run cibad as a service of yours'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "completions" -d 'Print what makes a shell complete commands and options'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "man" -d 'Show a manual page'
 complete -c ciba -n "__fish_ciba_using_subcommand start" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
@@ -81,6 +82,21 @@ complete -c ciba -n "__fish_ciba_using_subcommand logs" -s f -l follow -d 'Go on
 complete -c ciba -n "__fish_ciba_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand restart" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand restart" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Let the service manager listen for clients and run cibad, from now on and at every login'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Undo what install did; logins in a keychain stay'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Show whether the service is there'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l print -d 'Show what would be written and run, and do nothing'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l json -d 'Print a JSON object'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l json -d 'Print a JSON object'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from status" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from status" -l json -d 'Print a JSON object'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand completions" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand man" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The pages by command, in the order of the help.
-pub(crate) const PAGES: [(&str, &str); 12] = [
+pub(crate) const PAGES: [(&str, &str); 13] = [
     ("ciba", include_str!("../../man/ciba.1")),
     ("start", include_str!("../../man/ciba-start.1")),
     ("token", include_str!("../../man/ciba-token.1")),
@@ -27,6 +27,7 @@ pub(crate) const PAGES: [(&str, &str); 12] = [
     ("doctor", include_str!("../../man/ciba-doctor.1")),
     ("logs", include_str!("../../man/ciba-logs.1")),
     ("restart", include_str!("../../man/ciba-restart.1")),
+    ("service", include_str!("../../man/ciba-service.1")),
     ("completions", include_str!("../../man/ciba-completions.1")),
     ("man", include_str!("../../man/ciba-man.1")),
 ];

@@ -86,10 +86,17 @@ impl Doc {
 
     /// Returns one entry's value.
     pub fn read(&self, map: Map, key: &str) -> Option<String> {
+        let [value] = self.read_each(map, [key]);
+        value
+    }
+
+    /// Returns the values of several entries: yrs reads the whole state for any.
+    pub fn read_each<const N: usize>(&self, map: Map, keys: [&str; N]) -> [Option<String>; N] {
         let doc = yrs::Doc::with_client_id(self.writer);
         let mut txn = doc.transact_mut();
         self.load(&mut txn);
-        txn.get_map(map.name())?.get(&txn, key).and_then(text)
+        let map = txn.get_map(map.name());
+        keys.map(|key| map.as_ref()?.get(&txn, key).and_then(text))
     }
 
     fn load(&self, txn: &mut yrs::TransactionMut<'_>) {

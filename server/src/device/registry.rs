@@ -167,13 +167,8 @@ impl Registry {
     /// Opens the challenge that lies sealed in the doc of a session whose device is connected (D-024), for one
     /// use. It is wiped where it lay: a value that is handed out leaves copies on the way.
     pub(super) fn with_challenge<T>(&self, room: &Room, used: impl FnOnce(Challenge<'_>) -> T) -> Option<T> {
-        let (sealed, salt) = {
-            let state = room.state();
-            (
-                state.doc.read(Map::Server, CHALLENGE)?,
-                state.doc.read(Map::Server, SALT)?,
-            )
-        };
+        let [sealed, salt] = room.state().doc.read_each(Map::Server, [CHALLENGE, SALT]);
+        let (sealed, salt) = (sealed?, salt?);
         let salt = <[u8; 16]>::try_from(Base64UrlUnpadded::decode_vec(&salt).ok()?).ok()?;
         let mut secret = Zeroizing::new([0; 32]);
         let key = Key::of_server(&self.server_key, &salt, &room.session);
@@ -274,9 +269,9 @@ impl Room {
             return;
         }
         let mut entries = entries(stage);
-        for key in [CHALLENGE, SALT] {
-            let kept = state.doc.read(Map::Server, key);
-            entries.extend(kept.map(|value| (Map::Server, key.to_owned(), value)));
+        let keys = [CHALLENGE, SALT];
+        for (key, value) in keys.into_iter().zip(state.doc.read_each(Map::Server, keys)) {
+            entries.extend(value.map(|value| (Map::Server, key.to_owned(), value)));
         }
         let mut doc = Doc::new(epoch_millis().max(state.doc.writer() + 1));
         doc.write(&changes(&entries));

@@ -48,9 +48,18 @@ async fn d_041_the_operators_rules_decide() {
     );
     let server = site.start().await;
     let (session, mut link) = signed_in(&server).await;
-    assert_eq!(asked(&mut link, "urn:d:special", None).await, ready("ask", "urn:d:special"));
-    assert_eq!(idp.seen().exchanged_for(), ["audience=urn:d:special scope=openid x"]);
-    assert_eq!(asked(&mut link, "urn:d:speciall", None).await, ready("ask", "urn:d:speciall"));
+    assert_eq!(
+        asked(&mut link, "urn:d:special", None).await,
+        ready("ask", "urn:d:special")
+    );
+    assert_eq!(
+        idp.seen().exchanged_for(),
+        ["audience=urn:d:special scope=openid x"]
+    );
+    assert_eq!(
+        asked(&mut link, "urn:d:speciall", None).await,
+        ready("ask", "urn:d:speciall")
+    );
     assert_eq!(held(&session, &link, "urn:d:speciall").0, ACCESS_TOKEN);
     assert_eq!(refused(&mut link, API, None).await, "invalid_target");
     server.stop().await;
@@ -66,7 +75,10 @@ async fn d_041_a_login_may_begin_with_an_exchanged_token() {
     // The login's own token is there all the same.
     assert_eq!(asked(&mut link, RESOURCE, None).await, ready("ask", RESOURCE));
     assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN);
-    assert_eq!(asked(&mut link, APPLICATION, None).await, ready("ask", APPLICATION));
+    assert_eq!(
+        asked(&mut link, APPLICATION, None).await,
+        ready("ask", APPLICATION)
+    );
     assert!(idp.seen().refreshed_with().is_empty());
     server.stop().await;
 }
@@ -82,7 +94,11 @@ async fn d_042_a_login_whose_first_exchange_is_refused_fails_with_the_providers_
     link.until_status("failed").await;
     assert_eq!(link.session["error"], "invalid_target");
     assert!(link.tokens.is_empty());
-    assert_eq!(idp.seen().revoked, [REFRESH_TOKEN], "what reached nobody is given back");
+    assert_eq!(
+        idp.seen().revoked,
+        [REFRESH_TOKEN],
+        "what reached nobody is given back"
+    );
     server.stop().await;
 }
 
@@ -96,7 +112,10 @@ async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_other_tokens(
     for (answer, code) in [
         (Answer::Status(503), "temporarily_unavailable"),
         (Answer::Status(429), "temporarily_unavailable"),
-        (Answer::Error("temporarily_unavailable"), "temporarily_unavailable"),
+        (
+            Answer::Error("temporarily_unavailable"),
+            "temporarily_unavailable",
+        ),
         (Answer::Garbage, "server_error"),
         (Answer::Error("invalid_target"), "invalid_target"),
         (Answer::Error("invalid_scope"), "invalid_scope"),
@@ -109,7 +128,10 @@ async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_other_tokens(
     }
     idp.script(|script| script.exchange = Answer::Good);
     assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
-    assert!(idp.seen().refreshed_with().is_empty(), "none of this is about the login");
+    assert!(
+        idp.seen().refreshed_with().is_empty(),
+        "none of this is about the login"
+    );
     server.stop().await;
 }
 
@@ -124,7 +146,10 @@ async fn d_040_a_slow_exchange_holds_up_nobody_else() {
     }
     idp.until_seen(|seen| !seen.exchanged_for().is_empty()).await;
     renewed(&session, &mut link, 1).await;
-    assert_eq!(asked(&mut link, "urn:d:other", None).await, ready("ask", "urn:d:other"));
+    assert_eq!(
+        asked(&mut link, "urn:d:other", None).await,
+        ready("ask", "urn:d:other")
+    );
     idp.script(|script| script.exchange = Answer::Good);
     link.replies.clear();
     link.until(|link| link.replies.len() == 3).await;
@@ -142,7 +167,10 @@ async fn d_041_a_login_token_that_is_about_to_end_is_renewed_before_it_is_exchan
     let server = Site::new(&idp.issuer).start().await;
     let (session, mut link) = signed_in(&server).await;
     assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
-    assert_eq!(held(&session, &link, API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(
+        held(&session, &link, API).0,
+        exchanged(&access_token(1), AUDIENCE)
+    );
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
     server.stop().await;
 }
@@ -154,7 +182,10 @@ async fn d_043_a_login_token_that_was_revoked_is_renewed_and_exchanged_again() {
     let server = Site::new(&idp.issuer).start().await;
     let (session, mut link) = signed_in(&server).await;
     assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
-    assert_eq!(held(&session, &link, API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(
+        held(&session, &link, API).0,
+        exchanged(&access_token(1), AUDIENCE)
+    );
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
     // Only once: a provider that always says so is believed.
     idp.script(|script| script.exchange = Answer::Error("invalid_request"));
@@ -192,9 +223,19 @@ async fn d_043_an_exchanged_token_is_kept_over_a_restart_and_renewed_by_itself()
     assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
     assert_eq!(asked(&mut link, API, Some(2 * LIFETIME)).await, ready("ask", API));
     assert_eq!(idp.seen().exchanged_for().len(), 2);
-    assert!(idp.seen().refreshed_with().is_empty(), "the login's own token lasts");
-    assert_eq!(asked(&mut link, RESOURCE, Some(LONG)).await, ready("ask", RESOURCE));
+    assert!(
+        idp.seen().refreshed_with().is_empty(),
+        "the login's own token lasts"
+    );
+    assert_eq!(
+        asked(&mut link, RESOURCE, Some(LONG)).await,
+        ready("ask", RESOURCE)
+    );
     has(&session, &mut link, RESOURCE, 1).await;
-    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE), "only what is asked for");
+    assert_eq!(
+        held(&session, &link, API).0,
+        exchanged(ACCESS_TOKEN, AUDIENCE),
+        "only what is asked for"
+    );
     server.stop().await;
 }

@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 
 use crate::device::{Link, RESOURCE};
-use crate::idp::{ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token};
+use crate::idp::{
+    ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
+};
 use crate::in_time;
 use crate::publish::signed_in;
 use crate::renew::{EVER, LONG, OTHER, asked, held, ready, refused, renewed, stage, token_request};
@@ -18,8 +20,15 @@ async fn a_login_without_a_refresh_token_says_when_it_ends_and_lasts_until_then(
     let (_, end) = held(&session, &link, RESOURCE);
     assert_eq!(link.session["expires_at"], end.to_string());
     for resource in [RESOURCE, OTHER] {
-        assert_eq!(asked(&mut link, resource, Some(EVER)).await, ready("ask", resource));
-        assert_eq!(held(&session, &link, resource).0, ACCESS_TOKEN, "there is no longer one");
+        assert_eq!(
+            asked(&mut link, resource, Some(EVER)).await,
+            ready("ask", resource)
+        );
+        assert_eq!(
+            held(&session, &link, resource).0,
+            ACCESS_TOKEN,
+            "there is no longer one"
+        );
     }
     assert_eq!(link.session["status"], "active");
     server.stop().await;
@@ -51,7 +60,10 @@ async fn a_refresh_token_that_ends_is_when_the_session_ends() {
     assert!((86_400 - LIFETIME - 1..=86_400 - LIFETIME + 1).contains(&(ends - token_ends)));
     idp.script(|script| script.refresh_expires_in = Some(0));
     let (_session, link) = signed_in(&server).await;
-    assert!(!link.session.contains_key("expires_at"), "0 stands for nobody knows");
+    assert!(
+        !link.session.contains_key("expires_at"),
+        "0 stands for nobody knows"
+    );
     server.stop().await;
 }
 
@@ -72,7 +84,11 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
     link.until(|link| !link.replies.is_empty()).await;
     let told = serde_json::to_value(&link.replies[0]).unwrap();
     assert_eq!(told["error"], "temporarily_unavailable");
-    assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN, "nothing is shown that is not kept");
+    assert_eq!(
+        held(&session, &link, RESOURCE).0,
+        ACCESS_TOKEN,
+        "nothing is shown that is not kept"
+    );
     // Its device leaves, and the server goes on trying.
     link.leave().await;
     lock.execute_batch("ROLLBACK").unwrap();
@@ -81,11 +97,17 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
     server.kill().await;
     let server = site.start().await;
     let mut link = Link::connect(&server, &session).await;
-    assert_eq!(asked(&mut link, RESOURCE, Some(LONG)).await, ready("ask", RESOURCE));
+    assert_eq!(
+        asked(&mut link, RESOURCE, Some(LONG)).await,
+        ready("ask", RESOURCE)
+    );
     assert_eq!(held(&session, &link, RESOURCE).0, access_token(1));
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN], "spent once");
     renewed(&session, &mut link, 2).await;
-    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN.to_owned(), refresh_token(1)]);
+    assert_eq!(
+        idp.seen().refreshed_with(),
+        [REFRESH_TOKEN.to_owned(), refresh_token(1)]
+    );
     server.stop().await;
 }
 
@@ -97,8 +119,14 @@ async fn d_043_a_store_that_cannot_write_does_not_cost_the_refresh_token() {
     let (session, mut link) = signed_in(&server).await;
     let lock = Connection::open(site.database()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(refused(&mut link, RESOURCE, Some(LONG)).await, "temporarily_unavailable");
-    assert!(idp.seen().refreshed_with().is_empty(), "the provider was not asked");
+    assert_eq!(
+        refused(&mut link, RESOURCE, Some(LONG)).await,
+        "temporarily_unavailable"
+    );
+    assert!(
+        idp.seen().refreshed_with().is_empty(),
+        "the provider was not asked"
+    );
     lock.execute_batch("ROLLBACK").unwrap();
     renewed(&session, &mut link, 1).await;
     assert!(held(&session, &link, RESOURCE).1 > RENEWED_LIFETIME);

@@ -186,7 +186,8 @@ async fn d_040_many_who_want_more_than_there_is_cost_one_call_too() {
     let server = Site::new(&idp.issuer).start().await;
     let (session, mut link) = signed_in(&server).await;
     for (n, resource) in [RESOURCE, OTHER, RESOURCE, OTHER].into_iter().enumerate() {
-        link.ask(&token_request(&n.to_string(), resource, Some(EVER))).await;
+        link.ask(&token_request(&n.to_string(), resource, Some(EVER)))
+            .await;
     }
     assert_eq!(refused(&mut link, "urn:other:x", None).await, "invalid_target");
     idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;

@@ -176,6 +176,7 @@ fn help_lists_every_command_with_what_it_does() {
            doctor       Check what ciba needs, and say what to do\n  \
            logs         Show the log of the daemon\n  \
            restart      Let the installed cibad take over, with every session\n  \
+           service      Run cibad as a service of yours\n  \
            completions  Print what makes a shell complete commands and options\n  \
            man          Show a manual page"
     );

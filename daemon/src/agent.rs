@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use futures_util::future::join_all;
-use ipc_proto::{ErrorCode, Event, Failure, ProfileName, Status, Stopped};
-use tokio::sync::broadcast;
+use ipc_proto::{Added, ErrorCode, Event, Failure, KeychainKind, ProfileName, Status, Stopped};
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
+use crate::keychain::{Item, Keychains};
 use crate::lifecycle::Shutdown;
+use crate::loading::{Loading, load};
 use crate::memory;
 use crate::server::Server;
-use crate::session::{Handle, Phase, Purpose, now, slow};
+use crate::session::{Around, Farewell, Handle, Phase, Purpose, now, slow};
 pub(crate) use crate::session::{Login, Step};
 use crate::table::Token;
 
@@ -38,7 +41,8 @@ pub(crate) struct Agent(Arc<Inner>);
 
 struct Inner {
     sessions: Mutex<Sessions>,
-    events: broadcast::Sender<Event>,
+    around: Around,
+    loading: watch::Sender<Loading>,
     tasks: TaskTracker,
     /// Cancelled when every session has to let go.
     closing: CancellationToken,
@@ -66,6 +70,7 @@ pub(crate) struct StartAsk {
     pub(crate) profile: ProfileName,
     pub(crate) resource: String,
     pub(crate) one_shot: bool,
+    pub(crate) keychain: Option<KeychainKind>,
 }
 
 /// Which sessions `stop` means.
@@ -75,15 +80,60 @@ pub(crate) enum Which {
 }
 
 impl Agent {
-    /// Makes an agent with no session. The last one-shot takes the daemon along through `shutdown`.
-    pub(crate) fn new(shutdown: Shutdown) -> Self {
-        Self(Arc::new(Inner {
+    /// Makes an agent that begins to resume what the keychains keep (D-053). The last one-shot takes the daemon
+    /// along through `shutdown`.
+    pub(crate) fn new(shutdown: Shutdown, keychains: Keychains) -> Self {
+        let loading = Loading::of(keychains.iter().count());
+        let agent = Self(Arc::new(Inner {
             sessions: Mutex::default(),
-            events: broadcast::channel(EVENTS).0,
+            around: Around {
+                events: broadcast::channel(EVENTS).0,
+                keychains,
+            },
+            loading: watch::Sender::new(loading),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown,
-        }))
+        }));
+        agent.load();
+        agent
+    }
+
+    fn load(&self) {
+        for keychain in self.0.around.keychains.iter().cloned() {
+            let agent = self.clone();
+            self.spawn(async move {
+                load(keychain, &agent.0.loading, |item| agent.resume(item)).await;
+            });
+        }
+    }
+
+    /// Goes on with a login that somebody did earlier, unless its profile has a newer one.
+    pub(crate) fn resume(&self, item: Item) {
+        let mut sessions = self.sessions();
+        if sessions.by_profile.len() >= MAX_SESSIONS || sessions.by_profile.contains_key(&item.profile) {
+            return;
+        }
+        let (session, life) = Handle::resume(item, self.0.around.clone());
+        sessions.insert(session.clone());
+        self.run(session, life);
+    }
+
+    /// Returns what is needed to resume every login elsewhere, each as [`Item::decode`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// A login is under way: its person would come back to nobody.
+    pub(crate) async fn save(&self) -> Result<Vec<Zeroizing<Vec<u8>>>, Failure> {
+        let sessions: Vec<_> = self.sessions().by_profile.values().cloned().collect();
+        if sessions
+            .iter()
+            .any(|session| *session.state().phase() == Phase::Pending)
+        {
+            return Err(Failure::new(ErrorCode::Busy, "a login is under way"));
+        }
+        let saved = join_all(sessions.iter().map(Handle::save)).await;
+        Ok(saved.into_iter().flatten().collect())
     }
 
     /// Returns a token that is valid for at least `min_valid` seconds. From memory when it can.
@@ -91,34 +141,29 @@ impl Agent {
     /// One that is valid for less is better than none: when the server cannot be asked, or is slow, it is served
     /// (D-051).
     pub(crate) async fn token(&self, ask: TokenAsk) -> Result<Arc<Token>, Failure> {
+        let (session, token) = self.valid(&ask).await?;
+        session.note_use(&token);
+        Ok(token)
+    }
+
+    /// Gets a token of one more resource ahead of need.
+    pub(crate) async fn add(&self, ask: TokenAsk) -> Result<Added, Failure> {
+        let (_, token) = self.valid(&ask).await?;
+        Ok(Added {
+            profile: ask.profile,
+            resource: token.resource.to_string(),
+            expires_at: token.expires_at,
+        })
+    }
+
+    async fn valid(&self, ask: &TokenAsk) -> Result<(Handle, Arc<Token>), Failure> {
         let resource = urn(&ask.resource)?;
-        let session = self.find(&ask.profile)?;
-        let least = now().saturating_add(ask.min_valid.unwrap_or(MIN_VALID));
-        let held = session.held(&resource, least);
-        if let Some(token) = held.filter(|_| !ask.force) {
-            return Ok(token);
-        }
-        is_active(&session)?;
-        let until = match session.last_end(&resource) {
-            Some(last_end) if ask.force => least.max(last_end),
-            _ => least,
+        let session = self.find(&ask.profile).await?;
+        let token = match held(&session, &resource, ask) {
+            Some(token) => token,
+            None => fetched(&session, resource, ask).await?,
         };
-        let may_be_older = !ask.force;
-        let fetch = session.fetch(resource.clone(), until);
-        let fetched = if may_be_older && session.held(&resource, now()).is_some() {
-            timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
-        } else {
-            fetch.await
-        };
-        match (fetched, session.held(&resource, now())) {
-            (Ok(()), Some(token)) => Ok(token),
-            (Err(failure), Some(token)) if may_be_older && is_passing(&failure) => Ok(token),
-            (Ok(()), None) => Err(Failure::new(
-                ErrorCode::Internal,
-                "the server sent no valid token",
-            )),
-            (Err(failure), _) => Err(with_hint(failure, &session)),
-        }
+        Ok((session, token))
     }
 
     /// Begins a login, or joins the one that is under way: one login a profile at a time.
@@ -126,6 +171,7 @@ impl Agent {
         let resource = urn(&ask.resource)?;
         let server = Server::parse(&ask.url)
             .map_err(|problem| Failure::new(ErrorCode::BadRequest, problem.to_string()))?;
+        self.loaded().await;
         let mut sessions = self.sessions();
         let profile = if ask.one_shot {
             sessions.one_shot_name()
@@ -142,20 +188,21 @@ impl Agent {
             server,
             resource,
             one_shot: ask.one_shot,
+            keychain: ask.keychain,
         };
         self.begin(&mut sessions, purpose)
     }
 
-    pub(crate) fn status(&self, profile: Option<&ProfileName>) -> Result<Status, Failure> {
+    pub(crate) async fn status(&self, profile: Option<&ProfileName>) -> Result<Status, Failure> {
         let sessions = match profile {
-            Some(profile) => vec![self.find(profile)?],
-            None => self.sessions().by_profile.values().cloned().collect(),
+            Some(profile) => vec![self.find(profile).await?],
+            None => self.all().await,
         };
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             memory_locked: memory::all_locked(),
-            keychain: None,
+            keychain: self.0.loading.borrow().problem(),
             profiles: sessions.iter().map(Handle::status).collect(),
         })
     }
@@ -163,26 +210,40 @@ impl Agent {
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).
     pub(crate) async fn stop(&self, which: Which) -> Result<Stopped, Failure> {
         let sessions = match which {
-            Which::One(profile) => vec![self.find(&profile)?],
-            Which::All => self.sessions().by_profile.values().cloned().collect(),
+            Which::One(profile) => vec![self.find(&profile).await?],
+            Which::All => self.all().await,
         };
-        let told = join_all(sessions.iter().map(Handle::end)).await;
-        let name = |session: &Handle| session.purpose().profile.clone();
+        self.none_is_out_of_reach(&sessions)?;
+        let farewells = join_all(sessions.iter().map(Handle::end)).await;
         for session in &sessions {
             self.forget(session);
         }
-        let untold = sessions.iter().zip(told).filter(|(_, told)| !told);
+        let named = |wanted: fn(&Farewell) -> bool| {
+            let ended = sessions.iter().zip(&farewells);
+            let found = ended.filter(|(_, farewell)| wanted(farewell));
+            found
+                .map(|(session, _)| session.purpose().profile.clone())
+                .collect()
+        };
         Ok(Stopped {
-            server_not_told: untold.map(|(session, _)| name(session)).collect(),
-            still_kept: Vec::new(),
-            profiles: sessions.iter().map(name).collect(),
+            profiles: named(|_| true),
+            server_not_told: named(|farewell| !farewell.server_told),
+            still_kept: named(|farewell| farewell.is_still_kept),
             daemon_leaves: self.sessions().by_profile.is_empty(),
         })
     }
 
+    /// Nobody is told that all is ended while a keychain that cannot be read may hold more.
+    fn none_is_out_of_reach(&self, found: &[Handle]) -> Result<(), Failure> {
+        match self.0.loading.borrow().problem() {
+            Some(problem) if found.is_empty() => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns every event from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Event> {
-        self.0.events.subscribe()
+        self.0.around.events.subscribe()
     }
 
     /// Lets every session go without ending it on the server, and wipes what is in memory.
@@ -197,31 +258,33 @@ impl Agent {
         if sessions.by_profile.len() >= MAX_SESSIONS {
             return Err(Failure::new(ErrorCode::Busy, "too many logins at once"));
         }
-        let (profile, resource) = (purpose.profile.clone(), purpose.resource.clone());
-        let (session, state, life) = Handle::begin(purpose, self.0.events.clone());
-        sessions.by_profile.insert(profile, session.clone());
-        self.spawn(session.clone(), life);
+        let resource = purpose.resource.clone();
+        let (session, state, life) = Handle::begin(purpose, self.0.around.clone());
+        sessions.insert(session.clone());
+        self.run(session.clone(), life);
         Ok(Login::new(session, state, resource))
     }
 
-    fn spawn(&self, session: Handle, life: impl Future<Output = ()> + Send + 'static) {
+    fn run(&self, session: Handle, life: impl Future<Output = ()> + Send + 'static) {
         let agent = self.clone();
-        self.0.tasks.spawn(async move {
-            tokio::select! {
-                () = life => agent.forget(&session),
-                () = agent.0.closing.cancelled() => {}
-            }
+        self.spawn(async move {
+            life.await;
+            agent.forget(&session);
         });
+    }
+
+    /// Runs a task until the agent closes.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.0.closing.clone();
+        self.0.tasks.spawn(closing.run_until_cancelled_owned(task));
     }
 
     /// Makes room for a new login where an old one yields nothing more.
     fn replace(&self, sessions: &mut Sessions, old: &Handle) {
         sessions.by_profile.remove(&old.purpose().profile);
         let old = old.clone();
-        self.0.tasks.spawn(async move {
-            // It has failed or ended: the server need not hear of it.
-            let _ = old.end().await;
-        });
+        // What the keychain has of it stays until the new login takes its place.
+        self.spawn(async move { old.let_go().await });
     }
 
     /// Takes a session off the list. The last one-shot leaves nothing behind, not even the daemon.
@@ -240,10 +303,34 @@ impl Agent {
         }
     }
 
-    fn find(&self, profile: &ProfileName) -> Result<Handle, Failure> {
-        let sessions = self.sessions();
-        let found = sessions.by_profile.get(profile).cloned();
-        found.ok_or_else(|| unknown(profile, &sessions.by_profile))
+    async fn find(&self, profile: &ProfileName) -> Result<Handle, Failure> {
+        if let Some(session) = self.listed(profile) {
+            return Ok(session);
+        }
+        self.loaded().await;
+        self.listed(profile).ok_or_else(|| self.unknown(profile))
+    }
+
+    async fn all(&self) -> Vec<Handle> {
+        self.loaded().await;
+        self.sessions().by_profile.values().cloned().collect()
+    }
+
+    /// Waits until every keychain has been read, or has said why it cannot be. Each has a deadline.
+    async fn loaded(&self) {
+        let mut loading = self.0.loading.subscribe();
+        // The sender lives as long as the agent.
+        let _ = loading.wait_for(Loading::is_settled).await;
+    }
+
+    fn listed(&self, profile: &ProfileName) -> Option<Handle> {
+        self.sessions().by_profile.get(profile).cloned()
+    }
+
+    /// A login that is locked away is not one that nobody did.
+    fn unknown(&self, profile: &ProfileName) -> Failure {
+        let problem = self.0.loading.borrow().problem();
+        problem.unwrap_or_else(|| unknown(profile, &self.sessions().by_profile))
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -253,6 +340,11 @@ impl Agent {
 }
 
 impl Sessions {
+    fn insert(&mut self, session: Handle) {
+        let profile = session.purpose().profile.clone();
+        self.by_profile.insert(profile, session);
+    }
+
     fn one_shot_name(&mut self) -> ProfileName {
         loop {
             self.one_shots += 1;
@@ -262,6 +354,40 @@ impl Sessions {
                 return name;
             }
         }
+    }
+}
+
+/// Returns the token from memory, if it will do.
+fn held(session: &Handle, resource: &ResourceUrn, ask: &TokenAsk) -> Option<Arc<Token>> {
+    let now = now();
+    let token = session.held(resource, now).filter(|_| !ask.force)?;
+    let min_valid = ask.min_valid.unwrap_or_else(|| token.usual_min_valid(MIN_VALID));
+    (token.expires_at > now.saturating_add(min_valid)).then_some(token)
+}
+
+/// Has the server give one.
+async fn fetched(session: &Handle, resource: ResourceUrn, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
+    is_active(session)?;
+    let least = now().saturating_add(ask.min_valid.unwrap_or(MIN_VALID));
+    let until = match session.last_end(&resource) {
+        Some(last_end) if ask.force => least.max(last_end),
+        _ => least,
+    };
+    let may_be_older = !ask.force;
+    let fetch = session.fetch(resource.clone(), until);
+    let fetched = if may_be_older && session.held(&resource, now()).is_some() {
+        timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
+    } else {
+        fetch.await
+    };
+    match (fetched, session.held(&resource, now())) {
+        (Ok(()), Some(token)) => Ok(token),
+        (Err(failure), Some(token)) if may_be_older && is_passing(&failure) => Ok(token),
+        (Ok(()), None) => Err(Failure::new(
+            ErrorCode::Internal,
+            "the server sent no valid token",
+        )),
+        (Err(failure), _) => Err(with_hint(failure, session)),
     }
 }
 

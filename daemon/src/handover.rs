@@ -72,6 +72,8 @@ pub(crate) enum HandOverError {
     Again,
     #[error("the installed program cannot be run: {0}")]
     Trial(String),
+    #[error("a login is under way, and its person would come back to nobody")]
+    Login,
     #[error("the sessions do not fit into a pipe")]
     Sessions(#[source] io::Error),
     #[error("the installed program cannot be given what it needs")]

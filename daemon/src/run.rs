@@ -18,6 +18,7 @@ use crate::handover::{self, Estate, HandOverError, Program};
 use crate::harden::Gap;
 use crate::incumbent;
 use crate::ipc::{self, Context};
+use crate::keychain::{Item, Keychains};
 use crate::lifecycle::{Reload, Shutdown, Signals};
 use crate::listen::{self, Claim, Seat};
 use crate::log::{self, Sink};
@@ -172,7 +173,7 @@ impl Daemon {
         };
         let shutdown = Shutdown::default();
         let context = Context {
-            agent: Agent::new(shutdown.clone()),
+            agent: Agent::new(shutdown.clone(), Keychains::of_this_system()),
             shutdown: shutdown.clone(),
         };
         resume(&context.agent, &sessions);
@@ -219,16 +220,17 @@ impl Daemon {
         }
     }
 
+    async fn prepared(&self, agent: &Agent) -> Result<OwnedFd, HandOverError> {
+        self.program.try_out().await?;
+        pack(agent).await
+    }
+
     /// Waits until another program is asked for and can take over; returns the sessions for it.
     async fn successor(&self, agent: &Agent, shutdown: &Shutdown) -> OwnedFd {
         loop {
             let ask = shutdown.hand_over_asked().await;
             // Whatever fails here has cost nothing yet.
-            let sessions = match self.program.try_out().await {
-                Ok(()) => pack(agent),
-                Err(error) => Err(error),
-            };
-            match sessions {
+            match self.prepared(agent).await {
                 Ok(sessions) => {
                     ask.answer(Ok(()));
                     return sessions;
@@ -285,7 +287,7 @@ async fn make_way(
     context.shutdown.begin();
     in_time("clients", CLIENTS_GRACE, connections.wait()).await;
     // As they are by now.
-    let sessions = pack(&context.agent).unwrap_or(sessions);
+    let sessions = pack(&context.agent).await.unwrap_or(sessions);
     in_time("sessions", SESSIONS_GRACE, context.agent.close()).await;
     let seat = seat.vacate().context("the socket cannot be kept")?;
     Ok(End::HandOver(Estate { seat, sessions }))
@@ -298,17 +300,19 @@ fn not_handed_over(error: HandOverError) -> String {
     reason
 }
 
-fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
-    handover::pack(saved(agent).iter().map(|item| item.as_slice()))
+async fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
+    let sessions = agent.save().await.map_err(|_| HandOverError::Login)?;
+    handover::pack(sessions.iter().map(|item| item.as_slice()))
 }
 
-/// The seam of a hand-over: what the agent's sessions need to go on without a person.
-fn saved(_agent: &Agent) -> Vec<Zeroizing<Vec<u8>>> {
-    Vec::new()
+fn resume(agent: &Agent, sessions: &[Zeroizing<Vec<u8>>]) {
+    for session in sessions {
+        match Item::decode(session) {
+            Ok(item) => agent.resume(item),
+            Err(_) => warn!("a session that was handed over cannot be read"),
+        }
+    }
 }
-
-/// The seam of a hand-over: what [`saved`] returned in the last program.
-fn resume(_agent: &Agent, _sessions: &[Zeroizing<Vec<u8>>]) {}
 
 async fn in_time(what: &str, grace: Duration, finish: impl Future<Output = ()>) {
     if tokio::time::timeout(grace, finish).await.is_err() {

@@ -1,8 +1,10 @@
 //! The token table of one session (step 9 of a token's way): what was opened, by resource, until a client asks.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use device_proto::ResourceUrn;
 use ipc_proto::TokenStatus;
 use thiserror::Error;
 
@@ -16,11 +18,19 @@ pub(crate) struct Token {
     access_token: Locked,
     /// RFC 6749 §7.1; `Bearer`.
     pub(crate) token_type: String,
-    pub(crate) resource: String,
+    pub(crate) resource: ResourceUrn,
+    /// When it came, Unix seconds.
+    pub(crate) received_at: u64,
     /// When it ends, Unix seconds.
     pub(crate) expires_at: u64,
     pub(crate) scope: Option<String>,
+    use_: AtomicU8,
 }
+
+/// Whether a token was handed out, and whether somebody took notice ([`Table::newly_used`]).
+const UNUSED: u8 = 0;
+const USED: u8 = 1;
+const NOTICED: u8 = 2;
 
 /// The access token is not UTF-8.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -36,8 +46,8 @@ impl Token {
     pub(crate) fn new(
         access_token: Locked,
         token_type: String,
-        resource: String,
-        expires_at: u64,
+        resource: ResourceUrn,
+        (received_at, expires_at): (u64, u64),
         scope: Option<String>,
     ) -> Result<Self, NotText> {
         str::from_utf8(access_token.expose()).map_err(|_| NotText)?;
@@ -45,14 +55,35 @@ impl Token {
             access_token,
             token_type,
             resource,
+            received_at,
             expires_at,
             scope,
+            use_: AtomicU8::new(UNUSED),
         })
+    }
+
+    /// Notes that it was handed out; returns whether that is news.
+    pub(crate) fn mark_used(&self) -> bool {
+        let first = self
+            .use_
+            .compare_exchange(UNUSED, USED, Ordering::Relaxed, Ordering::Relaxed);
+        first.is_ok()
+    }
+
+    /// Returns the seconds it must be valid for whoever does not say: `most`, or a fifth of its life, so that a
+    /// short-lived one is served from memory too.
+    pub(crate) fn usual_min_valid(&self, most: u64) -> u64 {
+        most.min(self.expires_at.saturating_sub(self.received_at) / 5)
     }
 
     /// Returns the secret itself.
     pub(crate) fn access_token(&self) -> &str {
         str::from_utf8(self.access_token.expose()).expect("checked when it was made, and never written since")
+    }
+
+    /// Whether both are the same.
+    fn is(&self, other: &Self) -> bool {
+        self.access_token.expose() == other.access_token.expose() && self.expires_at == other.expires_at
     }
 
     /// Whether it is still valid `min_valid` seconds after `now`.
@@ -63,28 +94,31 @@ impl Token {
 
 /// The tokens of one session, by resource. The lock is held for a look-up, never across an await.
 #[derive(Default)]
-pub(crate) struct Table(Mutex<BTreeMap<String, Arc<Token>>>);
+pub(crate) struct Table(Mutex<BTreeMap<ResourceUrn, Arc<Token>>>);
 
 impl Table {
     /// Keeps a token in the place of its resource's last one, and lets go what has ended at `now` (Unix
-    /// seconds).
+    /// seconds). Returns nothing when it is there already, as after each new connection.
     ///
     /// # Errors
     ///
     /// [`Full`]: a server that makes up resources must not fill the memory that all sessions share (D-035).
-    pub(crate) fn put(&self, token: Token, now: u64) -> Result<Arc<Token>, Full> {
+    pub(crate) fn put(&self, token: Token, now: u64) -> Result<Option<Arc<Token>>, Full> {
         let mut tokens = self.tokens();
         tokens.retain(|_, kept| kept.lasts(0, now));
+        if tokens.get(&token.resource).is_some_and(|kept| kept.is(&token)) {
+            return Ok(None);
+        }
         if tokens.len() >= MAX_TOKENS && !tokens.contains_key(&token.resource) {
             return Err(Full);
         }
         let token = Arc::new(token);
         tokens.insert(token.resource.clone(), Arc::clone(&token));
-        Ok(token)
+        Ok(Some(token))
     }
 
     /// Returns the resource's token if it is valid for more than `min_valid` seconds from `now` (Unix seconds).
-    pub(crate) fn get(&self, resource: &str, min_valid: u64, now: u64) -> Option<Arc<Token>> {
+    pub(crate) fn get(&self, resource: &ResourceUrn, min_valid: u64, now: u64) -> Option<Arc<Token>> {
         let tokens = self.tokens();
         tokens
             .get(resource)
@@ -95,10 +129,22 @@ impl Table {
     /// Returns what is there, by resource; also what has ended since the last token came.
     pub(crate) fn list(&self) -> Vec<TokenStatus> {
         let status = |token: &Arc<Token>| TokenStatus {
-            resource: token.resource.clone(),
+            resource: token.resource.to_string(),
             expires_at: token.expires_at,
         };
         self.tokens().values().map(status).collect()
+    }
+
+    /// Returns the tokens that were handed out for the first time since somebody last asked this.
+    pub(crate) fn newly_used(&self) -> Vec<Arc<Token>> {
+        let tokens = self.tokens();
+        let is_new = |token: &&Arc<Token>| {
+            let noticed = token
+                .use_
+                .compare_exchange(USED, NOTICED, Ordering::Relaxed, Ordering::Relaxed);
+            noticed.is_ok()
+        };
+        tokens.values().filter(is_new).cloned().collect()
     }
 
     /// Lets every token go; each is wiped when its last reader is done.
@@ -106,7 +152,7 @@ impl Table {
         self.tokens().clear();
     }
 
-    fn tokens(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Token>>> {
+    fn tokens(&self) -> MutexGuard<'_, BTreeMap<ResourceUrn, Arc<Token>>> {
         // A map of whole tokens is whole after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,30 +166,91 @@ mod tests {
         Token::new(
             Locked::copy_of(text).unwrap(),
             "Bearer".into(),
-            resource.into(),
-            expires_at,
+            urn(resource),
+            (0, expires_at),
             None,
         )
+    }
+
+    fn urn(text: &str) -> ResourceUrn {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn d_043_a_first_use_is_news_once() {
+        let table = Table::default();
+        let one = table
+            .put(token("urn:a:x", 10, b"1").unwrap(), 0)
+            .unwrap()
+            .unwrap();
+        table.put(token("urn:b:x", 10, b"2").unwrap(), 0).unwrap();
+        assert!(table.newly_used().is_empty());
+        assert!(one.mark_used());
+        assert!(!one.mark_used());
+        let used: Vec<_> = table
+            .newly_used()
+            .iter()
+            .map(|token| token.resource.clone())
+            .collect();
+        assert_eq!(used, [urn("urn:a:x")]);
+        assert!(!one.mark_used());
+        assert!(table.newly_used().is_empty());
+    }
+
+    #[test]
+    fn who_does_not_say_gets_a_token_for_a_minute_or_a_fifth_of_its_life() {
+        for (life, usual) in [(3_600, 60), (300, 60), (60, 12), (4, 0)] {
+            assert_eq!(token("urn:a:x", life, b"x").unwrap().usual_min_valid(60), usual);
+        }
     }
 
     #[test]
     fn a_token_is_served_only_while_it_lasts_long_enough() {
         let table = Table::default();
-        table.put(token("urn:a", 1000, b"secret").unwrap(), 0).unwrap();
-        assert_eq!(table.get("urn:a", 0, 999).unwrap().access_token(), "secret");
-        assert!(table.get("urn:a", 0, 1000).is_none(), "ended");
-        assert!(table.get("urn:a", 60, 939).is_some());
-        assert!(table.get("urn:a", 60, 940).is_none(), "ends too soon");
-        assert!(table.get("urn:a", u64::MAX, 5).is_none(), "no overflow");
-        assert!(table.get("urn:b", 0, 0).is_none(), "another resource");
+        table.put(token("urn:a:x", 1000, b"secret").unwrap(), 0).unwrap();
+        assert_eq!(
+            table.get(&urn("urn:a:x"), 0, 999).unwrap().access_token(),
+            "secret"
+        );
+        assert!(table.get(&urn("urn:a:x"), 0, 1000).is_none(), "ended");
+        assert!(table.get(&urn("urn:a:x"), 60, 939).is_some());
+        assert!(table.get(&urn("urn:a:x"), 60, 940).is_none(), "ends too soon");
+        assert!(table.get(&urn("urn:a:x"), u64::MAX, 5).is_none(), "no overflow");
+        assert!(table.get(&urn("urn:b:x"), 0, 0).is_none(), "another resource");
+    }
+
+    #[test]
+    fn d_043_a_token_that_comes_again_stays_the_used_one() {
+        let table = Table::default();
+        let kept = table
+            .put(token("urn:a:x", 10, b"1").unwrap(), 0)
+            .unwrap()
+            .unwrap();
+        kept.mark_used();
+        assert!(
+            table
+                .put(token("urn:a:x", 10, b"1").unwrap(), 0)
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(table.newly_used().len(), 1);
+        assert!(
+            table
+                .put(token("urn:a:x", 10, b"2").unwrap(), 0)
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
     fn a_newer_token_takes_the_place_of_the_old_one() {
         let table = Table::default();
-        let old = table.put(token("urn:a", 10, b"old").unwrap(), 0).unwrap();
-        table.put(token("urn:a", 20, b"new").unwrap(), 0).unwrap();
-        assert_eq!(table.get("urn:a", 0, 0).unwrap().access_token(), "new");
+        let old = table
+            .put(token("urn:a:x", 10, b"old").unwrap(), 0)
+            .unwrap()
+            .unwrap();
+        table.put(token("urn:a:x", 20, b"new").unwrap(), 0).unwrap();
+        assert_eq!(table.get(&urn("urn:a:x"), 0, 0).unwrap().access_token(), "new");
         assert_eq!(old.access_token(), "old", "who holds it may finish");
         let listed: Vec<u64> = table.list().iter().map(|status| status.expires_at).collect();
         assert_eq!(listed, [20]);
@@ -156,7 +263,7 @@ mod tests {
         let table = Table::default();
         let put = |n: usize, expires_at, now| {
             table
-                .put(token(&format!("urn:{n}"), expires_at, b"x").unwrap(), now)
+                .put(token(&format!("urn:{n}:x"), expires_at, b"x").unwrap(), now)
                 .map(drop)
         };
         for n in 0..MAX_TOKENS {
@@ -170,6 +277,6 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_no_token() {
-        assert_eq!(token("urn:a", 10, b"\xff").err(), Some(NotText));
+        assert_eq!(token("urn:a:x", 10, b"\xff").err(), Some(NotText));
     }
 }

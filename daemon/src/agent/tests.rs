@@ -8,6 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::fake::{self, Fake, OnAsk};
+use crate::keychain::KeychainError;
+use crate::keychain::fake::{Fake as Keyring, Trouble};
 
 /// Only ever reached by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,7 +18,7 @@ const OTHER: &str = "urn:sap:identity:api:name:other";
 
 fn agent() -> Agent {
     crate::tls::install();
-    Agent::new(Shutdown::default())
+    Agent::new(Shutdown::default(), Keychains::new([]))
 }
 
 fn ask(fake: &Fake) -> StartAsk {
@@ -25,6 +27,7 @@ fn ask(fake: &Fake) -> StartAsk {
         profile: ProfileName::default(),
         resource: DEFAULT_RESOURCE.into(),
         one_shot: false,
+        keychain: None,
     }
 }
 
@@ -77,9 +80,9 @@ fn token_ask(resource: &str, min_valid: Option<u64>) -> TokenAsk {
 
 /// Waits until the default profile's status is as wanted.
 async fn status(agent: &Agent, wanted: impl Fn(&ipc_proto::ProfileStatus) -> bool) {
-    let mut state = agent.find(&ProfileName::default()).unwrap().follow();
+    let mut state = agent.listed(&ProfileName::default()).unwrap().follow();
     let reached = async {
-        while !wanted(&agent.status(None).unwrap().profiles[0]) {
+        while !wanted(&agent.status(None).await.unwrap().profiles[0]) {
             state.changed().await.unwrap();
         }
     };
@@ -165,7 +168,7 @@ async fn a_login_nobody_waits_for_is_cancelled_here_and_on_the_server() {
     assert_eq!(soon("the end", ended).await, SessionState::Ended);
     agent.0.tasks.close();
     soon("its task's end", agent.0.tasks.wait()).await;
-    assert!(agent.status(None).unwrap().profiles.is_empty());
+    assert!(agent.status(None).await.unwrap().profiles.is_empty());
     assert_eq!(fake.state().asks, [Ask::End { id: "end".into() }]);
 }
 
@@ -197,13 +200,13 @@ async fn a_profile_belongs_to_one_server() {
 #[tokio::test]
 async fn who_is_not_there_is_named_rightly() {
     let (agent, fake) = (agent(), Fake::new().await);
-    let Err(nobody) = agent.status(Some(&ProfileName::default())) else {
+    let Err(nobody) = agent.status(Some(&ProfileName::default())).await else {
         panic!()
     };
     assert_eq!(nobody.code, ErrorCode::NotLoggedIn);
     assert_eq!(nobody.hint.as_deref(), Some("ciba start --url <server>"));
     logged_in(&agent, &fake, 600).await;
-    let Err(unknown) = agent.status(Some(&"work".parse().unwrap())) else {
+    let Err(unknown) = agent.status(Some(&"work".parse().unwrap())).await else {
         panic!()
     };
     assert_eq!(unknown.code, ErrorCode::UnknownProfile);
@@ -232,13 +235,13 @@ async fn a_one_shot_yields_the_token_and_leaves_nothing() {
     };
     assert_eq!(token.access_token(), "secret-1");
     assert_eq!(
-        agent.status(None).unwrap().profiles[0].profile.as_str(),
+        agent.status(None).await.unwrap().profiles[0].profile.as_str(),
         "one-shot-1"
     );
     drop(login);
     soon("the daemon's end", agent.0.shutdown.begun()).await;
     assert_eq!(fake.state().asks, [Ask::End { id: "end".into() }]);
-    assert!(agent.status(None).unwrap().profiles.is_empty());
+    assert!(agent.status(None).await.unwrap().profiles.is_empty());
 }
 
 #[tokio::test]
@@ -254,7 +257,7 @@ async fn d_023_the_servers_no_reaches_the_waiter() {
     assert_eq!(failure, Failure::new(ErrorCode::LoginDenied, "You said no.[2J"));
     tokio::task::yield_now().await;
     assert!(
-        agent.status(None).unwrap().profiles.is_empty(),
+        agent.status(None).await.unwrap().profiles.is_empty(),
         "the profile is free again"
     );
 }
@@ -401,7 +404,6 @@ async fn d_042_a_refusal_has_the_servers_code() {
     logged_in(&agent, &fake, 600).await;
     for (error, code) in [
         ("invalid_target", ErrorCode::InvalidTarget),
-        ("temporarily_unavailable", ErrorCode::ServerUnreachable),
         ("invalid_grant", ErrorCode::LoginRequired),
         ("server_error", ErrorCode::Internal),
     ] {
@@ -412,6 +414,41 @@ async fn d_042_a_refusal_has_the_servers_code() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn d_042_a_provider_that_is_away_is_asked_again_by_the_daemon_not_by_the_user() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().on_ask = OnAsk::Refuse("temporarily_unavailable");
+    let provider_returns = async {
+        let mut state = agent.listed(&ProfileName::default()).unwrap().follow();
+        while fake.state().asks.len() < 3 {
+            soon("another ask", state.changed()).await.unwrap();
+        }
+        fake.state().on_ask = OnAsk::Publish(now() + 300);
+    };
+    let (token, ()) = tokio::join!(token(&agent, OTHER, None), provider_returns);
+    assert_eq!(token.unwrap(), "secret-2");
+
+    fake.state().on_ask = OnAsk::Refuse("temporarily_unavailable");
+    tokio::time::pause();
+    let given_up = agent.token(token_ask("urn:d:third", None)).await.err().unwrap();
+    assert_eq!(given_up.code, ErrorCode::ServerUnreachable);
+}
+
+#[tokio::test]
+async fn d_043_a_used_token_is_renewed_ahead_of_need_and_an_unused_one_is_not() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 5).await;
+    fake.state().on_ask = OnAsk::Publish(now() + 600);
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    let mut events = agent.watch();
+    let renewed = async { while !matches!(events.recv().await.unwrap(), Event::Token { .. }) {} };
+    soon("the renewal", renewed).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
+    let asked = fake.state().asks.clone();
+    assert!(matches!(asked[..], [Ask::Token { .. }]), "{asked:?}");
 }
 
 #[tokio::test]
@@ -522,7 +559,7 @@ async fn d_052_stop_wipes_this_side_when_the_server_is_away() {
         .unwrap();
     assert_eq!(stopped.server_not_told, [ProfileName::default()]);
     assert!(stopped.daemon_leaves);
-    assert!(agent.status(None).unwrap().profiles.is_empty());
+    assert!(agent.status(None).await.unwrap().profiles.is_empty());
 }
 
 #[tokio::test]
@@ -547,7 +584,7 @@ async fn d_052_stopping_one_login_leaves_the_others() {
 async fn leaving_keeps_the_sessions_on_the_server() {
     let (agent, fake) = (agent(), Fake::new().await);
     logged_in(&agent, &fake, 600).await;
-    let session = agent.find(&ProfileName::default()).unwrap();
+    let session = agent.listed(&ProfileName::default()).unwrap();
     soon("close", agent.close()).await;
     assert_eq!(fake.state().asks, []);
     assert!(session.held(&urn(DEFAULT_RESOURCE), 0).is_none(), "wiped");
@@ -561,4 +598,168 @@ async fn d_002_the_server_is_told_the_verifier_and_nothing_secret() {
     let mut keys: Vec<_> = posted.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["deviceName", "resource", "verifier"]);
+}
+
+fn with_keychain() -> (Agent, Arc<Keyring>) {
+    let keyring = Arc::new(Keyring::default());
+    (on_keychain(&keyring), keyring)
+}
+
+/// Another daemon on the same machine, or the next one.
+fn on_keychain(keyring: &Arc<Keyring>) -> Agent {
+    crate::tls::install();
+    Agent::new(Shutdown::default(), Keychains::new([Arc::clone(keyring) as _]))
+}
+
+async fn kept(agent: &Agent) {
+    status(agent, |profile| {
+        profile.kept.as_ref().is_some_and(|kept| kept.problem.is_none())
+    })
+    .await;
+}
+
+fn locked() -> Option<Trouble> {
+    Some(Trouble::Error(KeychainError::Locked(KeychainKind::SecretService)))
+}
+
+#[tokio::test]
+async fn d_052_a_login_is_kept_after_its_first_token_and_gone_after_stop() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    let login = connected(&agent, ask(&fake)).await;
+    assert_eq!(keyring.profiles(), [], "nobody has logged in");
+    drop(login);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    assert_eq!(keyring.profiles(), [ProfileName::default()]);
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert_eq!(stopped.still_kept, []);
+    assert_eq!(keyring.profiles(), []);
+}
+
+#[tokio::test]
+async fn d_053_the_next_daemon_resumes_unasked_with_the_same_challenge() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    soon("close", agent.close()).await;
+
+    let next = on_keychain(&keyring);
+    assert_eq!(token(&next, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    status(&next, |profile| profile.link == Link::Connected).await;
+    assert_eq!(fake.state().posts, 1, "one login");
+    assert_eq!(fake.state().sockets, 2);
+    let stopped = soon("stop", next.stop(Which::All)).await.unwrap();
+    assert_eq!((stopped.server_not_told.len(), keyring.profiles().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn d_052_a_locked_keychain_is_told_from_no_login_and_waited_for() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    soon("close", agent.close()).await;
+
+    keyring.trouble(locked());
+    let next = on_keychain(&keyring);
+    let failure = token(&next, DEFAULT_RESOURCE, None).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::KeychainLocked);
+    let failure = next.stop(Which::All).await.unwrap_err();
+    assert_eq!(failure.code, ErrorCode::KeychainLocked, "more may be there");
+    keyring.trouble(None);
+    let mut loading = next.0.loading.subscribe();
+    let unlocked = loading.wait_for(|loading| loading.problem().is_none());
+    soon("the unlocking", unlocked).await.unwrap();
+    assert_eq!(token(&next, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+}
+
+#[tokio::test]
+async fn d_052_a_login_is_kept_as_soon_as_the_keychain_is_open() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    keyring.trouble(locked());
+    logged_in(&agent, &fake, 600).await;
+    status(&agent, |profile| {
+        let problem = profile.kept.as_ref().and_then(|kept| kept.problem.as_ref());
+        problem.is_some_and(|problem| problem.code == ErrorCode::KeychainLocked)
+    })
+    .await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    keyring.trouble(None);
+    kept(&agent).await;
+    assert_eq!(keyring.profiles(), [ProfileName::default()]);
+}
+
+#[tokio::test]
+async fn d_052_a_keychain_that_was_asked_for_and_is_not_there_is_no_login() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    let picky = StartAsk {
+        keychain: Some(KeychainKind::Kernel),
+        ..ask(&fake)
+    };
+    let mut login = agent.start(picky).await.unwrap();
+    assert_eq!(failed(&mut login).await.code, ErrorCode::KeychainUnavailable);
+    assert_eq!(fake.state().posts, 0, "before anybody logs in");
+}
+
+#[tokio::test]
+async fn d_052_stop_says_when_the_keychain_keeps_its_own() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    keyring.trouble(locked());
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert_eq!(stopped.still_kept, [ProfileName::default()]);
+    assert_eq!(stopped.server_not_told, []);
+}
+
+#[tokio::test]
+async fn d_052_a_one_shot_is_never_kept() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    let one_shot = StartAsk {
+        one_shot: true,
+        ..ask(&fake)
+    };
+    let mut login = connected(&agent, one_shot).await;
+    fake.log_in(DEFAULT_RESOURCE, now() + 600);
+    assert!(matches!(step(&mut login).await, Step::Token(_)));
+    drop(login);
+    soon("the daemon's end", agent.0.shutdown.begun()).await;
+    assert_eq!(keyring.profiles(), []);
+}
+
+#[tokio::test]
+async fn a_login_that_the_server_forgot_stays_in_the_keychain_until_a_new_one_takes_its_place() {
+    let ((agent, keyring), mut fake) = (with_keychain(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    fake.forget();
+    fake.go_down().await;
+    fake.come_back().await;
+    status(&agent, |profile| profile.state == SessionState::Failed).await;
+    assert_eq!(
+        keyring.profiles().len(),
+        1,
+        "the next daemon says login_required too"
+    );
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    soon("close", agent.close()).await;
+    let next = on_keychain(&keyring);
+    assert_eq!(token(&next, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
+}
+
+#[tokio::test]
+async fn what_is_saved_for_a_successor_is_every_login_and_no_pending_one() {
+    let (agent, fake, other) = (agent(), Fake::new().await, Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let saved = soon("saving", agent.save()).await.unwrap();
+    let items: Vec<_> = saved.iter().map(|item| Item::decode(item).unwrap()).collect();
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0].session.as_str(), fake::SESSION);
+    let work = StartAsk {
+        profile: "work".parse().unwrap(),
+        ..ask(&other)
+    };
+    let _login = connected(&agent, work).await;
+    let busy = soon("saving", agent.save()).await.map(drop).unwrap_err();
+    assert_eq!(busy.code, ErrorCode::Busy);
 }

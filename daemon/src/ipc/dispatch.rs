@@ -47,24 +47,35 @@ async fn act(op: Op, context: &Context, reply: &Reply) {
             profile,
             resource,
             one_shot,
-            keychain: _,
+            keychain,
         } => {
             let ask = StartAsk {
                 url,
                 profile: profile.unwrap_or_default(),
                 resource: resource_or_default(resource),
                 one_shot,
+                keychain,
             };
             start(agent, ask, reply).await;
         }
-        Op::Status { profile } => reply.result(&agent.status(profile.as_ref())).await,
+        Op::Status { profile } => reply.result(&agent.status(profile.as_ref()).await).await,
         Op::Stop { profile, all } => stop(context, which(profile, all), reply).await,
         Op::Watch {} => watch(agent, reply).await,
-        Op::Add { .. } | Op::Diagnose {} | Op::HandOver {} => {
+        Op::Add { resource, profile } => {
+            let ask = TokenAsk {
+                profile: profile.unwrap_or_default(),
+                resource,
+                min_valid: None,
+                force: false,
+            };
+            reply.result(&agent.add(ask).await).await;
+        }
+        Op::Diagnose {} => {
             reply
                 .no(&Failure::new(ErrorCode::Internal, "not there yet"))
                 .await;
         }
+        Op::HandOver {} => hand_over(context, reply).await,
         Op::Shutdown {} => shutdown(context, reply).await,
     }
 }
@@ -142,11 +153,20 @@ async fn watch(agent: &Agent, reply: &Reply) {
     reply.no(&failure).await;
 }
 
+/// An answer that holds nothing.
+#[derive(Serialize)]
+struct Heard {}
+
 async fn shutdown(context: &Context, reply: &Reply) {
-    #[derive(Serialize)]
-    struct Leaving {}
-    reply.yes(&Leaving {}).await;
+    reply.yes(&Heard {}).await;
     context.shutdown.begin();
+}
+
+async fn hand_over(context: &Context, reply: &Reply) {
+    let begins = context.shutdown.hand_over().await;
+    let told = begins.map(|()| Heard {});
+    let not_begun = |reason| Failure::new(ErrorCode::Busy, reason);
+    reply.result(&told.map_err(not_begun)).await;
 }
 
 fn leaving() -> Failure {
@@ -184,7 +204,7 @@ impl Reply {
             &self.id,
             token.access_token(),
             &token.token_type,
-            &token.resource,
+            token.resource.as_str(),
             token.expires_at,
             token.scope.as_deref(),
         );

@@ -9,6 +9,8 @@ mod serve;
 pub(crate) use accept::accept;
 
 use crate::agent::Agent;
+#[cfg(test)]
+use crate::keychain::Keychains;
 use crate::lifecycle::Shutdown;
 
 /// What a request acts on; cheap to clone.
@@ -24,7 +26,7 @@ impl Context {
     fn empty() -> Self {
         let shutdown = Shutdown::default();
         Self {
-            agent: Agent::new(shutdown.clone()),
+            agent: Agent::new(shutdown.clone(), Keychains::new([])),
             shutdown,
         }
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
+use ipc_proto::Failure;
 use tokio::time::Instant;
+
+use crate::sync::Backoff;
 
 /// How long an ask may take, a lost connection and its return included. Less than any client's patience (30 s):
 /// it hears the reason.
@@ -27,8 +30,17 @@ struct Flight<W> {
     /// When the token must not have ended yet, Unix seconds.
     until: u64,
     due: Instant,
-    is_sent: bool,
+    sent: Sent,
+    pauses: Backoff,
+    /// Why it was put off the last time.
+    trouble: Option<Failure>,
     waiters: Vec<W>,
+}
+
+enum Sent {
+    Yes,
+    /// Not before this time.
+    Not(Instant),
 }
 
 impl<W> Default for Flights<W> {
@@ -41,11 +53,12 @@ impl<W> Default for Flights<W> {
 }
 
 impl<W> Flights<W> {
-    /// Somebody wants the resource's token, valid beyond `until` (Unix seconds).
+    /// Somebody wants the resource's token, valid beyond `until` (Unix seconds); nobody in particular when there is
+    /// no waiter.
     ///
     /// Who wants more than was asked for has it asked anew, for all: the first ask's answer is then nobody's. By
     /// when that has to be done stays, so that no row of askers keeps the first one waiting.
-    pub(super) fn join(&mut self, resource: ResourceUrn, until: u64, waiter: W, now: Instant) {
+    pub(super) fn join(&mut self, resource: ResourceUrn, until: u64, waiter: Option<W>, now: Instant) {
         let last_id = &mut self.last_id;
         let mut next_id = || {
             *last_id += 1;
@@ -55,21 +68,24 @@ impl<W> Flights<W> {
             id: next_id(),
             until,
             due: now + DEADLINE,
-            is_sent: false,
+            sent: Sent::Not(now),
+            pauses: Backoff::default(),
+            trouble: None,
             waiters: Vec::new(),
         });
         if until > flight.until.saturating_add(SAME_DEMAND) {
-            (flight.id, flight.until, flight.is_sent) = (next_id(), until, false);
+            (flight.id, flight.until, flight.sent) = (next_id(), until, Sent::Not(now));
         }
-        flight.waiters.push(waiter);
+        flight.waiters.extend(waiter);
     }
 
-    /// Returns what has to be sent now that the connection stands. `unix` is the time in seconds.
-    pub(super) fn unsent(&mut self, unix: u64) -> Vec<Ask> {
-        let waiting = self.by_resource.iter_mut().filter(|(_, flight)| !flight.is_sent);
+    /// Returns what has to be sent at `now`, while the connection stands. `unix` is the same time in seconds.
+    pub(super) fn unsent(&mut self, now: Instant, unix: u64) -> Vec<Ask> {
+        let is_due = |flight: &Flight<W>| matches!(flight.sent, Sent::Not(before) if before <= now);
+        let waiting = self.by_resource.iter_mut().filter(|(_, flight)| is_due(flight));
         waiting
             .map(|(resource, flight)| {
-                flight.is_sent = true;
+                flight.sent = Sent::Yes;
                 Ask::Token {
                     id: flight.id.clone(),
                     resource: resource.clone(),
@@ -80,9 +96,19 @@ impl<W> Flights<W> {
     }
 
     /// The connection is gone: what was sent over it is to be sent again.
-    pub(super) fn connection_lost(&mut self) {
+    pub(super) fn connection_lost(&mut self, now: Instant) {
         for flight in self.by_resource.values_mut() {
-            flight.is_sent = false;
+            flight.sent = Sent::Not(now);
+        }
+    }
+
+    /// The ask with this id cannot be answered just now (D-042): it will be asked again, after a pause that grows
+    /// and of which `chance` takes a part (uniform in 0..1).
+    pub(super) fn put_off(&mut self, id: &str, trouble: Failure, now: Instant, chance: f64) {
+        let mut flights = self.by_resource.values_mut();
+        if let Some(flight) = flights.find(|flight| flight.id == id) {
+            flight.sent = Sent::Not(now + flight.pauses.after(Duration::ZERO, chance));
+            flight.trouble = Some(trouble);
         }
     }
 
@@ -98,9 +124,17 @@ impl<W> Flights<W> {
         self.end(|resource, flight| lasts(resource, flight.until))
     }
 
-    /// Ends the asks whose time is over.
-    pub(super) fn overdue(&mut self, now: Instant) -> Vec<W> {
-        self.end(|_, flight| flight.due <= now)
+    /// Ends the asks whose time is over. Returns who waited, each with the reason, if the server gave one.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(W, Option<Failure>)> {
+        let overdue = self.by_resource.extract_if(.., |_, flight| flight.due <= now);
+        let waiting = overdue.flat_map(|(_, flight)| {
+            let trouble = flight.trouble;
+            flight
+                .waiters
+                .into_iter()
+                .map(move |waiter| (waiter, trouble.clone()))
+        });
+        waiting.collect()
     }
 
     /// Ends all asks.
@@ -108,9 +142,14 @@ impl<W> Flights<W> {
         self.end(|_, _| true)
     }
 
-    /// Returns when [`Flights::overdue`] wants to be called.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.by_resource.values().map(|flight| flight.due).min()
+    /// Returns when [`Flights::overdue`] wants to be called, or [`Flights::unsent`] again.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let next = |flight: &Flight<W>| match flight.sent {
+            // What could have been sent waits for the connection.
+            Sent::Not(before) if before > now => before.min(flight.due),
+            _ => flight.due,
+        };
+        self.by_resource.values().map(next).min()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,10 +175,10 @@ mod tests {
     #[test]
     fn d_040_later_askers_join_the_first() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, "one", now);
-        flights.join(urn("x"), 130, "two", now);
-        flights.join(urn("y"), 100, "three", now);
-        let asks = flights.unsent(100);
+        flights.join(urn("x"), 160, Some("one"), now);
+        flights.join(urn("x"), 130, Some("two"), now);
+        flights.join(urn("y"), 100, Some("three"), now);
+        let asks = flights.unsent(now, 100);
         let [
             Ask::Token {
                 id,
@@ -152,11 +191,11 @@ mod tests {
             panic!("one ask a resource")
         };
         assert_eq!((resource, *min_valid), (&urn("x"), Some(60)));
-        assert_eq!(flights.unsent(100), [], "sent once");
+        assert_eq!(flights.unsent(now, 100), [], "sent once");
         assert_eq!(flights.answered(id), Some((urn("x"), vec!["one", "two"])));
         assert_eq!(flights.answered(id), None, "answered once");
-        flights.join(urn("x"), 200, "four", now);
-        let Ask::Token { id: next, .. } = &flights.unsent(100)[0] else {
+        flights.join(urn("x"), 200, Some("four"), now);
+        let Ask::Token { id: next, .. } = &flights.unsent(now, 100)[0] else {
             panic!()
         };
         assert_ne!(next, id, "an old answer is never taken for a new one");
@@ -165,12 +204,12 @@ mod tests {
     #[test]
     fn d_040_a_larger_demand_is_asked_anew_for_all() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, "small", now);
-        let first = flights.unsent(100);
-        flights.join(urn("x"), 160 + SAME_DEMAND, "same, later", now);
-        assert_eq!(flights.unsent(100), []);
-        flights.join(urn("x"), 3_700, "large", now + Duration::from_secs(1));
-        let second = flights.unsent(100);
+        flights.join(urn("x"), 160, Some("small"), now);
+        let first = flights.unsent(now, 100);
+        flights.join(urn("x"), 160 + SAME_DEMAND, Some("same, later"), now);
+        assert_eq!(flights.unsent(now, 100), []);
+        flights.join(urn("x"), 3_700, Some("large"), now + Duration::from_secs(1));
+        let second = flights.unsent(now + Duration::from_secs(1), 100);
         assert!(matches!(
             &second[..],
             [Ask::Token {
@@ -178,7 +217,7 @@ mod tests {
                 ..
             }]
         ));
-        assert_eq!(flights.next_due(), Some(now + DEADLINE));
+        assert_eq!(flights.next_due(now), Some(now + DEADLINE));
         assert_eq!(flights.answered(first[0].id()), None);
         let (_, waiters) = flights.answered(second[0].id()).unwrap();
         assert_eq!(waiters, ["small", "same, later", "large"]);
@@ -186,18 +225,36 @@ mod tests {
 
     #[test]
     fn what_was_asked_of_a_lost_connection_is_asked_again() {
-        let mut flights = Flights::default();
-        flights.join(urn("x"), 160, (), Instant::now());
-        let first = flights.unsent(100);
-        flights.connection_lost();
-        assert_eq!(flights.unsent(100), first);
+        let (mut flights, now) = (Flights::default(), Instant::now());
+        flights.join(urn("x"), 160, Some(()), now);
+        let first = flights.unsent(now, 100);
+        flights.connection_lost(now);
+        assert_eq!(flights.unsent(now, 100), first);
+    }
+
+    #[test]
+    fn d_042_what_is_put_off_is_asked_again_after_growing_pauses_under_one_deadline() {
+        let (mut flights, began) = (Flights::default(), Instant::now());
+        flights.join(urn("x"), 160, Some("x"), began);
+        let trouble = Failure::new(ipc_proto::ErrorCode::ServerUnreachable, "the provider is away");
+        let (mut now, mut pauses) = (began, Vec::new());
+        for _ in 0..4 {
+            let asks = flights.unsent(now, 100);
+            flights.put_off(asks[0].id(), trouble.clone(), now, 1.0);
+            assert_eq!(flights.unsent(now, 100), [], "not at once");
+            let next = flights.next_due(now).unwrap();
+            pauses.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(pauses, [250, 500, 1_000, 2_000]);
+        assert_eq!(flights.overdue(began + DEADLINE), [("x", Some(trouble))]);
     }
 
     #[test]
     fn an_ask_ends_after_its_deadline() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, (), now);
-        assert_eq!(flights.next_due(), Some(now + DEADLINE));
+        flights.join(urn("x"), 160, Some(()), now);
+        assert_eq!(flights.next_due(now), Some(now + DEADLINE));
         assert!(
             flights
                 .overdue(now + DEADLINE - Duration::from_millis(1))
@@ -205,14 +262,14 @@ mod tests {
         );
         assert_eq!(flights.overdue(now + DEADLINE).len(), 1);
         assert!(flights.is_empty());
-        assert_eq!(flights.next_due(), None);
+        assert_eq!(flights.next_due(now), None);
     }
 
     #[test]
     fn a_token_that_came_unasked_answers_too() {
         let mut flights = Flights::default();
-        flights.join(urn("x"), 160, "x", Instant::now());
-        flights.join(urn("y"), 160, "y", Instant::now());
+        flights.join(urn("x"), 160, Some("x"), Instant::now());
+        flights.join(urn("y"), 160, Some("y"), Instant::now());
         assert_eq!(
             flights.satisfied(|resource, until| *resource == urn("x") && until == 160),
             ["x"]

@@ -1,9 +1,12 @@
 //! A session: one login at one server, from its challenge to its end. One task owns it; everybody else holds a
 //! [`Handle`].
 
+mod course;
 mod flight;
+mod keep;
 mod login;
 mod open;
+mod renewals;
 mod state;
 mod task;
 
@@ -11,11 +14,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use device_proto::ResourceUrn;
-use ipc_proto::{ErrorCode, Event, Failure, ProfileName, ProfileStatus};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use ipc_proto::{ErrorCode, Event, Failure, KeychainKind, ProfileName, ProfileStatus};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use zeroize::Zeroizing;
 
 pub(crate) use self::login::{Login, Step};
 pub(crate) use self::state::{Phase, State};
+use crate::keychain::{Item, Keychain, Keychains};
 use crate::server::Server;
 use crate::table::{Table, Token};
 
@@ -30,22 +35,95 @@ pub(crate) struct Purpose {
     pub(crate) resource: ResourceUrn,
     /// Whether it lives only as long as somebody waits for it.
     pub(crate) one_shot: bool,
+    /// Where it is to be kept; the best place there is when nobody says.
+    pub(crate) keychain: Option<KeychainKind>,
+}
+
+impl Purpose {
+    fn of(item: &Item) -> Self {
+        Self {
+            profile: item.profile.clone(),
+            server: item.server.clone(),
+            resource: item.resource.clone(),
+            one_shot: false,
+            keychain: Some(item.keychain),
+        }
+    }
+}
+
+/// What every session of this daemon shares; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) keychains: Keychains,
 }
 
 /// What a session's task and its handles see together.
 struct Shared {
     purpose: Purpose,
+    around: Around,
     table: Table,
     state: watch::Sender<State>,
-    events: broadcast::Sender<Event>,
+    /// Rung when a token is used for the first time.
+    used: Notify,
+}
+
+impl Shared {
+    fn keychain(&self, item: &Item) -> Arc<dyn Keychain> {
+        self.around.keychains.find(item.keychain)
+    }
+
+    /// A profile is kept in one place: an older login of it must not come back from another.
+    async fn forget_elsewhere(&self, item: &Item) {
+        for keychain in self.around.keychains.iter() {
+            if keychain.kind() != item.keychain {
+                // One that is not there holds nothing.
+                let _ = keychain.forget(&item.profile).await;
+            }
+        }
+    }
+
+    /// Whether it is a login that outlives whoever began it.
+    fn is_lasting(&self) -> bool {
+        !self.purpose.one_shot && *self.state.borrow().phase() == Phase::Active
+    }
+}
+
+/// Where a session comes from.
+enum Origin {
+    /// A person has yet to log in.
+    Login,
+    /// Somebody did, before this daemon was.
+    Keychain(Item),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Farewell {
+    /// Whether the server knows.
+    pub(crate) server_told: bool,
+    /// Whether its keychain would not forget it.
+    pub(crate) is_still_kept: bool,
+}
+
+impl Farewell {
+    /// Nothing is left of it, here or there.
+    const COMPLETE: Self = Self {
+        server_told: true,
+        is_still_kept: false,
+    };
 }
 
 /// What only the session's task can do.
 enum Command {
     /// Get a token of a resource that is valid beyond a time (Unix seconds).
     Fetch(ResourceUrn, u64, Answer<Result<(), Failure>>),
-    /// End the session, and say whether the server knows.
-    End(Answer<bool>),
+    /// Say what is needed to go on with the session elsewhere, if it is a lasting one.
+    Save(Answer<Option<Zeroizing<Vec<u8>>>>),
+    /// End the session here, on the server and in the keychain.
+    End(Answer<Farewell>),
+    /// Go, without a word to anybody: another login takes the place of this one, which is over.
+    LetGo,
 }
 
 type Answer<T> = oneshot::Sender<T>;
@@ -62,7 +140,25 @@ impl Handle {
     /// somebody holds a [`Handle::follow`]: begin with one.
     pub(crate) fn begin(
         purpose: Purpose,
-        events: broadcast::Sender<Event>,
+        around: Around,
+    ) -> (
+        Self,
+        watch::Receiver<State>,
+        impl Future<Output = ()> + Send + 'static,
+    ) {
+        Self::new(purpose, around, Origin::Login)
+    }
+
+    /// Goes on with a login that was done before this daemon was (D-053).
+    pub(crate) fn resume(item: Item, around: Around) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (session, _, life) = Self::new(Purpose::of(&item), around, Origin::Keychain(item));
+        (session, life)
+    }
+
+    fn new(
+        purpose: Purpose,
+        around: Around,
+        origin: Origin,
     ) -> (
         Self,
         watch::Receiver<State>,
@@ -72,19 +168,18 @@ impl Handle {
         let (commands, received) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             purpose,
+            around,
             table: Table::default(),
             state,
-            events,
+            used: Notify::new(),
         });
         let handle = Self {
             shared: Arc::clone(&shared),
             commands,
         };
-        (
-            handle,
-            follower,
-            async move { task::run(&shared, received).await },
-        )
+        (handle, follower, async move {
+            task::run(&shared, origin, received).await
+        })
     }
 
     pub(crate) fn purpose(&self) -> &Purpose {
@@ -103,7 +198,14 @@ impl Handle {
 
     /// Returns the resource's token if it is valid beyond `until` (Unix seconds).
     pub(crate) fn held(&self, resource: &ResourceUrn, until: u64) -> Option<Arc<Token>> {
-        self.shared.table.get(resource.as_str(), 0, until)
+        self.shared.table.get(resource, 0, until)
+    }
+
+    /// Notes that the token goes to a client: only what is used is renewed ahead of need (D-043).
+    pub(crate) fn note_use(&self, token: &Token) {
+        if token.mark_used() {
+            self.shared.used.notify_one();
+        }
     }
 
     /// Returns when the resource's last token ends or ended, Unix seconds.
@@ -120,12 +222,24 @@ impl Handle {
         answered.await.unwrap_or_else(|_| Err(over()))
     }
 
-    /// Ends the session; returns whether the server confirmed it.
-    pub(crate) async fn end(&self) -> bool {
+    /// Ends the session here, on the server and in its keychain.
+    pub(crate) async fn end(&self) -> Farewell {
         let (answer, answered) = oneshot::channel();
         let _ = self.commands.send(Command::End(answer)).await;
         // A session that is gone already was ended by somebody else, who heard the answer.
-        answered.await.unwrap_or(true)
+        answered.await.unwrap_or(Farewell::COMPLETE)
+    }
+
+    /// Lets go of a session that is over, so that another login can take its place.
+    pub(crate) async fn let_go(&self) {
+        let _ = self.commands.send(Command::LetGo).await;
+    }
+
+    /// Returns what a keychain would keep of it; nothing when it is not to outlive this daemon.
+    pub(crate) async fn save(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.commands.send(Command::Save(answer)).await;
+        answered.await.ok().flatten()
     }
 
     /// Whether both mean the same session.
@@ -144,8 +258,8 @@ impl Handle {
             link: state.link(),
             subject: state.subject().map(Into::into),
             error,
-            kept: None,
-            expires_at: None,
+            kept: state.kept().cloned(),
+            expires_at: state.expires_at(),
             tokens: self.shared.table.list(),
         }
     }

@@ -38,6 +38,7 @@ pub(super) fn open(
     session: &RequestId,
     resource: &ResourceUrn,
     sealed: &Sealed,
+    now: u64,
 ) -> Result<Token, Unusable> {
     let room = sealed.plaintext_len().ok_or(Unusable::NotASeal)?;
     if room > MAX_TEXT {
@@ -58,8 +59,8 @@ pub(super) fn open(
     Ok(Token::new(
         access_token,
         token.token_type.into_owned(),
-        token.resource.into_owned(),
-        token.expires_at,
+        resource.clone(),
+        (now, token.expires_at),
         token.scope.map(std::borrow::Cow::into_owned),
     )?)
 }
@@ -77,7 +78,7 @@ mod tests {
 
     fn opened(resource: &str, sealed: &Sealed) -> Result<Token, Unusable> {
         let (session, resource) = ("s".parse().unwrap(), resource.parse().unwrap());
-        open(Challenge::new(&SECRET), &session, &resource, sealed)
+        open(Challenge::new(&SECRET), &session, &resource, sealed, 5)
     }
 
     const TOKEN: &[u8] =

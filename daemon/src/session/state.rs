@@ -2,13 +2,19 @@
 //! This is also what the daemon shows of a session; nothing secret is in it.
 
 use device_proto::device::Over;
-use ipc_proto::{ErrorCode, Event, Failure, Link, ProfileName, SessionState};
+use ipc_proto::{ErrorCode, Event, Failure, Kept, KeychainKind, Link, ProfileName, SessionState};
 
 use crate::sync::Lost;
 use crate::words;
 
 /// Characters of a person's name that are shown.
 const MAX_SUBJECT: usize = 200;
+
+/// Seconds before a login's known end at which its person is told.
+const NOTICE: u64 = 15 * 60;
+
+/// The part of what is left that the notice takes at most: a login of ten minutes is not told of at once.
+const NOTICE_PART: u64 = 4;
 
 /// How far a session is.
 pub(crate) struct State {
@@ -21,6 +27,8 @@ pub(crate) struct State {
     subject: Option<String>,
     /// The doc's entries that belong together and may come apart.
     entries: Entries,
+    kept: Option<Kept>,
+    ends: Option<Ends>,
     was_connected: bool,
     was_active: bool,
 }
@@ -47,8 +55,21 @@ pub(crate) struct Page {
     pub(crate) expires_at: u64,
 }
 
+/// A login's known end, Unix seconds.
+struct Ends {
+    at: u64,
+    notice_at: u64,
+    is_told: bool,
+}
+
 /// What happened to a session.
 pub(crate) enum Happening {
+    /// It was read from a keychain: somebody logged in before this daemon was.
+    Resumed(KeychainKind),
+    /// A keychain took it, or did not.
+    Kept(Kept),
+    /// Time went by.
+    Clock,
     /// The server began the login.
     Authorized(Page),
     /// It could not be begun.
@@ -90,6 +111,8 @@ impl State {
             page: None,
             subject: None,
             entries: Entries::default(),
+            kept: None,
+            ends: None,
             was_connected: false,
             was_active: false,
         }
@@ -105,6 +128,21 @@ impl State {
 
     pub(crate) fn link(&self) -> Link {
         self.link
+    }
+
+    pub(crate) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// Returns when the login ends, Unix seconds, if the server knows.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.ends.as_ref().map(|ends| ends.at)
+    }
+
+    /// Returns when [`Happening::Clock`] is wanted, Unix seconds.
+    pub(crate) fn notice_at(&self) -> Option<u64> {
+        let ends = self.ends.as_ref().filter(|ends| !ends.is_told)?;
+        (self.phase == Phase::Active).then_some(ends.notice_at)
     }
 
     /// Returns the event that leads a person to the page, once there is one.
@@ -151,6 +189,18 @@ impl State {
     /// Takes in what happened at `now` (Unix seconds). Returns what to tell whoever watches.
     pub(crate) fn handle(&mut self, happening: Happening, now: u64) -> Option<Event> {
         match happening {
+            Happening::Resumed(keychain) => {
+                self.kept = Some(Kept {
+                    keychain,
+                    problem: None,
+                });
+                self.turn(Phase::Active)
+            }
+            Happening::Kept(kept) => {
+                self.kept = Some(kept);
+                None
+            }
+            Happening::Clock => self.notice(now),
             Happening::Authorized(page) => {
                 self.page = Some(page);
                 self.authorize()
@@ -167,7 +217,7 @@ impl State {
             Happening::Unlinked => self.unlinked(),
             Happening::Denied => self.denied(now),
             Happening::Entry(key, value) => {
-                self.entry(&key, value);
+                self.entry(&key, value, now);
                 None
             }
             Happening::Settled => self.settle(),
@@ -179,12 +229,16 @@ impl State {
     /// last ones, and they are good until they end (D-051). What was ended, refused, or is unknown to the server
     /// was taken back by somebody.
     pub(crate) fn keeps_tokens(&self) -> bool {
-        let is_denied = self.trouble == Some(Lost::Over(Over::Denied));
         match &self.phase {
             Phase::Pending | Phase::Active => true,
-            Phase::Failed(failure) => !is_denied && failure.code != ErrorCode::LoginDenied,
+            Phase::Failed(failure) => !self.is_denied() && failure.code != ErrorCode::LoginDenied,
             Phase::Ended => false,
         }
+    }
+
+    /// Whether the server does not know it.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.trouble == Some(Lost::Over(Over::Denied))
     }
 
     /// Whether it is over before it ever was a login, and nobody can learn anything from keeping it.
@@ -259,14 +313,32 @@ impl State {
         )))
     }
 
-    fn entry(&mut self, key: &str, value: String) {
+    fn entry(&mut self, key: &str, value: String, now: u64) {
         match key {
             "status" => self.entries.status = value,
             "error" => self.entries.error = value,
             "error_description" => self.entries.description = value,
+            "expires_at" => self.ends(value.parse().ok(), now),
             "subject" => self.subject = Some(words::printable(&value, MAX_SUBJECT)).filter(|s| !s.is_empty()),
             _ => {}
         }
+    }
+
+    /// A new connection tells what was told; it is no news.
+    fn ends(&mut self, at: Option<u64>, now: u64) {
+        if self.expires_at() != at {
+            self.ends = at.map(|at| Ends::new(at, now));
+        }
+    }
+
+    fn notice(&mut self, now: u64) -> Option<Event> {
+        self.notice_at().filter(|at| *at <= now)?;
+        let ends = self.ends.as_mut()?;
+        ends.is_told = true;
+        Some(Event::Expiring {
+            profile: self.profile.clone(),
+            expires_at: ends.at,
+        })
     }
 
     /// Only now: an update's entries come in no order, and a failure needs its reason.
@@ -279,6 +351,17 @@ impl State {
             }
             "ended" => self.turn(Phase::Ended),
             _ => None,
+        }
+    }
+}
+
+impl Ends {
+    fn new(at: u64, now: u64) -> Self {
+        let notice = NOTICE.min(at.saturating_sub(now) / NOTICE_PART);
+        Self {
+            at,
+            notice_at: at - notice,
+            is_told: false,
         }
     }
 }
@@ -428,6 +511,36 @@ mod tests {
             state.handle(Happening::Lost(Lost::Broken), 1),
             Some(Event::Disconnected { .. })
         ));
+    }
+
+    #[test]
+    fn a_known_end_is_told_once_and_in_time() {
+        for (life, notice_at) in [(86_400, 86_400 - NOTICE), (400, 300)] {
+            let mut state = pending();
+            update(
+                &mut state,
+                &[("status", "active"), ("expires_at", &(500 + life).to_string())],
+            );
+            assert_eq!(state.notice_at(), Some(500 + notice_at));
+            assert_eq!(state.handle(Happening::Clock, 499 + notice_at), None);
+            let told = state.handle(Happening::Clock, 500 + notice_at);
+            assert!(matches!(told, Some(Event::Expiring { expires_at, .. }) if expires_at == 500 + life));
+            assert_eq!(state.notice_at(), None);
+            assert_eq!(state.handle(Happening::Clock, 900 + life), None, "once");
+        }
+        let mut state = pending();
+        update(&mut state, &[("status", "active"), ("expires_at", "soon")]);
+        assert_eq!(state.expires_at(), None, "no time");
+    }
+
+    #[test]
+    fn d_053_a_resumed_login_is_active_before_its_link_stands() {
+        let mut state = State::new(ProfileName::default());
+        state.handle(Happening::Resumed(KeychainKind::Kernel), 1);
+        assert_eq!(state.phase(), &Phase::Active);
+        assert_eq!(state.kept().map(|kept| kept.keychain), Some(KeychainKind::Kernel));
+        state.handle(Happening::Denied, 2);
+        assert_eq!(failed(&state).code, ErrorCode::LoginRequired);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use self::pump::Clocks;
-use self::retry::Backoff;
+pub(crate) use self::retry::Backoff;
 use crate::server::Server;
 
 /// How often a pause looks whether this machine slept meanwhile.

@@ -1,4 +1,4 @@
-//! When a lost connection is tried again (D-050): exponential, full jitter, and forgotten after a good minute.
+//! When something that failed is tried again (D-042, D-050): exponential, full jitter, and forgotten after a good minute.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long a connection must have stood to count as a good one.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// How long the next attempt of one session waits.
-pub(super) struct Backoff(ExponentialBackoff);
+/// How long the next attempt waits.
+pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -29,7 +29,7 @@ impl Default for Backoff {
 impl Backoff {
     /// Returns the pause after a connection that stood for `stood` (zero when it never did). `chance` is
     /// uniform in 0..1: a thousand devices that lost the same server come back spread out.
-    pub(super) fn after(&mut self, stood: Duration, chance: f64) -> Duration {
+    pub(crate) fn after(&mut self, stood: Duration, chance: f64) -> Duration {
         if stood >= GOOD {
             *self = Self::default();
         }

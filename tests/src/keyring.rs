@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::process::Command;
 
-use crate::process::{Process, ends};
+use crate::process::Process;
 use crate::wait::{PATIENCE, until};
 
 /// The variable by which programs find the bus.
@@ -284,6 +284,7 @@ fn in_home(program: &str, root: &Path) -> Command {
 #[cfg(all(test, feature = "real"))]
 mod tests {
     use super::*;
+    use crate::process::ends;
 
     #[tokio::test]
     async fn it_is_locked_opened_killed_and_opened_again() {

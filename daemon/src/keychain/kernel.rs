@@ -22,58 +22,7 @@ const PREFIX: &str = "ciba:";
 const MAX_KEYS: usize = 16 * 1024;
 
 /// The user's keyring. One key a profile, which its possessor alone may read.
-pub(super) struct Kernel {
-    prefix: String,
-}
-
-impl Kernel {
-    pub(super) fn new() -> Self {
-        Self {
-            prefix: PREFIX.into(),
-        }
-    }
-
-    fn description(&self, profile: &ProfileName) -> String {
-        format!("{}{profile}", self.prefix)
-    }
-
-    fn read(&self) -> Result<Vec<Item>, KeyError> {
-        let mut items = Vec::new();
-        ring()?;
-        for key in keys()? {
-            if !self.is_ours(key) {
-                continue;
-            }
-            match item(key) {
-                Some(item) => items.push(item),
-                None => warn!(keychain = %KIND, "a key of ciba cannot be read; left out"),
-            }
-        }
-        Ok(items)
-    }
-
-    fn write(&self, item: &Item) -> Result<(), KeyError> {
-        // A new key is its possessor's alone; others of the user may see that it is there.
-        ring()?.add_key(&self.description(&item.profile), &item.encode())?;
-        Ok(())
-    }
-
-    fn delete(&self, profile: &ProfileName) -> Result<(), KeyError> {
-        match ring()?.search(&self.description(profile)) {
-            Ok(key) => key.invalidate(),
-            Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn is_ours(&self, key: Key) -> bool {
-        // The crate panics at a description that is longer than its buffer.
-        let Ok(Ok(data)) = catch_unwind(|| key.metadata()) else {
-            return false;
-        };
-        data.get_type() == KeyType::User && data.get_description().starts_with(&self.prefix)
-    }
-}
+pub(super) struct Kernel;
 
 impl Keychain for Kernel {
     fn kind(&self) -> KeychainKind {
@@ -85,20 +34,58 @@ impl Keychain for Kernel {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>> {
-        answer(self.read())
+        answer(read())
     }
 
     fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>> {
-        answer(self.write(item))
+        answer(write(item))
     }
 
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
-        answer(self.delete(profile))
+        answer(delete(profile))
     }
 
     fn unlocked(&self) -> BoxFuture<'_, ()> {
         pending().boxed()
     }
+}
+
+fn read() -> Result<Vec<Item>, KeyError> {
+    ring()?;
+    let mut items = Vec::new();
+    for key in keys()?.into_iter().filter(is_ours) {
+        match item(key) {
+            Some(item) => items.push(item),
+            None => warn!(keychain = %KIND, "a key of ciba cannot be read; left out"),
+        }
+    }
+    Ok(items)
+}
+
+fn write(item: &Item) -> Result<(), KeyError> {
+    // A new key is for its possessor to read; the user's other processes see only that it is there.
+    ring()?.add_key(&description(&item.profile), &item.encode())?;
+    Ok(())
+}
+
+fn delete(profile: &ProfileName) -> Result<(), KeyError> {
+    match ring()?.search(&description(profile)) {
+        Ok(key) => key.invalidate(),
+        Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn description(profile: &ProfileName) -> String {
+    format!("{PREFIX}{profile}")
+}
+
+fn is_ours(key: &Key) -> bool {
+    // The crate panics at a description that is longer than its buffer.
+    let Ok(Ok(data)) = catch_unwind(|| key.metadata()) else {
+        return false;
+    };
+    data.get_type() == KeyType::User && data.get_description().starts_with(PREFIX)
 }
 
 /// Returns the user's keyring, whose keys this process possesses from now on.

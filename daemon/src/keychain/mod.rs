@@ -117,7 +117,7 @@ impl Keychains {
 /// Those that keep a login longer than the daemon runs.
 #[cfg(target_os = "linux")]
 fn lasting() -> [Arc<dyn Keychain>; 2] {
-    [Arc::new(SecretService::of_this_session()), Arc::new(Kernel::new())]
+    [Arc::new(SecretService::of_this_session()), Arc::new(Kernel)]
 }
 
 /// Those that keep a login longer than the daemon runs.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use futures_util::future::join_all;
-use ipc_proto::{Added, ErrorCode, Event, Failure, KeychainKind, ProfileName, Status, Stopped};
+use ipc_proto::{Added, Diagnosis, ErrorCode, Event, Failure, KeychainKind, ProfileName, Status, Stopped};
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+use crate::diagnose::diagnose;
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::Shutdown;
 use crate::loading::{Loading, load};
@@ -205,6 +206,12 @@ impl Agent {
             keychain: self.0.loading.borrow().problem(),
             profiles: sessions.iter().map(Handle::status).collect(),
         })
+    }
+
+    /// Says what works and what does not.
+    pub(crate) async fn diagnose(&self) -> Result<Diagnosis, Failure> {
+        let status = self.status(None).await?;
+        Ok(diagnose(&status, &self.0.around.keychains).await)
     }
 
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).

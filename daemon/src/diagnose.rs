@@ -3,6 +3,7 @@
 
 mod server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -32,8 +33,9 @@ pub(crate) async fn diagnose(status: &Status, keychains: &Keychains) -> Diagnosi
 async fn keychain_checks(keychains: &Keychains) -> Vec<Check> {
     let lasting = keychains
         .iter()
-        .filter(|keychain| keychain.kind() != KeychainKind::Memory);
-    let found = join_all(lasting.map(|keychain| probe(keychain.as_ref()))).await;
+        .filter(|keychain| keychain.kind() != KeychainKind::Memory)
+        .cloned();
+    let found = join_all(lasting.map(probe)).await;
     let any = found
         .iter()
         .any(|(_, answer)| matches!(answer, Ok(()) | Err(KeychainError::Locked(_))));
@@ -52,7 +54,7 @@ async fn keychain_checks(keychains: &Keychains) -> Vec<Check> {
     checks
 }
 
-async fn probe(keychain: &dyn Keychain) -> (KeychainKind, Result<(), KeychainError>) {
+async fn probe(keychain: Arc<dyn Keychain>) -> (KeychainKind, Result<(), KeychainError>) {
     let kind = keychain.kind();
     let answer = timeout(KEYCHAIN_DEADLINE, keychain.probe()).await;
     (kind, answer.unwrap_or(Err(KeychainError::Slow(kind))))

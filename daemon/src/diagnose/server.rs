@@ -34,14 +34,14 @@ struct Times {
 
 /// Returns a check of each server, and of the clock beside it, in the order of the logins.
 pub(super) async fn checks(logins: &[ProfileStatus]) -> Vec<Check> {
-    let mut urls: Vec<&str> = Vec::new();
-    for login in logins {
-        if !urls.contains(&login.url.as_str()) {
-            urls.push(&login.url);
+    let mut looks: Vec<(String, Option<ProfileName>)> = Vec::new();
+    for ProfileStatus { url, .. } in logins {
+        if !looks.iter().any(|(listed, _)| listed == url) {
+            looks.push((url.clone(), only_login(logins, url)));
         }
     }
-    let found = stream::iter(urls)
-        .map(|url| look(url, only_login(logins, url)))
+    let found = stream::iter(looks)
+        .map(look)
         .buffered(AT_ONCE)
         .collect::<Vec<_>>()
         .await;
@@ -55,13 +55,13 @@ fn only_login(logins: &[ProfileStatus], url: &str) -> Option<ProfileName> {
     here.next().is_none().then(|| first.profile.clone())
 }
 
-async fn look(url: &str, profile: Option<ProfileName>) -> Vec<Check> {
-    let (server, clock) = match ask(url).await {
+async fn look((url, profile): (String, Option<ProfileName>)) -> Vec<Check> {
+    let (server, clock) = match ask(&url).await {
         Ok(times) => (
             fine("server", format!("{url} answers")),
-            times.map(|times| clock(url, &times)),
+            times.map(|times| clock(&url, &times)),
         ),
-        Err(failure) => (unwell(url, failure), None),
+        Err(failure) => (unwell(&url, failure), None),
     };
     let of_profile = |check| Check {
         profile: profile.clone(),

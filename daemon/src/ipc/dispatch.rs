@@ -70,11 +70,7 @@ async fn act(op: Op, context: &Context, reply: &Reply) {
             };
             reply.result(&agent.add(ask).await).await;
         }
-        Op::Diagnose {} => {
-            reply
-                .no(&Failure::new(ErrorCode::Internal, "not there yet"))
-                .await;
-        }
+        Op::Diagnose {} => reply.result(&agent.diagnose().await).await,
         Op::HandOver {} => hand_over(context, reply).await,
         Op::Shutdown {} => shutdown(context, reply).await,
     }

@@ -10,15 +10,26 @@ say() { echo "tests/setup.sh: $*" >&2; }
 
 # tool:package, one for each program a test starts.
 TOOLS="chromium:chromium chromedriver:chromium-driver socat:socat python3:python3 openssl:openssl
-    dbus-daemon:dbus dbus-send:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils"
+    dbus-daemon:dbus dbus-send:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils
+    systemd-nspawn:systemd-container"
+
+# Packages that bring no program: a user's systemd needs its bus, and somebody who starts it.
+PACKAGES="dbus-user-session libpam-systemd"
 
 node_is_new_enough() {
     have node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge "$NODE_AT_LEAST" ]
 }
 
+is_installed() {
+    ! have dpkg-query || [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
+}
+
 missing_packages() {
     for pair in $TOOLS; do
         have "${pair%%:*}" || printf ' %s' "${pair#*:}"
+    done
+    for package in $PACKAGES; do
+        is_installed "$package" || printf ' %s' "$package"
     done
     node_is_new_enough || printf ' nodejs'
     have npm || printf ' npm'

@@ -12,6 +12,7 @@ mod renewal;
 mod restart;
 mod road;
 mod site;
+mod systemd;
 mod their_device;
 mod their_server;
 mod tls;

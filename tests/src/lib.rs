@@ -19,6 +19,7 @@ mod process;
 mod relay;
 mod script;
 mod secrets;
+mod systemd;
 mod wait;
 mod world;
 
@@ -34,5 +35,6 @@ pub use process::Process;
 pub use relay::Relay;
 pub use script::Script;
 pub use secrets::{Haystack, assert_nowhere};
+pub use systemd::{BIN, Systemd};
 pub use wait::{PATIENCE, until};
 pub use world::{Output, Server, World, free_port};

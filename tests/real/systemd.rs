@@ -1,0 +1,214 @@
+//! The units as shipped, under a real systemd with a user instance: the daemon's life as a service, and the server's.
+
+use anyhow::{Context as _, Result, ensure};
+use ciba_tests::{BIN, Systemd};
+use serde_json::Value;
+
+const SERVICE: &str = "cibad.service";
+const SOCKET: &str = "cibad.socket";
+
+#[tokio::test]
+async fn the_first_client_starts_the_service_and_systemd_keeps_it_alive() -> Result<()> {
+    let Some(systemd) = Systemd::boot().await? else {
+        return Ok(());
+    };
+    install(&systemd).await?;
+    verify(&systemd, "--user ~/.config/systemd/user/cibad.*").await?;
+
+    assert_eq!(systemd.property(SERVICE, "ActiveState").await?, "inactive");
+    let first = status(&systemd).await?;
+    assert_eq!(
+        systemd.property(SERVICE, "MainPID").await?,
+        first["pid"].to_string()
+    );
+    let text = systemd.property(SERVICE, "StatusText").await?;
+    assert!(
+        text.starts_with("cibad ") && text.contains("/ciba/agent.sock"),
+        "{text}"
+    );
+
+    secrets_are_safe(&systemd, &first).await?;
+    reload(&systemd).await?;
+    restarts_after_a_crash(&systemd).await?;
+    restarts_when_it_hangs(&systemd).await?;
+    stops_and_starts_by_its_socket(&systemd).await?;
+    uninstall(&systemd).await
+}
+
+/// Says what it did, changes nothing the second time, and shows without doing.
+async fn install(systemd: &Systemd) -> Result<()> {
+    let shown = systemd.ask("ciba service install --print").await?;
+    assert!(
+        shown.contains(&format!("\nExecStart={BIN}/cibad --foreground\n")),
+        "{shown}"
+    );
+    assert_eq!(systemd.ask("ciba service status").await?, "not installed");
+
+    let said = systemd.user("ciba service install").await?;
+    let units = "/home/tester/.config/systemd/user";
+    assert_eq!(
+        said.stderr,
+        format!(
+            "wrote {units}/cibad.socket\nwrote {units}/cibad.service\n\
+             told systemd to read its units again\nenabled cibad.socket\n"
+        )
+    );
+    let again: Value = serde_json::from_str(&systemd.ask("ciba service install --json").await?)?;
+    let done = ["told systemd to read its units again", "enabled cibad.socket"];
+    assert_eq!(again, serde_json::json!({"manager": "systemd", "done": done}));
+    assert_eq!(systemd.property(SOCKET, "ActiveState").await?, "active");
+    assert_eq!(
+        systemd
+            .ask("stat -c %a $XDG_RUNTIME_DIR/ciba $XDG_RUNTIME_DIR/ciba/agent.sock")
+            .await?,
+        "700\n600"
+    );
+    let status: Value = serde_json::from_str(&systemd.ask("ciba service status --json").await?)?;
+    let all_is_well =
+        serde_json::json!({"manager": "systemd", "installed": true, "current": true, "active": true});
+    assert_eq!(status, all_is_well);
+    Ok(())
+}
+
+/// What `systemd-analyze` has to say about units is an exit status for some mistakes and a line for others.
+async fn verify(systemd: &Systemd, units: &str) -> Result<()> {
+    let verified = systemd.user(&format!("systemd-analyze verify {units}")).await?;
+    ensure!(
+        verified.status.success() && verified.stderr.is_empty() && verified.stdout.is_empty(),
+        "{verified:?}"
+    );
+    Ok(())
+}
+
+async fn status(systemd: &Systemd) -> Result<Value> {
+    Ok(serde_json::from_str(&systemd.ask("ciba status --json").await?)?)
+}
+
+/// Locked memory, no core, nothing gained by execve, a filter in force, and the user's kernel keyring.
+async fn secrets_are_safe(systemd: &Systemd, status: &Value) -> Result<()> {
+    assert_eq!(status["memory_locked"], true);
+    let pid = &status["pid"];
+    let facts = systemd
+        .root(&format!("cat /proc/{pid}/status /proc/{pid}/limits"))
+        .await?
+        .success();
+    let fact = |name: &str| {
+        let line = facts.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .context(name.to_owned())
+    };
+    assert_ne!(fact("VmLck:")?, "0 kB");
+    assert_eq!(fact("Max core file size")?, "0 0 bytes");
+    assert_eq!(fact("NoNewPrivs:")?, "1");
+    assert_eq!(fact("Seccomp:")?, "2");
+    Ok(())
+}
+
+/// A reload is heard, and the process stays.
+async fn reload(systemd: &Systemd) -> Result<()> {
+    let before = systemd.property(SERVICE, "MainPID").await?;
+    let reloads =
+        || async { Ok::<_, anyhow::Error>(systemd.journal(SERVICE).await?.matches("reloading").count()) };
+    assert_eq!(reloads().await?, 0);
+    systemd.ask("systemctl --user reload cibad.service").await?;
+    ciba_tests::until("a reload", ciba_tests::PATIENCE, async || {
+        (reloads().await.ok()? == 1).then_some(())
+    })
+    .await?;
+    systemd
+        .until_property(SERVICE, "ActiveState", |state| state == "active")
+        .await?;
+    assert_eq!(systemd.property(SERVICE, "MainPID").await?, before);
+    Ok(())
+}
+
+async fn restarts_after_a_crash(systemd: &Systemd) -> Result<()> {
+    let before = systemd.property(SERVICE, "MainPID").await?;
+    systemd
+        .ask("systemctl --user kill --signal=ABRT cibad.service")
+        .await?;
+    systemd
+        .until_property(SERVICE, "NRestarts", |count| count == "1")
+        .await?;
+    let after = status(systemd).await?["pid"].to_string();
+    assert_ne!(after, before);
+    assert_eq!(
+        systemd
+            .until_property(SERVICE, "MainPID", |pid| pid != "0")
+            .await?,
+        after
+    );
+    Ok(())
+}
+
+async fn restarts_when_it_hangs(systemd: &Systemd) -> Result<()> {
+    systemd
+        .ask(
+            "mkdir -p ~/.config/systemd/user/cibad.service.d; \
+             printf '[Service]\\nWatchdogSec=2s\\nTimeoutStopSec=2s\\n' > ~/.config/systemd/user/cibad.service.d/test.conf; \
+             systemctl --user daemon-reload; systemctl --user restart cibad.service",
+        )
+        .await?;
+    let before = status(systemd).await?["pid"].to_string();
+    // It has said that it is well at least once, and would say so again.
+    systemd
+        .until_property(SERVICE, "WatchdogTimestampMonotonic", |time| time != "0")
+        .await?;
+    systemd
+        .ask("systemctl --user kill --signal=STOP cibad.service")
+        .await?;
+    systemd
+        .until_property(SERVICE, "NRestarts", |count| count != "0")
+        .await?;
+    let log = systemd
+        .root("journalctl --quiet --no-pager --output=cat")
+        .await?
+        .stdout;
+    assert!(log.contains("cibad.service: Watchdog timeout"), "{log}");
+    assert_ne!(status(systemd).await?["pid"].to_string(), before);
+    systemd
+        .ask("rm -r ~/.config/systemd/user/cibad.service.d; systemctl --user daemon-reload")
+        .await
+        .map(drop)
+}
+
+/// Left or stopped, it comes back with the next client: the socket stays systemd's.
+async fn stops_and_starts_by_its_socket(systemd: &Systemd) -> Result<()> {
+    let socket = "stat -c %i $XDG_RUNTIME_DIR/ciba/agent.sock";
+    let before = systemd.ask(socket).await?;
+    for end in ["systemctl --user stop cibad.service", "ciba stop --all"] {
+        systemd.ask(end).await?;
+        systemd
+            .until_property(SERVICE, "ActiveState", |state| state == "inactive")
+            .await?;
+        assert_eq!(systemd.property(SERVICE, "Result").await?, "success");
+        assert_eq!(systemd.ask(socket).await?, before);
+        let pid = status(systemd).await?["pid"].to_string();
+        assert_eq!(systemd.property(SERVICE, "MainPID").await?, pid);
+    }
+    Ok(())
+}
+
+async fn uninstall(systemd: &Systemd) -> Result<()> {
+    let pid = systemd.property(SERVICE, "MainPID").await?;
+    let said = systemd.user("ciba service uninstall").await?;
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.stderr.contains("disabled cibad.socket\n"), "{}", said.stderr);
+    let left = systemd
+        .ask("find ~/.config/systemd $XDG_RUNTIME_DIR/ciba ! -type d ! -name agent.lock; systemctl --user list-unit-files 'cibad*' --no-legend || true")
+        .await?;
+    assert_eq!(left, "");
+    assert!(
+        !systemd
+            .root(&format!("test -d /proc/{pid}"))
+            .await?
+            .status
+            .success()
+    );
+    let again = systemd.user("ciba service uninstall").await?;
+    assert_eq!(
+        (again.code(), again.stderr.as_str()),
+        (Some(0), "Nothing to do.\n")
+    );
+    Ok(())
+}

@@ -83,11 +83,14 @@ impl Agent {
         what: impl Display,
     ) -> Result<T, Error> {
         let begun = Instant::now();
-        let progress = Progress::new();
+        let mut progress = None;
         self.send(op)?;
         loop {
             let waited = begun.elapsed().as_secs();
-            if let Some(line) = progress.as_ref().filter(|_| waited > 0) {
+            if waited > 0 {
+                progress = progress.or_else(Progress::new);
+            }
+            if let Some(line) = &progress {
                 line.show(format_args!("{what} … {waited} s"));
             }
             let tick = begun + Duration::from_secs(waited + 1);
@@ -329,6 +332,18 @@ mod tests {
         let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
         assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
         chatter.join().unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_stays_is_told_from_one_that_hangs_up() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"{}\n").unwrap();
+        let stayed = agent(ours).hung_up(Duration::from_millis(20));
+        assert!(matches!(stayed, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"{}\n").unwrap();
+        drop(theirs);
+        assert!(agent(ours).hung_up(Duration::from_secs(60)).is_ok());
     }
 
     #[test]

@@ -44,4 +44,16 @@ fn tell(stopped: &Stopped) {
             "The server of {profile} could not be told; its side of the session ends by itself."
         ));
     }
+    for profile in &stopped.still_kept {
+        terminal::tell(still_kept(profile, stopped));
+    }
+}
+
+/// What a keychain did not delete opens nothing, once the server was told.
+fn still_kept(profile: &ProfileName, stopped: &Stopped) -> String {
+    if stopped.server_not_told.contains(profile) {
+        format!("The keychain still has the login of {profile}: stop it again when the keychain is open.")
+    } else {
+        format!("The keychain still has the login of {profile}; it opens nothing any more.")
+    }
 }

@@ -29,9 +29,11 @@ fn i_006_every_code_has_its_exit_status() {
         let home = Home::with_lines(&[failure(code)]);
         for args in [
             &["token"][..],
+            &["add", "--resource", "urn:d:x"],
             &["status"],
             &["stop"],
             &["watch"],
+            &["restart"],
             &["start", "--url", "https://c"],
         ] {
             let run = home.ciba(args);
@@ -69,9 +71,11 @@ fn a_daemon_that_dies_is_an_error_at_once() {
         let home = Home::with_bytes(answer.trim_start());
         for args in [
             &["token"][..],
+            &["add", "--resource", "urn:d:x"],
             &["status"],
             &["stop"],
             &["watch"],
+            &["restart"],
             &["start", "--url", "https://c"],
         ] {
             assert_eq!(home.ciba(args), Run::new(1, "", WENT_AWAY), "{args:?}");
@@ -120,6 +124,17 @@ fn garbage_is_an_error_that_does_not_quote_it() {
         same,
     ] {
         assert_eq!(stranger(hello).ciba(&["token"]), expected);
+    }
+}
+
+#[test]
+fn a_daemon_that_does_not_know_what_is_asked_is_older() {
+    let line = json!({"id": 1, "error": {"code": "bad_request", "message": "unknown \"op\""}});
+    let home = Home::with_lines(&[line]);
+    let expected = "ciba: the running cibad is older than this ciba and cannot do that\n\
+        hint: upgrade cibad, then end the old one with: ciba stop --all\n";
+    for args in [&["add", "--resource", "urn:d:x"][..], &["restart"]] {
+        assert_eq!(home.ciba(args), Run::new(1, "", expected), "{args:?}");
     }
 }
 

@@ -42,10 +42,15 @@ fn token_and_start_wake_the_daemon() {
 }
 
 #[test]
-fn status_stop_and_watch_let_it_sleep() {
+fn who_only_looks_lets_it_sleep() {
     let (home, daemon) = sleeping(&token("t"));
-    for args in [["status"], ["stop"], ["watch"]] {
-        let _ = run(&home, &daemon, &args);
+    for args in [["status"], ["stop"], ["watch"], ["doctor"], ["logs"], ["restart"]] {
+        // Asked for its version, it says it and does nothing else.
+        let asked = home.script(
+            "asked",
+            &format!("test \"$1\" = --version || exec '{}'", daemon.display()),
+        );
+        let _ = run(&home, &asked, &args);
         assert!(!home.socket().exists(), "{args:?}");
     }
 }

@@ -45,6 +45,71 @@ fn start_takes_server_and_resource_from_the_environment() {
 }
 
 #[test]
+fn d_052_start_passes_the_keychain_on() {
+    let home = Home::with_lines(&[started()]);
+    for keychain in ["secret-service", "kernel", "macos", "memory"] {
+        let run = home.ciba(&["start", "--url", "https://c", "--keychain", keychain]);
+        assert_eq!(run.status, Some(0));
+        assert_eq!(home.request()["keychain"], keychain);
+        // It asks where the login is kept.
+        while home.request()["op"] != "hello" {}
+    }
+    let refused = home.ciba(&["start", "--url", "https://c", "--keychain", "clear-text"]);
+    assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""));
+    assert!(
+        refused.stderr.contains("secret-service, kernel, macos, memory"),
+        "{}",
+        refused.stderr
+    );
+    let mut command = home.command(&["start", "--url", "https://c"]);
+    command.env("CIBA_KEYCHAIN", "clear-text");
+    let expected = "ciba: CIBA_KEYCHAIN: a keychain is one of secret-service, kernel, macos, memory\n";
+    assert_eq!(finish(command), Run::new(2, "", expected));
+    assert!(home.is_quiet());
+    let mut command = home.command(&["start", "--url", "https://c"]);
+    command.env("CIBA_KEYCHAIN", "kernel");
+    assert_eq!(finish(command).status, Some(0));
+    assert_eq!(home.request()["keychain"], "kernel");
+}
+
+/// A home where somebody logs in, and the login is kept like that.
+fn kept(kept: Value) -> Home {
+    Home::with_daemon(move |request, stream| {
+        let status = json!({"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [
+            {"profile": "default", "url": "https://c", "state": "active", "link": "connected", "tokens": [], "kept": kept}]});
+        let answer = match request["op"].as_str() {
+            Some("status") => json!({"id": 1, "ok": status}),
+            _ => started(),
+        };
+        writeln!(stream, "{answer}").unwrap();
+    })
+}
+
+#[test]
+fn d_052_start_says_where_the_login_is_kept() {
+    let home = kept(json!({"keychain": "kernel"}));
+    let text = "Logged in as Alice. `ciba token` now prints tokens.\n\
+        The login is kept in: kernel keyring, ends with the next reboot.\n";
+    assert_eq!(home.ciba(&START), Run::new(0, "", text));
+    assert_eq!(home.request()["op"], "start");
+    assert_eq!(
+        home.request(),
+        json!({"id": 1, "op": "status", "profile": "default"})
+    );
+
+    let json = home.ciba(&["start", "--url", "https://c", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["kept"], json!({"keychain": "kernel"}));
+
+    let locked = json!({"code": "keychain_locked", "message": "the keychain is locked"});
+    let home = kept(json!({"keychain": "secret-service", "problem": locked}));
+    let text = "Logged in as Alice. `ciba token` now prints tokens.\n\
+        The login is not kept yet: the keychain is locked.\n\
+        hint: unlock it; cibad then goes on by itself\n";
+    assert_eq!(home.ciba(&START), Run::new(0, "", text));
+}
+
+#[test]
 fn start_names_the_profile_to_use_from_now_on() {
     let mut answer = started();
     answer["ok"]["profile"] = "work".into();

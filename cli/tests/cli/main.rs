@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod add;
+mod completions;
+mod doctor;
 mod errors;
 mod harness;
 mod launch;
 mod login;
+mod logs;
 mod output;
+mod restart;
 mod session;
 mod token;
 mod trust;

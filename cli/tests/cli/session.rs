@@ -38,6 +38,67 @@ work     failed, offline, https://b
 }
 
 #[test]
+fn d_052_status_says_where_each_login_is_kept_and_when_it_ends() {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let login = |kept: Value| {
+        json!({"profile": "default", "url": "https://c", "state": "active", "link": "connected",
+            "tokens": [], "kept": kept, "expires_at": now + 30 * 86_400 - 3600})
+    };
+    let locked = json!({"code": "keychain_locked", "message": "the keychain is locked"});
+    let told = json!({"code": "internal", "message": "it failed", "hint": "do this"});
+    let silent = json!({"code": "internal", "message": "it failed"});
+    for (kept, text) in [
+        (
+            json!({"keychain": "secret-service"}),
+            "kept in: Secret Service, the desktop's keychain\n",
+        ),
+        (
+            json!({"keychain": "kernel"}),
+            "kept in: kernel keyring, ends with the next reboot\n",
+        ),
+        (json!({"keychain": "macos"}), "kept in: macOS Keychain\n"),
+        (
+            json!({"keychain": "memory"}),
+            "kept in: memory, ends with the daemon\n",
+        ),
+        (
+            json!({"keychain": "secret-service", "problem": locked}),
+            "not kept yet: the keychain is locked\n  hint: unlock it; cibad then goes on by itself\n",
+        ),
+        (
+            json!({"keychain": "kernel", "problem": told}),
+            "not kept yet: it failed\n  hint: do this\n",
+        ),
+        (
+            json!({"keychain": "kernel", "problem": silent}),
+            "not kept yet: it failed\n  hint: ciba doctor\n",
+        ),
+    ] {
+        let answer = json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true,
+            "profiles": [login(kept)]}});
+        let expected = format!(
+            "cibad 0.1.0 is running, pid 42\n\ndefault  logged in, connected, https://c\n  {text}  the login expires in 29 days\n"
+        );
+        assert_eq!(
+            Home::with_lines(&[answer]).ciba(&["status"]),
+            Run::new(0, &expected, "")
+        );
+    }
+}
+
+#[test]
+fn d_053_a_keychain_that_hides_logins_is_told_from_nobody_being_logged_in() {
+    let answer = json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [],
+        "keychain": {"code": "keychain_locked", "message": "the keychain is locked"}}});
+    let text = "cibad 0.1.0 is running, pid 42\nlogins may be missing: the keychain is locked\n\
+        hint: unlock it; cibad then goes on by itself\nnobody is logged in\n";
+    assert_eq!(
+        Home::with_lines(&[answer]).ciba(&["status"]),
+        Run::new(0, text, "")
+    );
+}
+
+#[test]
 fn status_says_when_secrets_may_be_swapped_and_nobody_is_there() {
     let answer =
         json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": false, "profiles": []}});
@@ -84,6 +145,25 @@ fn stop_names_the_sessions_that_ended() {
     assert_eq!(home.ciba(&["stop", "--profile", "work"]).status, Some(0));
     assert_eq!(home.request(), json!({"id": 1, "op": "stop", "profile": "work"}));
     assert_eq!(home.ciba(&["stop", "--profile", "work", "--all"]).status, Some(2));
+}
+
+#[test]
+fn d_052_stop_says_what_a_keychain_did_not_delete() {
+    let answer =
+        json!({"id": 1, "ok": {"profiles": ["work"], "still_kept": ["work"], "daemon_leaves": true}});
+    let text = "Logged out of work.\n\
+        The keychain still has the login of work; it opens nothing any more.\n";
+    assert_eq!(Home::with_lines(&[answer]).ciba(&["stop"]), Run::new(0, "", text));
+}
+
+#[test]
+fn watch_says_in_time_that_a_login_will_end() {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let expiring = |profile: &str| json!({"id": 1, "event": "expiring", "profile": profile, "expires_at": now + 36 * 3600 - 1800});
+    let home = Home::with_lines(&[expiring("default"), expiring("work"), json!({"id": 1, "ok": {}})]);
+    let text = "default: the login expires in 35 h; renew it: ciba start --url URL\n\
+        work: the login expires in 35 h; renew it: ciba start --profile work --url URL\n";
+    assert_eq!(home.ciba(&["watch"]), Run::new(0, text, ""));
 }
 
 fn events() -> [Value; 4] {

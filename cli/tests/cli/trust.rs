@@ -8,8 +8,10 @@ use std::process::Command;
 use crate::harness::{Home, Run, finish, install, token};
 
 /// Every command that talks to the daemon.
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 8] = [
     &["token"],
+    &["add", "--resource", "urn:d:x"],
+    &["restart"],
     &["status"],
     &["stop"],
     &["watch"],

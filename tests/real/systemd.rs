@@ -1,7 +1,7 @@
 //! The units as shipped, under a real systemd with a user instance: the daemon's life as a service, and the server's.
 
 use anyhow::{Context as _, Result, ensure};
-use ciba_tests::{BIN, Systemd};
+use ciba_tests::{BIN, Login, PATIENCE, Server, Systemd, World, sign_in, until};
 use serde_json::Value;
 
 const SERVICE: &str = "cibad.service";
@@ -33,6 +33,87 @@ async fn the_first_client_starts_the_service_and_systemd_keeps_it_alive() -> Res
     restarts_when_it_hangs(&systemd).await?;
     stops_and_starts_by_its_socket(&systemd).await?;
     uninstall(&systemd).await
+}
+
+/// One login is in the user's kernel keyring, the other nowhere but in the daemon's memory.
+#[tokio::test]
+async fn logins_outlive_a_crash_and_an_upgrade() -> Result<()> {
+    let Some(systemd) = Systemd::boot().await? else {
+        return Ok(());
+    };
+    let world = World::new()?;
+    let server = world.server_dev().await?;
+    let _ = systemd.user("ciba service install").await?.success();
+    log_in(&systemd, &server, "kept", "kernel").await?;
+
+    let before = systemd.property(SERVICE, "MainPID").await?;
+    systemd
+        .ask("systemctl --user kill --kill-whom=main --signal=KILL cibad.service")
+        .await?;
+    systemd
+        .until_property(SERVICE, "NRestarts", |count| count == "1")
+        .await?;
+    token(&systemd, "kept").await?;
+    let pid = systemd.property(SERVICE, "MainPID").await?;
+    assert_ne!(pid, before);
+
+    log_in(&systemd, &server, "unkept", "memory").await?;
+    for how in ["systemctl --user reload cibad.service", "ciba restart"] {
+        upgrade(&systemd, how).await?;
+        assert_eq!(systemd.property(SERVICE, "MainPID").await?, pid);
+        for profile in ["kept", "unkept"] {
+            token(&systemd, profile).await?;
+        }
+        assert_eq!(status(&systemd).await?["memory_locked"], true);
+    }
+    let log = systemd.journal(SERVICE).await?;
+    assert_eq!(log.matches("handing over").count(), 2, "{log}");
+    assert_eq!(systemd.property(SERVICE, "NRestarts").await?, "1");
+    systemd.ask("ciba stop --all").await?;
+    systemd
+        .until_property(SERVICE, "ActiveState", |state| state == "inactive")
+        .await
+        .map(drop)
+}
+
+async fn log_in(systemd: &Systemd, server: &Server, profile: &str, keychain: &str) -> Result<()> {
+    let start = format!(
+        "ciba start --no-browser --profile {profile} --keychain {keychain} --url {}",
+        server.url
+    );
+    let login = Login::of(systemd.spawn_user(&start)?).await?;
+    sign_in(&login.page, "alice", "demo").await?;
+    let _ = login.end().await?.success();
+    token(systemd, profile).await
+}
+
+async fn token(systemd: &Systemd, profile: &str) -> Result<()> {
+    let token = systemd.ask(&format!("ciba token --profile {profile}")).await?;
+    ensure!(token.split('.').count() == 3, "no JWT");
+    Ok(())
+}
+
+/// Installs the program anew, lets it take over, and waits until it has; clients find somebody all the while.
+async fn upgrade(systemd: &Systemd, how: &str) -> Result<()> {
+    let _ = systemd
+        .root(&format!("cd {BIN} && cp cibad cibad.new && mv cibad.new cibad"))
+        .await?
+        .success();
+    let pid = systemd.property(SERVICE, "MainPID").await?;
+    let program = format!("readlink /proc/{pid}/exe");
+    let old = format!("{BIN}/cibad (deleted)");
+    assert_eq!(systemd.root(&program).await?.success(), old);
+    systemd.ask(how).await?;
+    until("the new program", PATIENCE, async || {
+        let clients = systemd.user("ciba status").await.ok()?;
+        assert!(clients.status.success(), "{clients:?}");
+        (systemd.root(&program).await.ok()?.success() != old).then_some(())
+    })
+    .await?;
+    systemd
+        .until_property(SERVICE, "ActiveState", |state| state == "active")
+        .await
+        .map(drop)
 }
 
 /// Says what it did, changes nothing the second time, and shows without doing.
@@ -111,7 +192,7 @@ async fn reload(systemd: &Systemd) -> Result<()> {
         || async { Ok::<_, anyhow::Error>(systemd.journal(SERVICE).await?.matches("reloading").count()) };
     assert_eq!(reloads().await?, 0);
     systemd.ask("systemctl --user reload cibad.service").await?;
-    ciba_tests::until("a reload", ciba_tests::PATIENCE, async || {
+    until("a reload", PATIENCE, async || {
         (reloads().await.ok()? == 1).then_some(())
     })
     .await?;
@@ -125,7 +206,7 @@ async fn reload(systemd: &Systemd) -> Result<()> {
 async fn restarts_after_a_crash(systemd: &Systemd) -> Result<()> {
     let before = systemd.property(SERVICE, "MainPID").await?;
     systemd
-        .ask("systemctl --user kill --signal=ABRT cibad.service")
+        .ask("systemctl --user kill --kill-whom=main --signal=ABRT cibad.service")
         .await?;
     systemd
         .until_property(SERVICE, "NRestarts", |count| count == "1")
@@ -155,7 +236,7 @@ async fn restarts_when_it_hangs(systemd: &Systemd) -> Result<()> {
         .until_property(SERVICE, "WatchdogTimestampMonotonic", |time| time != "0")
         .await?;
     systemd
-        .ask("systemctl --user kill --signal=STOP cibad.service")
+        .ask("systemctl --user kill --kill-whom=main --signal=STOP cibad.service")
         .await?;
     systemd
         .until_property(SERVICE, "NRestarts", |count| count != "0")

@@ -24,7 +24,13 @@ pub struct Login {
 impl World {
     /// Begins a login: `arguments` are those of `ciba start` or of the one-shot, without a browser.
     pub async fn begin_login(&self, arguments: &[&str]) -> Result<Login> {
-        let mut process = self.spawn_ciba(&[arguments, &["--no-browser"]].concat())?;
+        Login::of(self.spawn_ciba(&[arguments, &["--no-browser"]].concat())?).await
+    }
+}
+
+impl Login {
+    /// Returns the login of a client that was started without a browser, once it has printed its page.
+    pub async fn of(mut process: Process) -> Result<Self> {
         process.close_stdin();
         let page = process.wait_line("a page", PATIENCE, page_in).await?;
         let user_code = process
@@ -32,11 +38,16 @@ impl World {
                 line.strip_prefix(CODE_AFTER).map(str::to_owned)
             })
             .await?;
-        Ok(Login {
+        Ok(Self {
             page,
             user_code,
             process,
         })
+    }
+
+    /// Waits for the client to end by itself.
+    pub async fn end(mut self) -> Result<Output> {
+        Output::of(&mut self.process).await
     }
 }
 
@@ -63,13 +74,6 @@ impl World {
             (status["profiles"][0]["link"] == link).then_some(())
         })
         .await
-    }
-}
-
-impl Login {
-    /// Waits for the client to end by itself.
-    pub async fn end(mut self) -> Result<Output> {
-        Output::of(&mut self.process).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -18,8 +19,12 @@ const BOOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/boot-systemd.sh")
 /// The units as shipped.
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd");
 
-/// The kernel's keyrings are by uid and not the container's own: nobody else on the machine has this one.
-const UID: u32 = 61_789;
+/// Where the uids of our users begin. The kernel's keyrings are by uid and not the container's own: each has one
+/// that nobody else on the machine has.
+const FIRST_UID: u32 = 100_000;
+
+/// Containers that one process may boot.
+const BOOTS: u32 = 8;
 
 /// Where our programs lie in it, as `make install` puts them.
 pub const BIN: &str = "/usr/local/bin";
@@ -29,6 +34,7 @@ pub struct Systemd {
     nspawn: Process,
     /// The container's first process, as the outside numbers it.
     leader: String,
+    uid: u32,
     _directory: TempDir,
 }
 
@@ -41,11 +47,12 @@ impl Systemd {
             return Ok(None);
         }
         let directory = TempDir::with_prefix("ciba-systemd-")?;
+        let uid = free_uid();
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--propagation=private", BOOT])
             .arg(directory.path())
-            .arg(UID.to_string());
+            .arg(uid.to_string());
         for name in ["ciba", "cibad", "ciba-server"] {
             command.arg(format!("{}:{BIN}/{name}", binary(name).display()));
         }
@@ -67,6 +74,7 @@ impl Systemd {
         let systemd = Self {
             nspawn,
             leader,
+            uid,
             _directory: directory,
         };
         systemd.until_user_manager().await?;
@@ -141,7 +149,7 @@ impl Systemd {
     }
 
     fn user_command(&self, line: &str) -> Command {
-        let (uid, mut command) = (UID.to_string(), self.enter());
+        let (uid, mut command) = (self.uid.to_string(), self.enter());
         command
             .args(["setpriv", "--reuid", &uid, "--regid", &uid, "--init-groups"])
             .args([
@@ -175,6 +183,12 @@ impl Systemd {
         ]);
         command
     }
+}
+
+fn free_uid() -> u32 {
+    static BOOTED: AtomicU32 = AtomicU32::new(0);
+    let booted = BOOTED.fetch_add(1, Ordering::Relaxed);
+    FIRST_UID + (std::process::id() * BOOTS + booted % BOOTS) % FIRST_UID
 }
 
 impl Drop for Systemd {

@@ -53,7 +53,8 @@ impl App {
     /// What is wrong, with what was attempted.
     pub fn build(config: Config, public_url: Url, leaving: CancellationToken) -> anyhow::Result<Self> {
         use anyhow::Context as _;
-        let store = store::open(&config.store, OpenMode::Create).context("opening the store")?;
+        // A server that made a new store by itself would forget everybody in silence when the old one is gone.
+        let store = store::open(&config.store, OpenMode::Existing).context("opening the store")?;
         let callback = public_url
             .join("auth/callback")
             .context("making the callback's URL")?;

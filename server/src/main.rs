@@ -35,6 +35,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Make the store that the configuration names, once; one that is there stays as it is
+    Init {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Try everything out on this machine: built-in identity provider, nothing kept
     Dev {
         /// Where to listen; loopback only
@@ -68,9 +74,10 @@ async fn start(command: Command) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     match command {
-        Command::Serve { config } => run::serve(Config::load(&config, std::env::vars())?).await,
+        Command::Serve { config } => run::serve(Config::load(&config, std::env::vars())?, &config).await,
+        Command::Init { config } => run::init(&Config::load(&config, std::env::vars())?),
         Command::Dev { listen } => run::dev(listen).await,
-        Command::Check { config } => run::check(Config::load(&config, std::env::vars())?).await,
+        Command::Check { config } => run::check(Config::load(&config, std::env::vars())?, &config).await,
     }
 }
 

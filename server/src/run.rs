@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -26,16 +27,55 @@ const SWEEP_EVERY: u64 = 60;
 /// Records removed at once: the store's writer is busy meanwhile.
 const SWEEP_AT_ONCE: usize = 100;
 
-/// `ciba-server serve`
+/// `ciba-server init`: makes the store, for once; one that is there stays as it is.
+///
+/// # Errors
+///
+/// What kept it from being made, or what is wrong with the one that is there.
+pub fn init(config: &Config) -> anyhow::Result<()> {
+    let place = place(&config.store);
+    match store::open(&config.store, OpenMode::Existing) {
+        Ok(_) => println!("store: {place} is there already"),
+        Err(store::Error::Missing) => {
+            store::open(&config.store, OpenMode::Create).with_context(|| format!("making {place}"))?;
+            println!("store: made {place}");
+        }
+        Err(error) => return Err(error).with_context(|| format!("opening {place}")),
+    }
+    Ok(())
+}
+
+/// Returns a store's name for people: a file's whole path.
+fn place(url: &str) -> String {
+    let path = url
+        .strip_prefix("sqlite:")
+        .and_then(|path| std::path::absolute(path).ok());
+    path.map_or_else(|| url.to_owned(), |path| path.display().to_string())
+}
+
+/// What to do about a store that is not there.
+fn make_it(store: &str, file: &Path) -> String {
+    format!(
+        "there is no store at {}; if there never was one, make it: ciba-server init --config {}",
+        place(store),
+        file.display()
+    )
+}
+
+/// `ciba-server serve`, as `file` says.
 ///
 /// # Errors
 ///
 /// What kept it from serving.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, file: &Path) -> anyhow::Result<()> {
     let listener = listen(config.listen).await?;
     let public_url = config.public_url(listener.local_addr()?);
     let leaving = leave_on_signal()?;
-    let app = App::build(config, public_url, leaving)?;
+    let missing = make_it(&config.store, file);
+    let app = App::build(config, public_url, leaving).map_err(|error| match error.downcast_ref() {
+        Some(store::Error::Missing) => anyhow::Error::msg(missing),
+        _ => error,
+    })?;
     let routes = app.routes(Router::new());
     until_the_end(listener, &app, routes, json!({})).await
 }
@@ -114,7 +154,7 @@ fn built_in_provider(public_url: &Url) -> anyhow::Result<(dev::Provider, Login)>
 /// # Errors
 ///
 /// The first thing that is wrong.
-pub async fn check(config: Config) -> anyhow::Result<()> {
+pub async fn check(config: Config, file: &Path) -> anyhow::Result<()> {
     let public_url = config.public_url(config.listen);
     match store::open(&config.store, OpenMode::Existing) {
         Ok(store) => {
@@ -122,8 +162,12 @@ pub async fn check(config: Config) -> anyhow::Result<()> {
             println!("store: ok");
         }
         // Not made here: it would belong to whoever checks, not to whoever serves.
-        Err(store::Error::Missing) => println!("store: not there yet; `serve` makes it"),
+        Err(store::Error::Missing) => println!("store: {}", make_it(&config.store, file)),
         Err(error) => return Err(error).context("opening the store"),
+    }
+    println!("resources, the first that matches decides:");
+    for rule in &config.resources {
+        println!("  {rule}");
     }
     let callback = public_url
         .join("auth/callback")

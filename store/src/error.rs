@@ -20,6 +20,9 @@ pub enum Error {
     /// Opened as [`OpenMode::Existing`](crate::OpenMode::Existing), but nothing was ever stored there.
     #[error("there is no store at this place yet")]
     Missing,
+    /// The file was deleted, or another put in its place, while it was open: start again with the right one.
+    #[error("the store's file was deleted or replaced while it was in use")]
+    Replaced,
     /// There is a database, but another program's: it was left as it was.
     #[error("the store's file belongs to another program")]
     Foreign,

@@ -176,11 +176,32 @@ impl World {
 
     /// Starts `ciba-server serve` with this configuration, which says `listen = "127.0.0.1:0"`.
     ///
-    /// Relative paths in it lie in the home.
+    /// Relative paths in it lie in the home. A store that is not there is made before.
     pub async fn server(&self, config_toml: &str) -> Result<Server> {
+        let _ = self.ciba_server("init", config_toml).await?.success();
+        self.server_with_store(config_toml).await
+    }
+
+    /// Runs a command of `ciba-server` with this configuration to its end.
+    pub async fn ciba_server(&self, name: &str, config_toml: &str) -> Result<Output> {
+        let mut command = self.command(binary("ciba-server"));
+        command
+            .arg(name)
+            .arg("--config")
+            .arg(self.config_file(config_toml)?);
+        Output::of(&mut self.spawn(command)?).await
+    }
+
+    fn config_file(&self, config_toml: &str) -> Result<PathBuf> {
         let number = self.configs.fetch_add(1, Ordering::Relaxed);
         let file = self.root.path().join(format!("server-{number}.toml"));
         fs::write(&file, config_toml)?;
+        Ok(file)
+    }
+
+    /// The same, on a store that has to be there.
+    pub async fn server_with_store(&self, config_toml: &str) -> Result<Server> {
+        let file = self.config_file(config_toml)?;
         self.start_server(&["serve".into(), "--config".into(), file.into()])
             .await
     }

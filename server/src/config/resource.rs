@@ -1,6 +1,8 @@
 //! `[[resource]]`: which resources devices get tokens for, and how each is come by (D-041). Checked here; `token`
 //! decides by it.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::Error;
@@ -208,6 +210,41 @@ impl Piece {
     }
 }
 
+/// For people: `urn:x:* → exchange, audience = {1}`.
+impl fmt::Display for ResourceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.pattern.open { "*" } else { "" };
+        write!(f, "{}{star} → ", self.pattern.beginning)?;
+        let Gives::Exchange(ask) = &self.gives else {
+            return f.write_str("session");
+        };
+        f.write_str("exchange")?;
+        let parameters = [
+            ("audience", &ask.audience),
+            ("resource", &ask.resource),
+            ("scope", &ask.scope),
+        ];
+        for (name, template) in parameters {
+            if let Some(template) = template {
+                write!(f, ", {name} = {template}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| {
+            f.write_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Urn => "{urn}",
+                Piece::Star => "{1}",
+            })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +277,10 @@ mod tests {
                 "urn:sap:identity:application:provider:name:"
             ]
         );
-        assert!(rules.iter().all(|rule| rule.pattern.open));
+        assert_eq!(
+            rules[1].to_string(),
+            "urn:sap:identity:api:name:* → exchange, audience = {1}"
+        );
         assert_eq!(rules[0].gives, Gives::Session);
         let own = read("[[resource]]\nmatch = \"urn:x:y\"\nkind = \"session\"\n").unwrap();
         assert_eq!(own.len(), 1, "a rule of one's own replaces them");

@@ -91,14 +91,14 @@ pub(super) async fn from_query(
     query: Result<Query<Legacy>, QueryRejection>,
 ) -> Result<Response, RouteError> {
     let Query(legacy) = query.map_err(|_| RouteError::InvalidRequest("the query has no challenge"))?;
-    let verifier = verifier_of(Zeroizing::new(legacy.challenge))?;
+    let verifier = verifier_of(&Zeroizing::new(legacy.challenge))?;
     overwrite_stack();
     begin(&app, peer.address(), verifier, legacy.resource.as_deref(), None).await
 }
 
-fn verifier_of(challenge: Zeroizing<String>) -> Result<Verifier, RouteError> {
+fn verifier_of(challenge: &str) -> Result<Verifier, RouteError> {
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);
-    let challenge = Challenge::decode(&challenge, &mut bytes)
+    let challenge = Challenge::decode(challenge, &mut bytes)
         .map_err(|_| RouteError::InvalidRequest("the challenge is not 43 characters of base64url"))?;
     Ok(challenge.verifier())
 }

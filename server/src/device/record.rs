@@ -298,6 +298,6 @@ mod tests {
         assert_eq!(active.hold(&urn(0), token(each + 1, later()), NOW), Err(TooMany));
         let bytes = serde_json::to_vec(&active).unwrap().len();
         assert!(bytes < store::VALUE_BYTES_MAX, "{bytes}");
-        assert!(MAX_TOKEN_BYTES + MAX_TOKENS * 64 < device_proto::device::MAX_SERVER_FRAME);
+        const { assert!(MAX_TOKEN_BYTES + MAX_TOKENS * 64 < device_proto::device::MAX_SERVER_FRAME) };
     }
 }

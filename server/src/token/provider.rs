@@ -13,8 +13,8 @@ use openidconnect::{
     AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, ClaimsVerificationError, ClientId,
     ClientSecret, CsrfToken, EmptyAdditionalClaims, EndpointMaybeSet, EndpointNotSet, EndpointSet,
     ExtraTokenFields, HttpRequest, HttpResponse, IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse as _,
-    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RefreshToken, RequestTokenError,
+    Scope, SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -489,7 +489,7 @@ pub(super) fn refused(code: String) -> ProviderError {
 
 pub(super) fn grant(tokens: &Tokens) -> Result<Grant, ProviderError> {
     let access = tokens.access_token().secret();
-    let refresh = tokens.refresh_token().map(|token| token.secret());
+    let refresh = tokens.refresh_token().map(RefreshToken::secret);
     let too_long = |token: &String| token.len() > MAX_TOKEN;
     if too_long(access) || refresh.is_some_and(too_long) {
         return Err(ProviderError::Nonsense("its token is too long"));

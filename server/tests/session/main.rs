@@ -20,6 +20,7 @@ mod proof;
 mod provider;
 mod publish;
 mod renew;
+mod store_guard;
 mod thousand;
 
 use std::time::Duration;

@@ -313,7 +313,7 @@ async fn d_043_what_a_device_asked_for_before_it_left_is_kept() {
     idp.script(|script| script.refresh = Answer::Good);
     in_time(async { while stage(&site, &session).await == before {} }).await;
     let mut link = Link::connect(&server, &session).await;
-    assert_eq!(held(&session, &link, RESOURCE).0, access_token(1));
+    has(&session, &mut link, RESOURCE, 1).await;
     assert_eq!(idp.seen().refreshed_with().len(), 1);
     renewed(&session, &mut link, 2).await;
     server.stop().await;

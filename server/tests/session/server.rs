@@ -27,6 +27,7 @@ pub(crate) struct Site {
     issuer: String,
     options: Vec<(&'static str, String)>,
     rules: &'static str,
+    has_store: bool,
     listen: String,
 }
 
@@ -37,6 +38,7 @@ impl Site {
             issuer: issuer.to_owned(),
             options: Vec::new(),
             rules: "",
+            has_store: false,
             listen: "127.0.0.1:0".to_owned(),
         }
     }
@@ -63,15 +65,32 @@ impl Site {
             self.rules
         );
         std::fs::write(&config, text).unwrap();
-        let mut command = command();
-        command.arg("serve").arg("--config").arg(&config);
-        for (option, value) in &self.options {
-            command.env(format!("CIBA_SERVER__{option}"), value);
+        if !std::mem::replace(&mut self.has_store, true) {
+            self.init().await;
         }
-        let mut server = Server::spawn(command).await;
+        let mut server = Server::spawn(self.command("serve")).await;
         server.dir = Some(Arc::clone(&self.dir));
         self.listen = server.address.clone();
         server
+    }
+
+    async fn init(&self) {
+        let mut command = self.command("init");
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Returns a command with this site's configuration, which the first start has written.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = command();
+        command
+            .arg(name)
+            .arg("--config")
+            .arg(self.dir.path().join("ciba.toml"));
+        for (option, value) in &self.options {
+            command.env(format!("CIBA_SERVER__{option}"), value);
+        }
+        command
     }
 
     pub(crate) fn store(&self) -> Arc<dyn store::Store> {

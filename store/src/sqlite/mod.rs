@@ -2,6 +2,7 @@
 //! Changes go to the [`writer`] thread; a `get` is answered on the spot from a connection of its own.
 
 mod fault;
+mod place;
 mod schema;
 mod statements;
 mod writer;
@@ -12,12 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use self::fault::fault;
+use self::place::Place;
 use self::writer::Writer;
 use crate::{Answer, Error, Key, OpenMode, Put, Record, Space, Store, Swap, UnixSeconds, Version};
 
 /// A database file. Dropping it waits until what was handed to the writer is on disk.
 pub(crate) struct Sqlite {
     writer: Writer,
+    place: Arc<Place>,
     /// A look-up by primary key takes microseconds, less than handing it to another thread would.
     reader: Mutex<Connection>,
 }
@@ -27,14 +30,18 @@ impl Sqlite {
         // SQLite would read more into some relative names: `:memory:` is one of its own.
         let path = std::path::absolute(path).map_err(|error| Error::Location(Arc::new(error)))?;
         let changes = schema::open(&path, mode)?;
+        let place = Arc::new(Place::of(&path)?);
         let reader = schema::open_reader(&path)?;
+        let written = Arc::clone(&place);
         Ok(Self {
-            writer: Writer::start(changes)?,
+            writer: Writer::start(changes, move || written.check())?,
+            place,
             reader: Mutex::new(reader),
         })
     }
 
     fn read(&self, key: Key<'_>, now: UnixSeconds) -> Result<Option<Record>, Error> {
+        self.place.check()?;
         // Reading leaves nothing half-done behind, so a poisoned lock guards a sound connection.
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         statements::get(&reader, key, now).map_err(fault)

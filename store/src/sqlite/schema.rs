@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::fault;
+use super::place::close_to_others;
 use crate::{Error, OpenMode};
 
 /// How long a connection waits for another process, an administrator's say, to finish its change.
@@ -40,6 +41,7 @@ pub(super) fn open(path: &Path, mode: OpenMode) -> Result<Connection, Error> {
         (false, OpenMode::Create) => create(path)?,
         (false, OpenMode::Existing) => return Err(Error::Missing),
     }
+    close_to_others(path)?;
     let db = connect(path, WRITER_PATIENCE)?;
     recognize(&db)?;
     configure(&db).map_err(fault)?;

@@ -23,11 +23,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> Result<Self, Error> {
+    /// Starts the thread. Nothing is written while `may_write` says no.
+    pub(super) fn start(
+        db: Connection,
+        may_write: impl Fn() -> Result<(), Error> + Send + 'static,
+    ) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_all(db, jobs))
+            .spawn(move || write_all(db, jobs, &may_write))
             .map_err(|error| Error::Unavailable(Arc::new(error)))?;
         Ok(Self {
             queue: Some(queue),
@@ -100,10 +104,18 @@ where
     }
 }
 
-fn write_all(mut db: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn write_all(
+    mut db: Connection,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    may_write: &dyn Fn() -> Result<(), Error>,
+) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-        write_batch(&mut db, std::mem::take(&mut batch));
+        let batch = std::mem::take(&mut batch);
+        match may_write() {
+            Ok(()) => write_batch(&mut db, batch),
+            no => answer(batch, &no),
+        }
     }
 }
 
@@ -230,7 +242,7 @@ mod tests {
     async fn a_full_disk_is_told_and_reading_goes_on() {
         let db = database();
         db.pragma_update(None, "max_page_count", 10).unwrap();
-        let writer = Writer::start(db).unwrap();
+        let writer = Writer::start(db, || Ok(())).unwrap();
         let fill = |db: &Connection| db.execute("INSERT INTO child VALUES (1, zeroblob(1 << 20))", []);
         assert!(matches!(writer.run(fill).await, Err(Error::Full(_))));
         let count =
@@ -240,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_thread_is_told_and_holds_nobody_up() {
-        let writer = Writer::start(database()).unwrap();
+        let writer = Writer::start(database(), || Ok(())).unwrap();
         let died = writer
             .run(|_| -> rusqlite::Result<()> { panic!("on purpose") })
             .await;
@@ -250,7 +262,7 @@ mod tests {
 
     /// A writer in the middle of a change, until somebody sends on or drops the channel.
     fn busy_writer() -> (Writer, blocking::Sender<()>) {
-        let writer = Writer::start(database()).unwrap();
+        let writer = Writer::start(database(), || Ok(())).unwrap();
         let (begun, has_begun) = blocking::channel();
         let (go_on, may_go_on) = blocking::channel();
         hand_over(&mut pin!(writer.run(move |_| {

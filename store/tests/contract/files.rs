@@ -1,6 +1,6 @@
 //! What a file can do to a store: be missing, foreign, newer, damaged, readable by others, or shared.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Barrier};
@@ -121,6 +121,61 @@ async fn nobody_else_may_read_the_files() {
             .mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_others_may_read_is_closed_to_them() {
+    let place = Place::new();
+    let store = place.create();
+    put(&store, "a", b"one").await;
+    for file in place.files() {
+        fs::set_permissions(place.folder.path().join(&file), Permissions::from_mode(0o644)).unwrap();
+    }
+    let again = place.open(OpenMode::Existing).unwrap();
+    for file in place.files() {
+        let mode = fs::metadata(place.folder.path().join(&file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(value(&again, "a").await.unwrap(), b"one");
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_a_file_that_is_gone() {
+    let place = Place::new();
+    let store = place.create();
+    put(&store, "a", b"one").await;
+    fs::remove_file(place.file()).unwrap();
+    let refused = store
+        .put_if_absent(session("b"), b"two".to_vec(), LATER, NOW)
+        .await;
+    assert!(matches!(refused, Err(Error::Replaced)), "{refused:?}");
+    assert!(matches!(store.delete(session("a")).await, Err(Error::Replaced)));
+    assert!(matches!(store.ping().await, Err(Error::Replaced)));
+    assert!(matches!(store.get(session("a"), NOW).await, Err(Error::Replaced)));
+    assert!(!place.file().exists(), "nor is it made anew");
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_another_file_is_in_its_place() {
+    let place = Place::new();
+    let store = place.create();
+    let other = Place::new();
+    put(&other.create(), "theirs", b"one").await;
+    let before = fs::read(other.file()).unwrap();
+    let away = place.folder.path().join("away");
+    fs::rename(place.file(), &away).unwrap();
+    fs::rename(other.file(), place.file()).unwrap();
+    assert!(matches!(
+        store.delete(session("theirs")).await,
+        Err(Error::Replaced)
+    ));
+    assert_eq!(fs::read(place.file()).unwrap(), before);
+    // Back where it was, it goes on.
+    fs::rename(&away, place.file()).unwrap();
+    put(&store, "a", b"one").await;
 }
 
 #[test]

@@ -35,6 +35,59 @@ async fn the_first_client_starts_the_service_and_systemd_keeps_it_alive() -> Res
     uninstall(&systemd).await
 }
 
+/// Before the service there was a daemon of the user's own; beside it somebody starts one by hand.
+#[tokio::test]
+async fn there_is_one_daemon_however_it_was_started() -> Result<()> {
+    let Some(systemd) = Systemd::boot().await? else {
+        return Ok(());
+    };
+    let _ = systemd.user("cibad").await?.success();
+    let own = status(&systemd).await?["pid"].to_string();
+    let said = systemd.user("ciba service install").await?;
+    assert!(
+        said.stderr.starts_with("asked the running cibad to leave"),
+        "{said:?}"
+    );
+    let service = status(&systemd).await?["pid"].to_string();
+    assert_ne!(service, own);
+    assert_eq!(systemd.property(SERVICE, "MainPID").await?, service);
+
+    // By hand: systemd listens, so its daemon is asked, and starts if it must.
+    for before in ["true", "systemctl --user stop cibad.service"] {
+        let _ = systemd.user(before).await?.success();
+        let _ = systemd.user("cibad").await?.success();
+        let pid = status(&systemd).await?["pid"].to_string();
+        assert_eq!(systemd.property(SERVICE, "MainPID").await?, pid);
+    }
+
+    // A socket that systemd takes from a daemon that serves: the service says who is in its way.
+    systemd
+        .ask("systemctl --user stop cibad.socket cibad.service")
+        .await?;
+    let _ = systemd.user("cibad").await?.success();
+    let own = status(&systemd).await?["pid"].to_string();
+    systemd.ask("systemctl --user start cibad.socket").await?;
+    let _ = systemd.user("systemctl --user start cibad.service").await?;
+    let reason = format!(
+        "another cibad (pid {own}) serves already, outside the service manager; end it with: kill {own}"
+    );
+    until("the reason in the journal", PATIENCE, async || {
+        systemd
+            .journal(SERVICE)
+            .await
+            .ok()?
+            .contains(&reason)
+            .then_some(())
+    })
+    .await?;
+    systemd.ask(&format!("kill {own}")).await?;
+    until("the service", PATIENCE, async || {
+        let pid = status(&systemd).await.ok()?["pid"].to_string();
+        (pid != own).then_some(())
+    })
+    .await
+}
+
 /// One login is in the user's kernel keyring, the other nowhere but in the daemon's memory.
 #[tokio::test]
 async fn logins_outlive_a_crash_and_an_upgrade() -> Result<()> {

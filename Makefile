@@ -18,6 +18,11 @@ STATIC := $(if $(findstring linux-gnu,$(TARGET)),-C target-feature=+crt-static)
 install: build ## Install the three programs (PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN)/ciba $(BIN)/cibad $(BIN)/ciba-server $(DESTDIR)$(PREFIX)/bin/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -m 644 cli/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 cli/completions/ciba.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ciba
+	install -m 644 cli/completions/_ciba $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 cli/completions/ciba.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 
 demo: build ## Log in once and use the token, from end to end (BROWSER=1: you log in yourself)
 	BROWSER="$(BROWSER)" tests/demo.sh $(BIN)

@@ -68,6 +68,9 @@ pub(crate) enum Command {
 
 /// Reads the command line. What is not to be run has been answered: help, version, or what is wrong.
 pub(crate) fn parse() -> Result<Invocation, ExitCode> {
+    if let Some(token) = TokenAlone::read() {
+        return Ok(token);
+    }
     Invocation::try_parse()
         .and_then(Invocation::check)
         .map_err(|refusal| {
@@ -80,6 +83,31 @@ pub(crate) fn parse() -> Result<Invocation, ExitCode> {
             };
             exit.into()
         })
+}
+
+/// `ciba token` by itself: the list of all commands would cost a tenth of its run.
+#[derive(Parser)]
+#[command(disable_help_flag = true)]
+struct TokenAlone {
+    #[arg(long)]
+    profile: Option<ProfileName>,
+
+    #[command(flatten)]
+    args: token::Args,
+}
+
+impl TokenAlone {
+    /// Reads `ciba token …`. What is anything else, or wrong, [`Invocation`] reads, and explains.
+    fn read() -> Option<Invocation> {
+        let mut words = std::env::args_os().skip(1).peekable();
+        words.peek().filter(|command| *command == "token")?;
+        let Self { profile, args } = Self::try_parse_from(words).ok()?;
+        Some(Invocation {
+            profile,
+            one_shot: one_shot::Args::default(),
+            command: Some(Command::Token(args)),
+        })
+    }
 }
 
 impl Invocation {

@@ -18,7 +18,7 @@ use crate::terminal::{self, Plain, Progress};
 const TICK: Duration = Duration::from_secs(1);
 
 // How the person is led to the page. Not a doc comment: clap would show it as the help of the command.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Prompt {
     /// Print the page's address, and leave the browser alone
     #[arg(long)]

@@ -7,7 +7,7 @@ use crate::command::token::{self, Form};
 use crate::error::Error;
 use crate::login::{self, Prompt};
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Log in at this server, print one token and keep nothing
     #[arg(long, value_name = "URL")]

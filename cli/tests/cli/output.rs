@@ -183,6 +183,18 @@ fn help_lists_every_command_with_what_it_does() {
 }
 
 #[test]
+fn token_is_explained_as_every_command_is() {
+    let home = Home::empty();
+    let help = home.ciba(&["token", "--help"]).stdout;
+    assert!(
+        help.contains("Usage: ciba token [OPTIONS]") && help.contains("[env: CIBA_PROFILE]"),
+        "{help}"
+    );
+    let wrong = home.ciba(&["token", "--nope"]).stderr;
+    assert!(wrong.contains("Usage: ciba token"), "{wrong}");
+}
+
+#[test]
 fn version_is_one_line() {
     let run = Home::empty().ciba(&["--version"]);
     assert_eq!(

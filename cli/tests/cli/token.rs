@@ -21,20 +21,18 @@ fn a_large_token_arrives_whole() {
 #[test]
 fn what_was_typed_goes_to_the_daemon() {
     let home = Home::with_lines(&[token("t")]);
-    let run = home.ciba(&[
-        "--profile",
-        "work",
-        "token",
-        "--resource",
-        "urn:d:x",
-        "--min-valid",
-        "5m",
-    ]);
-    assert_eq!(run, Run::new(0, "t\n", ""));
-    assert_eq!(
-        home.request(),
-        json!({"id": 1, "op": "token", "profile": "work", "resource": "urn:d:x", "min_valid": 300})
-    );
+    let profile = ["--profile", "work"];
+    let rest = ["--resource", "urn:d:x", "--min-valid", "5m"];
+    for args in [
+        [&profile[..], &["token"], &rest].concat(),
+        [&["token"], &profile[..], &rest].concat(),
+    ] {
+        assert_eq!(home.ciba(&args), Run::new(0, "t\n", ""));
+        assert_eq!(
+            home.request(),
+            json!({"id": 1, "op": "token", "profile": "work", "resource": "urn:d:x", "min_valid": 300})
+        );
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The units as shipped, under a real systemd with a user instance: the daemon's life as a service, and the server's.
 
 use anyhow::{Context as _, Result, ensure};
-use ciba_tests::{BIN, Login, PATIENCE, Server, Systemd, World, sign_in, until};
+use ciba_tests::{BIN, Idp, Login, PATIENCE, Server, Systemd, World, confirm, free_port, sign_in, until};
 use serde_json::Value;
+
+use crate::site::{RESOURCE, UNASKED};
 
 const SERVICE: &str = "cibad.service";
 const SOCKET: &str = "cibad.socket";
@@ -345,4 +347,75 @@ async fn uninstall(systemd: &Systemd) -> Result<()> {
         (Some(0), "Nothing to do.\n")
     );
     Ok(())
+}
+
+/// The server as a user that exists only while it runs: its database is made on purpose, its secret is a credential.
+#[tokio::test]
+async fn the_server_runs_as_nobody_in_particular() -> Result<()> {
+    let Some(systemd) = Systemd::boot().await? else {
+        return Ok(());
+    };
+    verify(&systemd, "/etc/systemd/system/ciba-server*.service").await?;
+    let url = format!("http://127.0.0.1:{}", free_port()?);
+    let idp = configure(&systemd, &url).await?;
+
+    let _ = systemd.root("systemctl start ciba-server.service").await?;
+    let log = "journalctl --quiet --no-pager --output=cat --unit=ciba-server.service";
+    until("a server without a database to say so", PATIENCE, async || {
+        let log = systemd.root(log).await.ok()?.stdout;
+        log.contains("ciba-server init").then_some(())
+    })
+    .await?;
+    let start = "systemctl stop ciba-server; systemctl reset-failed ciba-server; \
+                 systemctl start ciba-server-init.service && systemctl start ciba-server.service";
+    let _ = systemd.root(start).await?.success();
+
+    log_in_and_out(&url).await?;
+    let facts = systemd
+        .root("ps -C ciba-server -o user=; stat -L -c %a:%U /var/lib/ciba/ciba.db; ls /var/lib/private/ciba; cat /proc/$(pidof ciba-server)/environ")
+        .await?
+        .success();
+    assert!(facts.starts_with("ciba-server\n600:ciba-server\n"), "{facts}");
+    assert!(!facts.contains(&idp.client_secret), "{facts}");
+    let exposure = systemd
+        .root("systemd-analyze security --no-pager ciba-server.service")
+        .await?;
+    assert!(exposure.stdout.contains(" OK "), "{}", exposure.stdout);
+    Ok(())
+}
+
+/// Puts root's files in their place, and returns the provider that they name.
+async fn configure(systemd: &Systemd, url: &str) -> Result<Idp> {
+    let callback = format!("{url}/auth/callback");
+    let common = [
+        "--redirect-uri",
+        &callback,
+        "--at-format",
+        "jwt",
+        "--resource",
+        RESOURCE,
+    ];
+    let idp = Idp::start(&[&common, &UNASKED[..]].concat()).await?;
+    let address = url.trim_start_matches("http://");
+    let config = format!(
+        "listen = \"{address}\"\nstore.url = \"sqlite:/var/lib/ciba/ciba.db\"\n[login]\nissuer = \"{}\"\n\
+         client_id = \"{}\"\nclient_secret_file = \"secret\"\nresource = \"{RESOURCE}\"\n",
+        idp.issuer, idp.client_id
+    );
+    let write = format!(
+        "umask 077; mkdir /etc/ciba; cd /etc/ciba; printf %s '{config}' > ciba.toml; printf %s '{}' > secret",
+        idp.client_secret
+    );
+    let _ = systemd.root(&write).await?.success();
+    Ok(idp)
+}
+
+async fn log_in_and_out(url: &str) -> Result<()> {
+    let world = World::new()?;
+    let login = world.begin_login(&["start", "--url", url]).await?;
+    confirm(&login.page).await?;
+    let _ = login.end().await?.success();
+    let _ = world.ciba(&["token"]).await?.success();
+    let _ = world.ciba(&["stop"]).await?.success();
+    world.until_no_daemon().await
 }

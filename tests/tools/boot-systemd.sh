@@ -14,7 +14,7 @@ mkdir "$directory/upper" "$directory/work" "$directory/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
 root=$directory/root
 for pair in "$@"; do
-    install -D "${pair%%:*}" "$root${pair#*:}"
+    cp "${pair%%:*}" "$root${pair#*:}"
 done
 
 useradd -R "$root" -m -u "$uid" -s /bin/bash tester

@@ -3,6 +3,7 @@
 //! `tests/setup.sh` installs them; the feature `real` turns these tests on.
 
 mod browser_login;
+mod exchange;
 mod hocuspocus_pair;
 mod idp_faults;
 mod jose;
@@ -12,6 +13,7 @@ mod renewal;
 mod restart;
 mod road;
 mod site;
+mod store_faults;
 mod systemd;
 mod their_device;
 mod their_server;

@@ -1,7 +1,7 @@
 //! Tokens that end after seconds, at a provider that rotates refresh tokens: one login, and tokens keep coming (D-043).
 
 use anyhow::Result;
-use ciba_tests::{Output, PATIENCE, Server, confirm, until};
+use ciba_tests::{Output, PATIENCE, Server, confirm, outcome, until};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
@@ -94,6 +94,66 @@ async fn d_043_a_login_that_the_provider_ended_asks_for_a_new_one() -> Result<()
     let hint = format!("ciba start --url {}", server.url);
     assert!(refused.stderr.contains(&hint), "{refused:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn d_042_a_provider_that_fails_for_a_while_costs_no_login() -> Result<()> {
+    let (site, _server) = logged_in().await?;
+    let token = site.world.ciba(&VALID).await?.success();
+    let before = calls(&site).await?;
+    for fault in [
+        json!({ "path": "/token", "mode": "status", "status": 503, "times": 0 }),
+        json!({ "path": "/token", "mode": "reset", "times": 0 }),
+        json!({ "path": "/token", "mode": "truncate", "times": 0 }),
+    ] {
+        site.idp.fail(&fault).await?;
+        let refused = until("the refusal", PATIENCE, async || {
+            let output = site.world.ciba(&VALID).await.ok()?;
+            (output.code() != Some(0)).then_some(output)
+        });
+        assert_eq!(refused.await?.code(), Some(4), "{fault}");
+        site.idp.clear().await?;
+        let newer = until("a token again", PATIENCE, async || {
+            let output = site.world.ciba(&VALID).await.ok()?;
+            (output.code() == Some(0)).then(|| output.success())
+        });
+        // The provider would end the login if a refresh token came twice.
+        assert_ne!(newer.await?, token, "{fault}");
+    }
+    assert_eq!(before["GET /auth"], json!(1));
+    assert_eq!(
+        calls(&site).await?["GET /auth"],
+        Value::Null,
+        "nobody logged in since"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn d_044_stop_revokes_both_tokens_at_the_provider() -> Result<()> {
+    let site = Site::new(&[&UNASKED[..], &["--at-format", "opaque"]].concat()).await?;
+    let server = site.server().await?;
+    let login = site.world.begin_login(&["start", "--url", &server.url]).await?;
+    let page = login.page.clone();
+    confirm(&page).await?;
+    let _ = login.end().await?.success();
+    let token = site.world.ciba(&["token"]).await?.success();
+    assert_eq!(introspected(&site, &token).await?["active"], true);
+    let _ = site.world.ciba(&["stop"]).await?.success();
+    assert_eq!(introspected(&site, &token).await?["active"], false);
+    assert_eq!(calls(&site).await?["POST /token/revocation"], 2);
+    assert_eq!(outcome(&page).await?, "expired", "the record is gone");
+    site.world.until_no_daemon().await
+}
+
+/// Asks the provider about a token (RFC 7662).
+async fn introspected(site: &Site, token: &str) -> Result<Value> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let asked = http
+        .post(format!("{}/token/introspection", site.idp.issuer))
+        .basic_auth(&site.idp.client_id, Some(&site.idp.client_secret))
+        .form(&[("token", token)]);
+    Ok(asked.send().await?.error_for_status()?.json().await?)
 }
 
 /// Returns how often the token endpoint was asked in between.

@@ -48,6 +48,11 @@ impl Site {
         })
     }
 
+    /// Returns the server's configuration.
+    pub(crate) fn config(&self) -> &str {
+        &self.config
+    }
+
     /// Starts the server: each time at the same address, with the same store.
     pub(crate) async fn server(&self) -> Result<Server> {
         self.world.server(&self.config).await

@@ -1,0 +1,138 @@
+//! The server's disk fails: it is full, or the database is taken away. No login is lost, and nothing is said to be kept
+//! that is not.
+
+use std::fs;
+
+use anyhow::Result;
+use ciba_tests::{PATIENCE, Process, Server, binary, confirm, until};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::site::{Site, UNASKED};
+
+/// A server whose database lies on a disk of its own, in a mount namespace of its own: 1: the disk, 2: the configuration,
+/// 3: the program. It fills and clears the disk as it is told.
+const ON_A_SMALL_DISK: &str = r#"
+mount -t tmpfs -o size=512k none "$1" && "$3" init --config "$2" >&2 || exit
+"$3" serve --config "$2" &
+while read -r word; do
+    case $word in
+        fill) cat /dev/zero > "$1/filler" 2> /dev/null ;;
+        clear) rm "$1/filler" ;;
+    esac
+    echo "{\"done\":\"$word\"}"
+done
+kill $!
+wait
+"#;
+
+/// More than the first token lasts, and less than those do that come later.
+const LONGER: [&str; 3] = ["token", "--min-valid", "10m"];
+
+async fn server_on_a_small_disk(site: &Site) -> Result<Server> {
+    let disk = site.world.home().join("disk");
+    fs::create_dir(&disk)?;
+    let config = site.world.home().join("small.toml");
+    fs::write(
+        &config,
+        site.config().replace("sqlite:ciba.db", "sqlite:disk/ciba.db"),
+    )?;
+    let mut command = site.world.command("/usr/bin/unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh"]);
+    command.arg(disk).arg(config).arg(binary("ciba-server"));
+    let mut process = site.world.spawn(command)?;
+    let is_ready = |line: &serde_json::Value| line["ready"] == true;
+    let ready = process.wait_json("its ready line", PATIENCE, is_ready).await?;
+    let url = ready["url"].as_str().unwrap_or_default().to_owned();
+    Ok(Server { url, ready, process })
+}
+
+async fn tell(process: &mut Process, word: &str) -> Result<()> {
+    process.write_line(word).await?;
+    let done = |line: &serde_json::Value| line["done"] == word;
+    process.wait_json(word, PATIENCE, done).await.map(drop)
+}
+
+async fn log_in(site: &Site, server: &Server) -> Result<()> {
+    let login = site.world.begin_login(&["start", "--url", &server.url]).await?;
+    confirm(&login.page).await?;
+    let _ = login.end().await?.success();
+    site.idp.set(&json!({ "atTtl": 900 })).await
+}
+
+/// Asks until the answer is a token.
+async fn token_again(site: &Site) -> Result<String> {
+    until("a token", PATIENCE, async || {
+        let output = site.world.ciba(&LONGER).await.ok()?;
+        (output.code() == Some(0)).then(|| output.success())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn d_043_a_full_disk_costs_no_login_and_spends_no_refresh_token() -> Result<()> {
+    let site = Site::new(&[&UNASKED[..], &["--rotate", "true"]].concat()).await?;
+    let mut server = server_on_a_small_disk(&site).await?;
+    log_in(&site, &server).await?;
+    let first = site.world.ciba(&["token"]).await?.success();
+    tell(&mut server.process, "fill").await?;
+    let before = site.idp.state().await?["requests"].clone();
+    let refused = site.world.ciba(&LONGER).await?;
+    assert_eq!((refused.code(), &*refused.stdout), (Some(4), ""), "{refused:?}");
+    assert_eq!(
+        site.idp.state().await?["requests"],
+        before,
+        "the provider was not asked"
+    );
+    assert_eq!(
+        site.world.ciba(&["token"]).await?.success(),
+        first,
+        "what there is goes on"
+    );
+    tell(&mut server.process, "clear").await?;
+    let second = token_again(&site).await?;
+    assert_ne!(second, first);
+    let after = site.idp.state().await?["requests"].clone();
+    assert_eq!(
+        before["GET /auth"], after["GET /auth"],
+        "nobody logged in: {after}"
+    );
+    assert!(
+        server.process.stderr().contains("disk is full"),
+        "the operator is told"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_an_error_and_a_restart_makes_no_new_one() -> Result<()> {
+    let site = Site::new(&UNASKED).await?;
+    let mut server = site.server().await?;
+    log_in(&site, &server).await?;
+    let database = site.world.home().join("ciba.db");
+    let away = site.world.home().join("away.db");
+    fs::rename(&database, &away)?;
+    let refused = site.world.ciba(&LONGER).await?;
+    assert_eq!(refused.code(), Some(4), "{refused:?}");
+    assert!(
+        server.process.stderr().contains("deleted or replaced"),
+        "the operator is told"
+    );
+    server.process.signal(Signal::KILL)?;
+    server.process.exit(PATIENCE).await?;
+    let restarted = site.world.ciba_server("serve", site.config()).await?;
+    assert_eq!(restarted.code(), Some(1), "{restarted:?}");
+    assert!(
+        restarted.stderr.contains("ciba-server init --config"),
+        "{restarted:?}"
+    );
+    assert!(
+        restarted.stderr.contains(&database.display().to_string()),
+        "{restarted:?}"
+    );
+    assert!(!database.exists());
+    fs::rename(&away, &database)?;
+    let _server = site.server().await?;
+    let _ = token_again(&site).await?;
+    Ok(())
+}

@@ -102,6 +102,8 @@ impl World {
                 .create(&folder)?;
             environment.push((variable.to_owned(), folder.into()));
         }
+        // The kernel's keyring belongs to the user of this machine, whatever the home.
+        environment.push(("CIBA_KEYCHAINS".to_owned(), "memory".into()));
         Ok(Self {
             root,
             environment,
@@ -344,6 +346,7 @@ mod tests {
         assert_eq!(
             names,
             [
+                "CIBA_KEYCHAINS",
                 "CIBA_URL",
                 "HOME",
                 "PATH",

@@ -12,6 +12,7 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -26,6 +27,10 @@ use self::macos::Macos;
 use self::memory::Memory;
 #[cfg(target_os = "linux")]
 use self::secret_service::SecretService;
+
+/// The variable that names the keychains this daemon may touch, where those are not all. A keychain belongs to
+/// the user: a second daemon, with another socket, must be kept from resuming the first one's logins.
+const ALLOWED: &str = "CIBA_KEYCHAINS";
 
 /// A place that keeps logins. Every call answers within a deadline of its own.
 pub(crate) trait Keychain: Send + Sync {
@@ -67,10 +72,13 @@ pub(crate) enum KeychainError {
 pub(crate) struct Keychains(Arc<[Arc<dyn Keychain>]>);
 
 impl Keychains {
-    /// Returns those that this system may have; whether one is there, a probe tells.
+    /// Returns those that this system may have and the environment allows; whether one is there, a probe tells.
     pub(crate) fn of_this_system() -> Self {
+        let list = std::env::var_os(ALLOWED);
+        let list = list.as_deref().map(OsStr::to_string_lossy);
         let lasting = lasting().into_iter();
-        Self::new(lasting.chain([Arc::new(Memory) as _]))
+        let allowed = lasting.filter(|keychain| is_allowed(keychain.kind(), list.as_deref()));
+        Self::new(allowed.chain([Arc::new(Memory) as _]))
     }
 
     pub(crate) fn new(keychains: impl IntoIterator<Item = Arc<dyn Keychain>>) -> Self {
@@ -114,6 +122,11 @@ impl Keychains {
     }
 }
 
+/// Whether a list of words, with commas between, has this one. Without a list all are allowed.
+fn is_allowed(kind: KeychainKind, list: Option<&str>) -> bool {
+    list.is_none_or(|list| list.split(',').any(|word| word.trim() == kind.word()))
+}
+
 /// Those that keep a login longer than the daemon runs.
 #[cfg(target_os = "linux")]
 fn lasting() -> [Arc<dyn Keychain>; 2] {
@@ -124,4 +137,16 @@ fn lasting() -> [Arc<dyn Keychain>; 2] {
 #[cfg(target_os = "macos")]
 fn lasting() -> [Arc<dyn Keychain>; 1] {
     [Arc::new(Macos::new())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_allows_what_it_names_and_nothing_else() {
+        let kernel = |list| is_allowed(KeychainKind::Kernel, list);
+        assert!(kernel(None) && kernel(Some("kernel")) && kernel(Some("secret-service, kernel")));
+        assert!(!kernel(Some("")) && !kernel(Some("memory")) && !kernel(Some("kernel2,kern")));
+    }
 }

@@ -30,13 +30,23 @@ impl Screen {
     }
 
     /// Returns the sign that a check's line begins with.
-    pub(crate) fn mark(self, verdict: Verdict) -> String {
-        let (symbol, word, colour) = match verdict {
-            Verdict::Ok => ("✓", "ok", "32"),
-            Verdict::Warning => ("!", "warning", "33"),
-            Verdict::Failure => ("✗", "failure", "31"),
+    pub(crate) fn sign(self, verdict: Verdict) -> &'static str {
+        let (symbol, word) = match verdict {
+            Verdict::Ok => ("✓", "ok"),
+            Verdict::Warning => ("!", "warning"),
+            Verdict::Failure => ("✗", "failure"),
         };
-        let sign = if self.symbols { symbol } else { word };
+        if self.symbols { symbol } else { word }
+    }
+
+    /// Returns the same in the colour it has, which takes no room.
+    pub(crate) fn coloured_sign(self, verdict: Verdict) -> String {
+        let sign = self.sign(verdict);
+        let colour = match verdict {
+            Verdict::Ok => 32,
+            Verdict::Warning => 33,
+            Verdict::Failure => 31,
+        };
         if self.colours {
             format!("\x1b[1;{colour}m{sign}\x1b[0m")
         } else {
@@ -151,8 +161,11 @@ mod tests {
             symbols: true,
             ..PIPE
         };
-        assert_eq!(colours.mark(Verdict::Failure), "\x1b[1;31mfailure\x1b[0m");
-        assert_eq!(symbols.mark(Verdict::Ok), "✓");
-        assert_eq!(PIPE.mark(Verdict::Warning), "warning");
+        assert_eq!(
+            colours.coloured_sign(Verdict::Failure),
+            "\x1b[1;31mfailure\x1b[0m"
+        );
+        assert_eq!(symbols.coloured_sign(Verdict::Ok), "✓");
+        assert_eq!(PIPE.coloured_sign(Verdict::Warning), "warning");
     }
 }

@@ -48,8 +48,9 @@ fn lines(check: &Check, screen: Screen) -> String {
         let _ = write!(found, " of {profile}");
     }
     let found = Plain(&format!("{found}: {}", check.message)).to_string();
-    let mark = screen.mark(check.verdict);
-    let mut text = format!("{mark} {}\n", screen.fold(&found, INDENT, INDENT));
+    let used = screen.sign(check.verdict).chars().count() + 1;
+    let sign = screen.coloured_sign(check.verdict);
+    let mut text = format!("{sign} {}\n", screen.fold(&found, used, INDENT));
     if let Some(hint) = &check.hint {
         let hint = Plain(&format!("hint: {hint}")).to_string();
         let _ = writeln!(text, "  {}", screen.fold(&hint, INDENT, 2 * INDENT));

@@ -4,8 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
 
-use crate::harness::{Home, Run, finish};
+use crate::harness::{HUNG, Home, Run, finish};
 
 /// Puts log files where the daemon would.
 fn written(home: &Home, files: &[(&str, &str)]) -> PathBuf {
@@ -76,8 +78,10 @@ fn follow_shows_what_is_written_also_on_the_next_day() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || shown.next().unwrap().unwrap();
+    let (said, shown) = mpsc::channel();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| said.send(line)));
+    let next = || shown.recv_timeout(HUNG).unwrap();
     assert_eq!(next(), "old");
     let mut today = OpenOptions::new()
         .append(true)

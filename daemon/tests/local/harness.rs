@@ -76,7 +76,8 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.path())
             .env("XDG_RUNTIME_DIR", self.path())
-            .env("XDG_STATE_HOME", self.path().join("state"));
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env("CIBA_KEYCHAINS", "memory");
         command
     }
 

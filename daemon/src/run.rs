@@ -203,7 +203,9 @@ impl Daemon {
             return shutdown.hand_over_soon();
         }
         info!("reloading");
+        service::reloading();
         reload.announce();
+        service::reloaded();
     }
 
     /// Answers clients until the shutdown begins or another program is ready, then lets everything go.

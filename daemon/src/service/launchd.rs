@@ -39,6 +39,9 @@ pub(crate) fn serving(_socket: &Path) {}
 pub(crate) fn reloading() {}
 
 /// launchd does not ask.
+pub(crate) fn reloaded() {}
+
+/// launchd does not ask.
 pub(crate) fn leaving() {}
 
 /// launchd does not ask.

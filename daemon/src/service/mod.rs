@@ -8,7 +8,7 @@ mod manager;
 #[path = "systemd.rs"]
 mod manager;
 
-pub(crate) use self::manager::{leaving, reloading, serving, socket, watch_dog, writes_log};
+pub(crate) use self::manager::{leaving, reloaded, reloading, serving, socket, watch_dog, writes_log};
 
 /// The socket's name in the units and in the property list.
 const SOCKET: &str = "agent";

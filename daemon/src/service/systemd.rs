@@ -45,12 +45,18 @@ pub(crate) fn serving(socket: &Path) {
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// Says that the configuration is read again, or that another program takes over; [`serving`] ends it.
+/// Says that the configuration is read again, or that another program takes over; [`reloaded`] or [`serving`] ends
+/// it.
 pub(crate) fn reloading() {
     // A clock that cannot be read fails every other thing first.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
+}
+
+/// Says that clients are served as before.
+pub(crate) fn reloaded() {
+    tell(&[NotifyState::Ready]);
 }
 
 /// Says that the end has begun.

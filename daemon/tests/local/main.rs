@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod clients;
+mod handover;
 mod harness;
 mod privacy;
+mod service;
 mod start;

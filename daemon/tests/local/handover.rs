@@ -1,0 +1,203 @@
+//! The program on the disk changes under a running daemon.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::harness::{Daemon, Home, wait_until};
+
+const HAND_OVER: &str = r#"{"id":1,"op":"hand_over"}"#;
+
+/// A home with a program of its own that may be replaced.
+struct Installed {
+    home: Home,
+    program: PathBuf,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let home = Home::new();
+        let program = home.path().join("cibad");
+        let installed = Self { home, program };
+        installed.install_again();
+        installed
+    }
+
+    /// Puts the same program there, as another file.
+    fn install_again(&self) {
+        let new = self.program.with_extension("new");
+        fs::copy(env!("CARGO_BIN_EXE_cibad"), &new).unwrap();
+        fs::rename(new, &self.program).unwrap();
+    }
+
+    /// Puts a script there.
+    fn install_script(&self, script: &str) {
+        let new = self.program.with_extension("new");
+        fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(new, &self.program).unwrap();
+    }
+
+    fn start(&self) -> Daemon {
+        let started = self.home.run(self.program.to_str().unwrap()).status().unwrap();
+        assert!(started.success());
+        self.home.daemon().unwrap()
+    }
+
+    /// Whether the daemon runs what is installed; only root sees that.
+    fn is_current(&self, daemon: Daemon) -> bool {
+        fs::read_link(daemon.proc("exe")).is_ok_and(|program| program == self.program)
+    }
+
+    fn hello(&self) -> serde_json::Value {
+        self.home.connect().hello()["ok"]["pid"].clone()
+    }
+}
+
+fn needs_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("skipped: needs root");
+    }
+    is_root
+}
+
+#[test]
+fn the_installed_program_takes_over_in_the_same_process() {
+    if !needs_root() {
+        return;
+    }
+    let installed = Installed::new();
+    let daemon = installed.start();
+    type Ask = fn(&Home);
+    let by_signal: Ask = |home| home.daemon().unwrap().signal(Signal::HUP);
+    let by_request: Ask = |home| {
+        let answer = home.connect().ask(HAND_OVER).to_string();
+        assert_eq!(answer, r#"{"id":1,"ok":{}}"#);
+    };
+    for ask in [by_signal, by_request, by_signal] {
+        installed.install_again();
+        assert!(!installed.is_current(daemon));
+        let lock = fs::metadata(installed.home.directory().join("agent.lock")).unwrap();
+        ask(&installed.home);
+        wait_until("the new program", || {
+            assert_eq!(installed.hello(), daemon.0, "somebody answers all the while");
+            installed.is_current(daemon)
+        });
+        assert_eq!(installed.home.daemon(), Some(daemon));
+        // Nobody could have had the lock in between.
+        let after = fs::metadata(installed.home.directory().join("agent.lock")).unwrap();
+        assert_eq!(lock.modified().unwrap(), after.modified().unwrap());
+    }
+    let log = installed.home.log();
+    assert_eq!(log.matches("handing over").count(), 3, "{log}");
+    assert_eq!(log.matches("serving pid=").count(), 4, "{log}");
+
+    assert_eq!(
+        fs::read_link(daemon.proc("fd/0")).unwrap(),
+        Path::new("/dev/null")
+    );
+    let descriptors = fs::read_dir(daemon.proc("fd")).unwrap().count();
+    installed.install_again();
+    daemon.signal(Signal::HUP);
+    wait_until("the new program", || installed.is_current(daemon));
+    installed.hello();
+    assert_eq!(
+        fs::read_dir(daemon.proc("fd")).unwrap().count(),
+        descriptors,
+        "nothing is left behind"
+    );
+
+    daemon.signal(Signal::TERM);
+    wait_until("it has ended", || !daemon.lives());
+    assert!(!installed.home.socket().exists(), "it is still ours to remove");
+}
+
+#[test]
+fn a_hangup_without_another_program_is_no_reason_to_hand_over() {
+    let installed = Installed::new();
+    let daemon = installed.start();
+    daemon.signal(Signal::HUP);
+    wait_until("a reload", || installed.home.log().contains("reloading"));
+    assert!(!installed.home.log().contains("handing over"));
+}
+
+#[test]
+fn a_program_that_cannot_run_takes_nothing_over() {
+    for script in ["exit 1", "kill -SEGV $$"] {
+        let installed = Installed::new();
+        let daemon = installed.start();
+        installed.install_script(script);
+        let mut client = installed.home.connect();
+        let refused = client.ask(HAND_OVER);
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("the installed program cannot be run: "),
+            "{message}"
+        );
+        assert!(client.hello()["ok"].is_object(), "nobody was sent away");
+        daemon.signal(Signal::HUP);
+        wait_until("two refusals", || {
+            installed.home.log().matches("not handed over").count() == 2
+        });
+        assert_eq!(installed.hello(), daemon.0);
+
+        installed.install_again();
+        assert!(
+            installed.home.connect().ask(HAND_OVER)["ok"].is_object(),
+            "the next one can"
+        );
+        assert_eq!(installed.hello(), daemon.0);
+    }
+}
+
+/// It says that it can be run, and then the system does not run it.
+#[test]
+fn a_program_that_fails_at_the_last_moment_leaves_the_old_one_serving() {
+    let installed = Installed::new();
+    let daemon = installed.start();
+    installed.install_script("chmod a-x \"$0\"");
+    assert!(installed.home.connect().ask(HAND_OVER)["ok"].is_object());
+    wait_until("the refusal", || {
+        installed
+            .home
+            .log()
+            .contains("the system does not run the installed program")
+    });
+    assert_eq!(installed.hello(), daemon.0);
+
+    // A client that does not wait for its answer ends nobody.
+    for _ in 0..20 {
+        let mut stream = UnixStream::connect(installed.home.socket()).unwrap();
+        stream
+            .write_all(&[HAND_OVER.as_bytes(), b"\n"].concat().repeat(50))
+            .unwrap();
+    }
+    assert_eq!(installed.hello(), daemon.0);
+    let again = installed.home.connect().ask(HAND_OVER);
+    assert_eq!(
+        again["error"]["message"],
+        "the installed program was refused before; restart cibad instead"
+    );
+    daemon.signal(Signal::TERM);
+    wait_until("it has ended", || !daemon.lives());
+    assert!(!installed.home.socket().exists());
+}
+
+#[test]
+fn taking_over_from_nobody_is_an_error() {
+    let home = Home::new();
+    let mut command = home.cibad();
+    command
+        .args(["--takes-over", "--foreground"])
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let reason = String::from_utf8(output.stderr).unwrap();
+    assert!(reason.starts_with("cibad: nothing was handed over"), "{reason}");
+}

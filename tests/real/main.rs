@@ -7,6 +7,7 @@ mod exchange;
 mod hocuspocus_pair;
 mod idp_faults;
 mod jose;
+mod keychain;
 mod memory;
 mod provider_faults;
 mod renewal;

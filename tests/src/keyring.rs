@@ -105,9 +105,12 @@ impl Keyring {
     /// Opens the default collection, in a new service that takes the place of the old one; makes it the
     /// first time.
     pub async fn unlock(&self) -> Result<()> {
-        self.unlock_with(Self::PASSWORD).await?;
-        ensure!(!self.is_locked().await?, "the right password opens it");
-        Ok(())
+        // Whoever calls just before the new one has its name makes the bus start another one, locked.
+        until("the right password to open it", PATIENCE, async || {
+            self.unlock_with(Self::PASSWORD).await.ok()?;
+            self.is_locked().await.is_ok_and(|locked| !locked).then_some(())
+        })
+        .await
     }
 
     /// Tries a password in the same way.
@@ -121,7 +124,6 @@ impl Keyring {
         daemon.write_line(password).await?;
         daemon.close_stdin();
         ensure!(daemon.exit(PATIENCE).await?.success(), "{}", daemon.stderr());
-        // Whoever calls a service that has no name yet makes the bus start another one.
         let named = until("the keyring to take its name", PATIENCE, async || {
             self.service().await.ok()
         });
@@ -281,7 +283,8 @@ fn in_home(program: &str, root: &Path) -> Command {
     command
 }
 
-#[cfg(all(test, feature = "real"))]
+#[cfg(test)]
+#[cfg(feature = "real")]
 mod tests {
     use super::*;
     use crate::process::ends;

@@ -132,5 +132,6 @@ fn reason(error: KeyError) -> KeychainError {
     }
 }
 
-#[cfg(all(test, feature = "real"))]
+#[cfg(test)]
+#[cfg(feature = "real")]
 mod tests;

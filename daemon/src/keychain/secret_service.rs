@@ -230,5 +230,6 @@ fn bus_reason(error: &zbus::Error) -> KeychainError {
     }
 }
 
-#[cfg(all(test, feature = "real"))]
+#[cfg(test)]
+#[cfg(feature = "real")]
 mod tests;

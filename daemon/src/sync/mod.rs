@@ -2,6 +2,7 @@
 //! no further than this room; what comes out is [`News`].
 
 mod connect;
+mod network;
 mod pump;
 mod retry;
 
@@ -114,7 +115,10 @@ pub(crate) async fn keep(
         while orders.try_recv().is_ok() {}
         let _ = news.send(News::Lost(why)).await;
         let mut clocks = Clocks::now();
-        wait(pause, &mut orders, || clocks.slept()).await;
+        tokio::select! {
+            () = wait(pause, &mut orders, || clocks.slept()) => {}
+            () = network::changed() => {}
+        }
     }
 }
 

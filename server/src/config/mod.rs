@@ -18,6 +18,17 @@ pub use resource::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
 pub use section::Confirm;
 use section::File;
 
+/// The variable in which a service manager names the directory of a service's credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where the files lie that a configuration names.
+struct Places<'a> {
+    /// The configuration's own folder.
+    base: &'a Path,
+    /// The credentials, where a service manager hands some over.
+    credentials: Option<&'a Path>,
+}
+
 /// The configuration, understood.
 pub struct Config {
     /// Where to listen.
@@ -111,10 +122,17 @@ impl Config {
         base: &Path,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
+        let environment: Vec<_> = environment.collect();
+        let given = environment.iter().find(|(name, _)| name == CREDENTIALS);
+        let credentials = given.map(|(_, directory)| PathBuf::from(directory));
         // First alone, for toml's line and column; then together with the environment.
         File::read(text, place)?;
-        let merged = overlay::merge(text, environment)?;
-        File::read(&merged, "the environment (CIBA_SERVER__…)")?.understand(base)
+        let merged = overlay::merge(text, environment.into_iter())?;
+        let file = File::read(&merged, "the environment (CIBA_SERVER__…)")?;
+        file.understand(&Places {
+            base,
+            credentials: credentials.as_deref(),
+        })
     }
 
     /// Returns the public URL, once it is known where the server listens.
@@ -226,6 +244,13 @@ mod tests {
     fn a_secret_comes_from_a_file_or_the_environment_and_is_never_quoted() {
         let missing = refused(&format!("{GOOD}client_secret_file = \"none\"\n"));
         assert!(missing.starts_with("login.client_secret_file: "), "{missing}");
+        let credential = format!("{GOOD}client_secret_file = \"${{CREDENTIALS_DIRECTORY}}/secret\"\n");
+        assert!(refused(&credential).contains("CREDENTIALS_DIRECTORY is not set"));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), "hunter3\n").unwrap();
+        let given = ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap());
+        let config = parse(&credential, &[given]).unwrap();
+        assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter3");
         let config = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")]).unwrap();
         assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter2");
         let wrong = refused(&format!("{GOOD}client_secret = 12345678\n"));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::{Config, Error, Limits, Login, resource};
+use super::{CREDENTIALS, Config, Error, Limits, Login, Places, resource};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -113,7 +113,7 @@ impl File {
         })
     }
 
-    pub(super) fn understand(self, base: &Path) -> Result<Config, Error> {
+    pub(super) fn understand(self, places: &Places<'_>) -> Result<Config, Error> {
         let public_url = self.public_url.as_deref().map(checked_public_url).transpose()?;
         if public_url.is_none() && !self.listen.ip().is_loopback() {
             let problem = "is needed, since `listen` is not a loopback address".to_owned();
@@ -138,7 +138,7 @@ impl File {
             public_url,
             behind_tls_proxy: self.behind_tls_proxy,
             store: self.store.url,
-            login: self.login.understand(base)?,
+            login: self.login.understand(places)?,
             limits: Limits {
                 logins_per_minute: self.limits.logins_per_minute,
                 login_expires_in: self.limits.login_expires_in,
@@ -149,11 +149,11 @@ impl File {
 }
 
 impl LoginSection {
-    fn understand(self, base: &Path) -> Result<Login, Error> {
+    fn understand(self, places: &Places<'_>) -> Result<Login, Error> {
         secure_url("login.issuer", &self.issuer)?;
         let from_file = self
             .client_secret_file
-            .map(|file| read_secret(&base.join(file)))
+            .map(|file| read_secret(&places.find(&file)?))
             .transpose()?;
         let mut scopes = self.scopes;
         if !scopes.iter().any(|scope| scope == "openid") {
@@ -167,6 +167,20 @@ impl LoginSection {
             resource: self.resource,
             confirm: self.confirm,
         })
+    }
+}
+
+impl Places<'_> {
+    /// Returns the path of a file: below `${CREDENTIALS_DIRECTORY}`, or as seen from the configuration.
+    fn find(&self, file: &Path) -> Result<PathBuf, Error> {
+        let Ok(credential) = file.strip_prefix(format!("${{{CREDENTIALS}}}")) else {
+            return Ok(self.base.join(file));
+        };
+        let problem = format!("{CREDENTIALS} is not set; a service manager does so for LoadCredential=");
+        let directory = self
+            .credentials
+            .ok_or_else(|| value("login.client_secret_file", &problem))?;
+        Ok(directory.join(credential))
     }
 }
 

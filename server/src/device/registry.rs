@@ -490,3 +490,34 @@ fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use device_proto::seal::Purpose;
+
+    use super::*;
+
+    /// The one key that no test outside can try: it is nowhere but in memory.
+    #[test]
+    fn d_032_the_server_key_opens_nothing_that_is_kept() {
+        let (registry, session) = (Registry::default(), RequestId::from_random(random()));
+        let challenge: [u8; 32] = random();
+        let ours = Challenge::new(&registry.server_key);
+        for purpose in [Purpose::Token, Purpose::Refresh] {
+            let key = Key::of_challenge(Challenge::new(&challenge), &session, purpose);
+            let kept = key.seal("urn:d:x", random::<NONCE_LEN>(), b"a token");
+            let mut buffer = [0; 64];
+            assert!(key.open("urn:d:x", &kept, &mut buffer).is_ok());
+            for key in [
+                Key::of_challenge(ours, &session, purpose),
+                Key::of_server(&registry.server_key, &[0; 16], &session),
+            ] {
+                assert!(key.open("urn:d:x", &kept, &mut buffer).is_err());
+            }
+        }
+        assert!(
+            *registry.server_key != *Registry::default().server_key,
+            "drawn at each start"
+        );
+    }
+}

@@ -11,6 +11,7 @@ mod idp;
 mod server;
 
 mod authorize;
+mod dump;
 mod exchange;
 mod grant;
 mod ground;

@@ -124,6 +124,11 @@ impl Site {
             .unwrap()
     }
 
+    /// Returns the configuration as it was written.
+    pub(crate) fn config_text(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("ciba.toml")).unwrap()
+    }
+
     /// Returns every byte the server has on disk but its configuration.
     pub(crate) fn dump(&self) -> Vec<(String, Vec<u8>)> {
         let files = std::fs::read_dir(self.dir.path()).unwrap().map(Result::unwrap);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The main job from end to end, in a home of its own: log in once, use the token, leave nothing running.
+# The main job from end to end, in a home of its own: log in once, use the token, kill the daemon and go on, leave
+# nothing running. Logins that you have stay as they are: the demo's has a name of its own, and only that is stopped.
 # usage: tests/demo.sh DIRECTORY-OF-THE-PROGRAMS      (BROWSER=1: the login is left to you)
 set -euo pipefail
 
@@ -7,13 +8,15 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 bin=$(cd "$1" && pwd)
 home=$(mktemp -d)
 server=
+daemon=
 
 bold() { if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 show() { printf '$ %s\n' "$*"; }
 
 finish() {
     status=$?
-    "$bin/ciba" stop --all > /dev/null 2>&1 || true
+    "$bin/ciba" stop > /dev/null 2>&1 || true
+    [ -z "$daemon" ] || kill "$daemon" 2> /dev/null || true
     if [ -n "$server" ]; then
         kill "$server" 2> /dev/null || true
         wait "$server" 2> /dev/null || true
@@ -41,7 +44,9 @@ fi
 
 caller_home=$HOME
 export HOME=$home XDG_RUNTIME_DIR=$home/run XDG_STATE_HOME=$home/state XDG_CONFIG_HOME=$home/config
-unset CIBA_URL CIBA_RESOURCE CIBA_PROFILE CIBA_SOCKET
+unset CIBA_URL CIBA_RESOURCE CIBA_SOCKET CIBA_KEYCHAIN
+# The kernel's keyring asks nobody, and is there without a desktop.
+export CIBA_PROFILE=demo-$$ CIBA_KEYCHAINS=kernel
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 
 bold "1. A server with everything in it: device sessions, and an identity provider with two demo users"
@@ -70,12 +75,21 @@ else
     "$bin/ciba" start --url "$url"
 fi
 
+# What a JWT on standard input says, a claim a line.
+claims() {
+    local claims
+    claims=$(cut -d. -f2 | tr -- '-_' '+/')
+    while [ $((${#claims} % 4)) != 0 ]; do claims="$claims="; done
+    printf '%s' "$claims" | base64 -d | sed 's/,"/,\n  "/g; s/^{/{\n  /; s/}$/\n}/'
+    echo
+}
+pid() { "$bin/ciba" status --json | sed -n 's/.*"pid":\([0-9]*\).*/\1/p'; }
+gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2> /dev/null; }
+daemon=$(pid)
+
 bold "3. The token, from the daemon's memory; these are its claims"
 show "ciba token"
-claims=$("$bin/ciba" token | cut -d. -f2 | tr -- '-_' '+/')
-while [ $((${#claims} % 4)) != 0 ]; do claims="$claims="; done
-printf '%s' "$claims" | base64 -d | sed 's/,"/,\n  "/g; s/^{/{\n  /; s/}$/\n}/'
-echo
+"$bin/ciba" token | claims
 
 bold "4. A protected API takes it; the token is on no command line"
 api=$(field demo_api)
@@ -83,16 +97,31 @@ show "ciba token --header | curl -H @- $api"
 "$bin/ciba" token --header | curl -sS --fail-with-body -H @- "$api"
 echo
 
-bold "5. What the daemon has"
+bold "5. Another service wants another token: exchanged at the provider when it is first asked for"
+show "ciba token --resource urn:sap:identity:api:name:demo-orders"
+"$bin/ciba" token --resource urn:sap:identity:api:name:demo-orders | claims
+
+bold "6. What the daemon has"
 show "ciba status"
 "$bin/ciba" status
 
-bold "6. And the end: revoked at the provider, forgotten by the server, the daemon gone"
+if "$bin/ciba" status --json | grep -q '"keychain":"kernel"'; then
+    bold "7. The daemon dies; the next token brings it back, with no browser: the login is in the kernel's keyring"
+    show "kill -9 $daemon; ciba token"
+    kill -9 "$daemon"
+    await "the daemon's end" gone "$daemon"
+    "$bin/ciba" token | claims
+    daemon=$(pid)
+else
+    bold "7. (No keychain here, so this login would end with its daemon.)"
+fi
+
+bold "8. And the end: revoked at the provider, forgotten by the server, gone from the keyring"
 show "ciba stop"
-daemon=$("$bin/ciba" status --json | sed -n 's/.*"pid":\([0-9]*\).*/\1/p')
 "$bin/ciba" stop
-gone() { [ ! -d "/proc/$daemon" ] || grep -q '^State:.Z' "/proc/$daemon/status" 2> /dev/null; }
-[ ! -d /proc/self ] || await "the daemon to leave" gone
+# Logins of your own would keep this daemon as well.
+kill "$daemon" 2> /dev/null || true
+[ ! -d /proc/self ] || await "the daemon to leave" gone "$daemon"
 [ ! -e "$XDG_RUNTIME_DIR/ciba/agent.sock" ]
 kill "$server" && wait "$server" || { echo "the server did not leave in order" >&2; exit 1; }
 server=

@@ -30,8 +30,8 @@ demo: build ## Log in once and use the token, from end to end (BROWSER=1: you lo
 test: ## Install what the tests need, then run everything
 	tests/setup.sh
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features ciba-tests/real --locked -- -D warnings
-	cargo test --workspace --features ciba-tests/real --locked
+	cargo clippy --workspace --all-targets --features ciba-tests/real,cibad/real --locked -- -D warnings
+	cargo test --workspace --features ciba-tests/real,cibad/real --locked
 
 lint: ## Licences, bans, sources, unused dependencies (installs cargo-deny and cargo-machete)
 	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny

@@ -69,7 +69,7 @@ if [ -n "$headless" ]; then
     printf '\n(the headless browser signs in as alice) '
     HOME=$caller_home "$top/target/debug/examples/sign_in" "$link" alice demo ${SCREENSHOT:+"$SCREENSHOT"}
     wait "$start"
-    tail -n 1 "$home/start.log"
+    tail -n 2 "$home/start.log"
 else
     echo "(sign in as alice, password demo)"
     "$bin/ciba" start --url "$url"

@@ -178,7 +178,7 @@ impl Handle {
             commands,
         };
         (handle, follower, async move {
-            task::run(&shared, origin, received).await
+            task::run(&shared, origin, received).await;
         })
     }
 

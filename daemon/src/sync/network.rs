@@ -4,7 +4,7 @@
 /// Waits until the network has changed. Where that cannot be heard of, for ever: the pause ends too.
 pub(super) async fn changed() {
     if listen().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -77,11 +77,11 @@ mod tests {
         let mut heard = std::pin::pin!(changed());
         assert!(poll!(&mut heard).is_pending(), "nothing happened");
         up();
-        timeout(Duration::from_secs(20), heard).await.unwrap();
+        timeout(Duration::from_secs(20), heard).await.expect("the news");
     }
 
     fn up() {
         let done = Command::new("ip").args(["link", "set", "lo", "up"]).status();
-        assert!(done.unwrap().success());
+        assert!(done.expect("ip can be run").success());
     }
 }

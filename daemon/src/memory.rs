@@ -1,5 +1,5 @@
 //! Locked memory, where secrets live: never swapped out, in no core dump, empty in a forked child, wiped on
-//! drop. The only unsafe code of ciba.
+//! drop. The only unsafe code of ciba, but for a line that macOS asks for (`service/launchd.rs`).
 
 #![expect(
     unsafe_code,

@@ -94,13 +94,15 @@ type Done = Vec<String>;
 fn install(plan: &Plan) -> Result<Done, Error> {
     probe(plan)?;
     let mut done = Done::new();
-    if !plan.is_active.succeeds() {
+    let is_active = plan.is_active.succeeds();
+    if !is_active {
         done.extend(dismiss_daemon()?);
     }
     for file in &plan.files {
         done.extend(write(file)?);
     }
-    do_each(&plan.begin, &mut done)?;
+    let steps = if is_active { &plan.renew } else { &plan.begin };
+    do_each(steps, &mut done)?;
     Ok(done)
 }
 

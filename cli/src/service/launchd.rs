@@ -16,17 +16,26 @@ pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
         .replace(">SOCKET<", &format!(">{}<", escaped(text(&place.socket)?)))
         .replace(">LOG<", &format!(">{}<", escaped(text(&log)?)));
     let written = text(&path)?.to_owned();
+    let load = || launchctl(["bootstrap", &domain, &written], "loaded the launch agent");
+    let unload = || launchctl(["bootout", &service], "unloaded the launch agent");
+    let directory = text(place.socket.parent().unwrap_or(&place.home))?;
+    // launchd makes the socket, and not what it lies in.
+    let make_directory = || {
+        Step::new(
+            "install",
+            ["-d", "-m", "700", directory],
+            "made the socket's directory",
+        )
+    };
     Ok(Plan {
         manager: "launchd",
         probe: launchctl(["print", &domain], "asked launchd"),
         hint: "log in at the screen: launchd runs agents only there",
         is_active: launchctl(["print", &service], "asked launchd"),
         files: vec![UnitFile { path, text: agent }],
-        begin: vec![launchctl(
-            ["bootstrap", &domain, &written],
-            "loaded the launch agent",
-        )],
-        end: vec![launchctl(["bootout", &service], "unloaded the launch agent")],
+        begin: vec![make_directory(), load()],
+        renew: vec![unload(), make_directory(), load()],
+        end: vec![unload()],
         forget: vec![],
     })
 }
@@ -67,6 +76,11 @@ mod tests {
         ] {
             assert!(agent.text.contains(text), "{text}");
         }
+        assert_eq!(plan.begin[0].to_string(), "install -d -m 700 /run/user/1000/ciba");
+        assert_eq!(
+            plan.end[0].to_string(),
+            "launchctl bootout gui/1000/io.github.ciba-cli.cibad"
+        );
         assert!(!agent.text.contains("SOCKET<") && !agent.text.contains("LOG<"));
         assert!(agent.text.contains(&format!("<string>{LABEL}</string>")));
     }

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) files: Vec<UnitFile>,
     /// Once the files are there.
     pub(crate) begin: Vec<Step>,
+    /// The same where the manager holds the socket already.
+    pub(crate) renew: Vec<Step>,
     /// While the files are still there.
     pub(crate) end: Vec<Step>,
     /// When the files are gone.

@@ -25,16 +25,22 @@ pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
                 text: SERVICE.replace(SHIPPED_PROGRAM, &program),
             },
         ],
-        begin: vec![
-            reload(),
-            systemctl(&["enable", "--now", "cibad.socket"], "enabled cibad.socket"),
-        ],
+        begin: enable(),
+        renew: enable(),
         end: vec![
             systemctl(&["disable", "--now", "cibad.socket"], "disabled cibad.socket"),
             systemctl(&["stop", "cibad.service"], "stopped cibad.service"),
         ],
         forget: vec![reload()],
     })
+}
+
+/// Says the same again where it is done.
+fn enable() -> Vec<Step> {
+    vec![
+        reload(),
+        systemctl(&["enable", "--now", "cibad.socket"], "enabled cibad.socket"),
+    ]
 }
 
 fn reload() -> Step {

@@ -1,7 +1,9 @@
 //! The program on the disk changes under a running daemon.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -202,6 +204,46 @@ fn a_program_that_fails_at_the_last_moment_leaves_the_old_one_serving() {
     daemon.signal(Signal::TERM);
     wait_until("it has ended", || !daemon.lives());
     assert!(!installed.home.socket().exists());
+}
+
+/// Serves as a daemon of some version until it is asked twice or the asking ends, and returns what was asked.
+fn incumbent(home: &Home, version: &str) -> Vec<String> {
+    home.make_directory(0o700);
+    let lock = fs::File::create(home.directory().join("agent.lock")).unwrap();
+    lock.lock().unwrap();
+    let listener = UnixListener::bind(home.socket()).unwrap();
+    let mut child = home.cibad().stdout(Stdio::null()).spawn().unwrap();
+    let mut asked = Vec::new();
+    listener.set_nonblocking(true).unwrap();
+    wait_until("cibad has asked and ended", || {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let hello = format!(r#"{{"id":0,"ok":{{"protocol":1,"version":"{version}","pid":1}}}}"#);
+            writeln!(&stream, "{hello}").unwrap();
+            asked.push(request);
+        }
+        child.try_wait().unwrap().is_some_and(|status| {
+            assert!(status.success(), "somebody serves, which is what was wanted");
+            true
+        })
+    });
+    asked
+}
+
+#[test]
+fn one_that_finds_another_version_serving_asks_it_to_hand_over() {
+    let asked = incumbent(&Home::new(), "0.0.1");
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[0].contains(r#""op":"hello""#), "{asked:?}");
+    assert!(asked[1].contains(r#""op":"hand_over""#), "{asked:?}");
+}
+
+#[test]
+fn one_that_finds_its_own_version_serving_leaves_it_alone() {
+    let asked = incumbent(&Home::new(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(asked.len(), 1, "{asked:?}");
 }
 
 #[test]

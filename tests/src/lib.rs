@@ -8,6 +8,7 @@
 
 mod binaries;
 mod browser;
+mod chance;
 mod cmdlines;
 mod hocuspocus;
 mod html;
@@ -15,6 +16,7 @@ mod http_login;
 mod idp;
 mod keyring;
 mod login;
+mod namespace;
 mod process;
 mod relay;
 mod script;
@@ -25,6 +27,7 @@ mod world;
 
 pub use binaries::binary;
 pub use browser::Browser;
+pub use chance::Chance;
 pub use cmdlines::CmdlineSampler;
 pub use hocuspocus::{PeerServer, Provider};
 pub use http_login::{cancel, confirm, confirm_outcome, outcome, sign_in};
@@ -32,9 +35,9 @@ pub use idp::Idp;
 pub use keyring::Keyring;
 pub use login::Login;
 pub use process::Process;
-pub use relay::Relay;
+pub use relay::{Network, Relay};
 pub use script::Script;
-pub use secrets::{Haystack, assert_nowhere};
+pub use secrets::{Haystack, assert_none_anywhere, assert_nowhere};
 pub use systemd::{BIN, Systemd};
 pub use wait::{PATIENCE, until};
 pub use world::{Output, Server, World, free_port};

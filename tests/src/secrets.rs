@@ -1,5 +1,7 @@
 //! Says whether a secret, a piece of it or another spelling of it was written anywhere.
 
+use std::collections::HashMap;
+
 use base64ct::{Base64, Base64Url, Encoding};
 
 /// Length of the pieces a secret is searched by, in bytes: a log may cut a secret short.
@@ -21,21 +23,36 @@ pub struct Haystack {
 /// If a piece is found; the message names the place and the spelling, never the secret. Also if the secret
 /// is too short for a meaningful search.
 pub fn assert_nowhere(secret: &[u8], haystacks: &[Haystack]) {
-    assert!(
-        secret.len() >= PIECE,
-        "a secret of {} bytes turns up by chance",
-        secret.len()
-    );
-    let needles = spellings(secret);
-    for haystack in haystacks {
-        for (spelling, needle) in &needles {
-            let found = pieces(needle).any(|piece| contains(&haystack.bytes, piece));
-            assert!(
-                !found,
-                "a piece of the secret ({spelling}) was written to {}",
-                haystack.place
-            );
+    assert_none_anywhere([secret], haystacks);
+}
+
+/// The same for many secrets, in one look at each haystack.
+///
+/// # Panics
+/// As [`assert_nowhere`].
+pub fn assert_none_anywhere<'a>(secrets: impl IntoIterator<Item = &'a [u8]>, haystacks: &[Haystack]) {
+    let mut needles = HashMap::new();
+    for secret in secrets {
+        assert!(
+            secret.len() >= PIECE,
+            "a secret of {} bytes turns up by chance",
+            secret.len()
+        );
+        for (spelling, needle) in spellings(secret) {
+            needles.extend(pieces(&needle).map(|piece| (piece.to_vec(), spelling.clone())));
         }
+    }
+    for haystack in haystacks {
+        let found = haystack
+            .bytes
+            .windows(PIECE)
+            .find_map(|window| needles.get(window));
+        assert!(
+            found.is_none(),
+            "a piece of a secret ({}) was written to {}",
+            found.map_or("", String::as_str),
+            haystack.place
+        );
     }
 }
 
@@ -73,10 +90,6 @@ fn pieces(needle: &[u8]) -> impl Iterator<Item = &[u8]> {
     needle
         .chunks_exact(PIECE)
         .chain(needle.rchunks_exact(PIECE).take(1))
-}
-
-fn contains(haystack: &[u8], piece: &[u8]) -> bool {
-    haystack.windows(piece.len()).any(|window| window == piece)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::process::Command;
 
 use crate::binaries::{binary, directory};
 use crate::cmdlines::CmdlineSampler;
+use crate::namespace::Namespace;
 use crate::process::{Process, Transcript, end, ends};
 use crate::secrets::Haystack;
 use crate::wait::{PATIENCE, until};
@@ -27,10 +28,15 @@ use crate::wait::{PATIENCE, until};
 /// Where tools such as a shell are found by what we start.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// Prints every key of the user's keyring, one a line.
+const PRINT_KEYS: &str = "keyctl link @u @s; for key in $(keyctl rlist @u); do keyctl pipe $key; echo; done";
+
 /// A temporary home. Dropping it stops its daemon; servers end with their [`Server`].
 pub struct World {
     root: TempDir,
     environment: Vec<(String, OsString)>,
+    /// Around everything that runs here, if anything is.
+    namespace: Option<Namespace>,
     written: Mutex<Vec<(String, Transcript)>>,
     configs: AtomicUsize,
 }
@@ -107,9 +113,18 @@ impl World {
         Ok(Self {
             root,
             environment,
+            namespace: None,
             written: Mutex::default(),
             configs: AtomicUsize::default(),
         })
+    }
+
+    /// Makes a home whose daemon keeps its logins in a kernel keyring that is this home's alone.
+    pub async fn with_kernel_keyring() -> Result<Self> {
+        let mut world = Self::new()?;
+        world.namespace = Some(Namespace::new().await?);
+        world.set("CIBA_KEYCHAINS", "kernel");
+        Ok(world)
     }
 
     /// Sets a variable for everything started from now on, such as `CIBA_URL`.
@@ -130,11 +145,20 @@ impl World {
 
     /// Returns a command in this home: its environment and nothing else, with the home as current directory.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
+        let mut command = self.bare_command(program.as_ref());
         command
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(self.home());
+        command
+    }
+
+    fn bare_command(&self, program: &Path) -> Command {
+        let Some(namespace) = &self.namespace else {
+            return Command::new(program);
+        };
+        let mut command = namespace.command();
+        command.arg(program);
         command
     }
 
@@ -220,6 +244,16 @@ impl World {
             .context("the ready line has a url")?
             .to_owned();
         Ok(Server { url, ready, process })
+    }
+
+    /// Returns the logins that the kernel's keyring keeps, as `cibad` has written them.
+    pub async fn kernel_logins(&self) -> Result<Vec<Value>> {
+        let mut command = self.command("/bin/keyctl");
+        // What is in the session's keyring may be read.
+        command.args(["session", "-", "sh", "-c", PRINT_KEYS]);
+        let printed = Output::of(&mut Process::spawn(command)?).await?.success();
+        let logins = printed.lines().filter(|line| line.starts_with('{'));
+        Ok(logins.map(serde_json::from_str).collect::<Result<_, _>>()?)
     }
 
     /// Returns the daemon's process id by asking the kernel who listens on its socket.

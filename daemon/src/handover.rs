@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -197,7 +198,7 @@ fn take(socket: BorrowedFd<'_>) -> io::Result<Estate> {
         socket,
         &mut [IoSliceMut::new(&mut head)],
         &mut control,
-        RecvFlags::CMSG_CLOEXEC,
+        RecvFlags::empty(),
     )?;
     let descriptors: Vec<OwnedFd> = control
         .drain()
@@ -208,6 +209,10 @@ fn take(socket: BorrowedFd<'_>) -> io::Result<Estate> {
         .flatten()
         .collect();
     let unknown = || io::Error::from(io::ErrorKind::InvalidData);
+    for descriptor in &descriptors {
+        // Not every system takes this along with the message; nothing runs yet that could start a program.
+        fcntl_setfd(descriptor, FdFlags::CLOEXEC)?;
+    }
     let [lock, listener, sessions] = descriptors.try_into().map_err(|_| unknown())?;
     if received.bytes != head.len() || head[0] != FORM {
         return Err(unknown());

@@ -15,7 +15,7 @@ use interprocess::local_socket::{GenericFilePath, ListenerOptions, Name, ToFsNam
 use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
 use interprocess::os::unix::uds_local_socket::tokio as uds;
 use ipc_proto::{DirectoryFacts, DirectoryProblem};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -327,7 +327,8 @@ fn name(socket: &Path) -> io::Result<Name<'_>> {
 /// protect it. The name is not reclaimed on drop: that would go by name alone, whoever owns it by then.
 fn bind(name: &Name<'_>) -> io::Result<Listener> {
     let options = || ListenerOptions::new().name(name.borrow()).reclaim_name(false);
-    match options().mode(PRIVATE_FILE).create_tokio() {
+    let private = (Mode::RUSR | Mode::WUSR).as_raw_mode();
+    match options().mode(private).create_tokio() {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => options().create_tokio(),
         bound => bound,
     }

@@ -3,7 +3,13 @@
 //!
 //! Everything here runs the real programs. Where a moment is random, its seed is printed: `CIBA_TEST_SEED` has it again.
 
+mod clock;
 mod crash;
+mod keychain;
+mod network;
+mod profiles;
+mod provider;
 #[path = "../real/site.rs"]
 #[expect(dead_code, reason = "shared with the tests in real/")]
 mod site;
+mod start;

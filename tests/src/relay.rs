@@ -97,6 +97,11 @@ impl Relay {
         self.shared.forgotten.send_modify(|times| *times += 1);
     }
 
+    /// Returns how many WebSockets there have been.
+    pub fn sockets(&self) -> usize {
+        lock(&self.shared.heard).len()
+    }
+
     /// Returns the challenge that the daemon proved on its latest WebSocket.
     pub fn challenge(&self) -> Option<String> {
         let heard = lock(&self.shared.heard).last().cloned()?;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+use crate::config::Settings;
 use crate::diagnose::diagnose;
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::Shutdown;
@@ -48,6 +49,7 @@ struct Inner {
     /// Cancelled when every session has to let go.
     closing: CancellationToken,
     shutdown: Shutdown,
+    settings: Settings,
 }
 
 #[derive(Default)]
@@ -83,7 +85,7 @@ pub(crate) enum Which {
 impl Agent {
     /// Makes an agent that begins to resume what the keychains keep (D-053). The last one-shot takes the daemon
     /// along through `shutdown`.
-    pub(crate) fn new(shutdown: Shutdown, keychains: Keychains) -> Self {
+    pub(crate) fn new(shutdown: Shutdown, keychains: Keychains, settings: Settings) -> Self {
         let loading = Loading::of(keychains.iter().count());
         let agent = Self(Arc::new(Inner {
             sessions: Mutex::default(),
@@ -95,6 +97,7 @@ impl Agent {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown,
+            settings,
         }));
         agent.load();
         agent
@@ -189,7 +192,7 @@ impl Agent {
             server,
             resource,
             one_shot: ask.one_shot,
-            keychain: ask.keychain,
+            keychain: ask.keychain.or(self.0.settings.keychain()),
         };
         self.begin(&mut sessions, purpose)
     }
@@ -204,6 +207,7 @@ impl Agent {
             pid: std::process::id(),
             memory_locked: memory::all_locked(),
             keychain: self.0.loading.borrow().problem(),
+            configuration: self.0.settings.problem(),
             profiles: sessions.iter().map(Handle::status).collect(),
         })
     }

@@ -24,6 +24,7 @@ pub(crate) async fn diagnose(status: &Status, keychains: &Keychains) -> Diagnosi
     let (mut checks, servers) = tokio::join!(keychain_checks(keychains), server::checks(&status.profiles));
     checks.push(memory(status.memory_locked));
     checks.push(log_place(log::place()));
+    checks.extend(status.configuration.as_deref().map(configuration));
     checks.extend(status.profiles.iter().map(login));
     checks.extend(servers);
     Diagnosis { checks }
@@ -104,6 +105,10 @@ fn log_place(place: Option<&str>) -> Check {
             "make ~/.local/state writable, or set XDG_STATE_HOME, then: ciba restart",
         ),
     }
+}
+
+fn configuration(problem: &str) -> Check {
+    warning("configuration", problem, "mend the file, then: ciba restart")
 }
 
 fn login(status: &ProfileStatus) -> Check {
@@ -293,5 +298,30 @@ mod tests {
         assert!(open.hint.is_some_and(|hint| hint.contains("ulimit -l")));
         assert_eq!(log_place(Some("/x")).message, "/x");
         assert_eq!(log_place(None).verdict, Verdict::Warning);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_not_used_is_told() {
+        let mut status = Status {
+            version: "0.1.0".into(),
+            pid: 1,
+            memory_locked: true,
+            keychain: None,
+            configuration: None,
+            profiles: vec![],
+        };
+        let named = |diagnosis: Diagnosis| {
+            let mut checks = diagnosis.checks.into_iter();
+            checks.find(|check| check.name == "configuration")
+        };
+        let keychains = Keychains::new([]);
+        assert_eq!(named(diagnose(&status, &keychains).await), None);
+        status.configuration = Some("/c: it is wrong".into());
+        let check = named(diagnose(&status, &keychains).await).unwrap();
+        assert_eq!(
+            (check.verdict, check.message.as_str()),
+            (Verdict::Warning, "/c: it is wrong")
+        );
+        assert!(check.hint.is_some_and(|hint| hint.contains("ciba restart")));
     }
 }

@@ -97,7 +97,6 @@ pub(crate) struct Reload(watch::Sender<()>);
 
 impl Reload {
     /// Returns what changes at each reload from now on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing reads a configuration yet"))]
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.0.subscribe()
     }

@@ -8,13 +8,15 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::OnceLock;
 use std::{io, panic};
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::service;
 
@@ -39,12 +41,18 @@ pub(crate) fn place() -> Option<&'static str> {
     PLACE.get().map(String::as_str)
 }
 
-/// Starts logging. Keep the guard to the end of `main`: dropping it writes out what still waits.
+/// What is logged, once that is decided.
+static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Starts logging from that level on. Keep the guard to the end of `main`: dropping it writes out what still waits.
 #[must_use]
-pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
+pub(crate) fn start(sink: Sink, level: LevelFilter) -> Option<WorkerGuard> {
+    let (levels, handle) = reload::Layer::new(levels(level));
+    let _ = LEVELS.set(handle);
+    let registry = tracing_subscriber::registry().with(levels);
     let guard = match sink {
         Sink::Stderr => {
-            stderr();
+            registry.with(stderr()).init();
             let _ = PLACE.set(
                 if service::writes_log() {
                     "the journal"
@@ -56,14 +64,8 @@ pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
             None
         }
         Sink::StateDirectory => file().map(|(file, guard)| {
-            tracing_subscriber::registry()
-                .with(
-                    fmt::layer()
-                        .with_ansi(false)
-                        .with_writer(file)
-                        .with_filter(levels()),
-                )
-                .init();
+            let layer = fmt::layer().with_ansi(false).with_writer(file);
+            registry.with(layer).init();
             guard
         }),
     };
@@ -71,26 +73,31 @@ pub(crate) fn start(sink: Sink) -> Option<WorkerGuard> {
     guard
 }
 
+/// Logs from that level on from now on.
+pub(crate) fn set_level(level: LevelFilter) {
+    if let Some(handle) = LEVELS.get() {
+        // It is gone only when nothing is logged any more.
+        let _ = handle.reload(levels(level));
+    }
+}
+
 /// The journal adds the time of each line by itself.
-fn stderr() {
+fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
-    let layer = if service::writes_log() {
-        layer.without_time().with_filter(levels()).boxed()
+    if service::writes_log() {
+        layer.without_time().boxed()
     } else {
-        layer.with_filter(levels()).boxed()
-    };
-    tracing_subscriber::registry().with(layer).init();
+        layer.boxed()
+    }
 }
 
-/// `CIBA_LOG` is for our own lines. Libraries stay at warnings: on their lower levels some write out what
-/// passes through them.
-fn levels() -> Targets {
-    let ours = env::var("CIBA_LOG")
-        .ok()
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
+/// The level, or `CIBA_LOG` in its place, is for our own lines. Libraries stay at warnings: on their lower levels some
+/// write out what passes through them.
+fn levels(level: LevelFilter) -> Targets {
+    let wanted = env::var("CIBA_LOG").ok();
+    let ours = wanted.and_then(|word| word.parse().ok()).unwrap_or(level);
     Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("cibad", ours)

@@ -3,6 +3,7 @@
 
 mod agent;
 mod authorize;
+mod config;
 mod diagnose;
 #[cfg(test)]
 mod fake;

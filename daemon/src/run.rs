@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use crate::agent::Agent;
+use crate::config::Settings;
 use crate::handover::{self, Estate, HandOverError, Program};
 use crate::harden::Gap;
 use crate::incumbent;
@@ -87,15 +88,18 @@ fn daemon(
     if mode == Mode::Detached && !takes_over {
         start::leave_caller().context("cannot detach")?;
     }
-    let _written_on_drop = log::start(sink(mode));
+    let settings = Settings::read(ipc_proto::configuration_file(|name| std::env::var_os(name)), uid);
+    let _written_on_drop = log::start(sink(mode), settings.log());
     tls::install();
     for Gap { measure, cause } in gaps {
         warn!(measure, %cause, "the process could not be hardened");
     }
+    settings.report();
     let daemon = Daemon {
         uid,
         mode,
         program: Program::running().context("cannot find the cibad program")?,
+        settings,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -143,6 +147,7 @@ struct Daemon {
     uid: u32,
     mode: Mode,
     program: Program,
+    settings: Settings,
 }
 
 impl Daemon {
@@ -172,7 +177,11 @@ impl Daemon {
         };
         let shutdown = Shutdown::default();
         let context = Context {
-            agent: Agent::new(shutdown.clone(), Keychains::of_this_system()),
+            agent: Agent::new(
+                shutdown.clone(),
+                Keychains::of_this_system(),
+                self.settings.clone(),
+            ),
             shutdown: shutdown.clone(),
         };
         resume(&context.agent, &sessions);
@@ -184,11 +193,13 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
+        let settings = self.settings.follow(reload.subscribe());
         let look_again = || self.look_again(&shutdown, &reload);
         tokio::select! {
             end = self.attend(seat, context) => end,
             never = signals.relay(&shutdown, look_again) => match never {},
             never = service::watch_dog() => match never {},
+            never = settings => match never {},
             () = shutdown.forced() => {
                 warn!("left at once");
                 Ok(End::Leave)
@@ -201,10 +212,7 @@ impl Daemon {
         if self.program.is_replaced() {
             return shutdown.hand_over_soon();
         }
-        info!("reloading");
-        service::reloading();
         reload.announce();
-        service::reloaded();
     }
 
     /// Answers clients until the shutdown begins or another program is ready, then lets everything go.

@@ -251,6 +251,9 @@ pub struct Status {
     /// Why logins that a keychain keeps are not here: it is locked, say. The daemon keeps trying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keychain: Option<Failure>,
+    /// What is wrong with the configuration file, for people; the daemon goes on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
     /// The logins, by name.
     pub profiles: Vec<ProfileStatus>,
 }

@@ -26,7 +26,7 @@ pub use line::{Lines, MAX_LINE, TooLong};
 pub use profile::{ProfileName, ProfileNameError};
 pub use request::{BadRequest, Id, Op, Request, UNKNOWN_OP};
 pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
-pub use state::state_directory;
+pub use state::{configuration_file, state_directory};
 
 /// The protocol both sides speak (I-004). Raised only when an old peer would misunderstand a new one.
 pub const PROTOCOL: u32 = 1;

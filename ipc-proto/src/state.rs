@@ -1,4 +1,4 @@
-//! Where the daemon keeps its log: one rule for the side that writes it and the side that shows it.
+//! The daemon's places in a home, its log and its configuration: one rule for every side that looks there.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,37 +8,52 @@ use std::path::PathBuf;
 /// `variable` reads the environment: `$XDG_STATE_HOME/ciba`, else `~/.local/state/ciba`. A relative path counts
 /// as none (XDG Base Directory Specification). macOS: `~/Library/Application Support/ciba`.
 pub fn state_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let home = || absolute("HOME");
+    let set = |name: &str| absolute(variable(name));
+    let home = || set("HOME");
     let parent = if cfg!(target_os = "macos") {
         home()?.join("Library/Application Support")
     } else {
-        absolute("XDG_STATE_HOME").or_else(|| Some(home()?.join(".local/state")))?
+        set("XDG_STATE_HOME").or_else(|| Some(home()?.join(".local/state")))?
     };
     Some(parent.join("ciba"))
 }
 
+/// Returns the daemon's configuration file, or `None` where nobody has a home.
+///
+/// `$XDG_CONFIG_HOME/ciba/config.toml`, else `~/.config/ciba/config.toml`, on macOS as well: a file that people edit
+/// is where the other command line tools have theirs. A relative path counts as none.
+pub fn configuration_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| absolute(variable(name));
+    let parent = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(parent.join("ciba/config.toml"))
+}
+
+fn absolute(value: Option<OsString>) -> Option<PathBuf> {
+    value.map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 #[cfg(test)]
-#[cfg(not(target_os = "macos"))]
 mod tests {
     use super::*;
 
-    fn directory(variables: &[(&str, &str)]) -> Option<String> {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn found(
+        variables: Variables<'_>,
+        rule: fn(&dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf>,
+    ) -> Option<String> {
         let variable = |name: &str| {
             let (_, value) = variables.iter().find(|(n, _)| *n == name)?;
             Some(OsString::from(value))
         };
-        state_directory(variable).map(|path| path.display().to_string())
+        rule(&variable).map(|path| path.display().to_string())
     }
 
     #[test]
+    #[cfg(not(target_os = "macos"))]
     fn the_log_is_where_the_system_keeps_such_things() {
-        let cases = [
-            (&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")][..], Some("/s/ciba")),
+        let cases: [(Variables<'_>, _); 6] = [
+            (&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/ciba")),
             (&[("HOME", "/h")], Some("/h/.local/state/ciba")),
             (
                 &[("XDG_STATE_HOME", ""), ("HOME", "/h")],
@@ -52,7 +67,28 @@ mod tests {
             (&[], None),
         ];
         for (variables, expected) in cases {
-            assert_eq!(directory(variables).as_deref(), expected, "{variables:?}");
+            let directory = found(variables, |variable| state_directory(variable));
+            assert_eq!(directory.as_deref(), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_where_people_look_for_it() {
+        let cases: [(Variables<'_>, _); 4] = [
+            (
+                &[("XDG_CONFIG_HOME", "/c"), ("HOME", "/h")],
+                Some("/c/ciba/config.toml"),
+            ),
+            (
+                &[("XDG_CONFIG_HOME", "c"), ("HOME", "/h")],
+                Some("/h/.config/ciba/config.toml"),
+            ),
+            (&[("HOME", "/h")], Some("/h/.config/ciba/config.toml")),
+            (&[], None),
+        ];
+        for (variables, expected) in cases {
+            let file = found(variables, |variable| configuration_file(variable));
+            assert_eq!(file.as_deref(), expected, "{variables:?}");
         }
     }
 }

@@ -66,6 +66,9 @@ fn table(status: &Status, now: u64) -> String {
         let _ = writeln!(text, "logins may be missing: {}", Plain(&problem.message));
         let _ = writeln!(text, "hint: {}", Plain(kept::cure(problem)));
     }
+    if let Some(problem) = &status.configuration {
+        let _ = writeln!(text, "the configuration is not used: {}", Plain(problem));
+    }
     if status.profiles.is_empty() {
         text.push_str("nobody is logged in\n");
         return text;

@@ -18,7 +18,7 @@ const OTHER: &str = "urn:sap:identity:api:name:other";
 
 fn agent() -> Agent {
     crate::tls::install();
-    Agent::new(Shutdown::default(), Keychains::new([]))
+    Agent::new(Shutdown::default(), Keychains::new([]), Settings::of_nobody())
 }
 
 fn ask(fake: &Fake) -> StartAsk {
@@ -608,7 +608,11 @@ fn with_keychain() -> (Agent, Arc<Keyring>) {
 /// Another daemon on the same machine, or the next one.
 fn on_keychain(keyring: &Arc<Keyring>) -> Agent {
     crate::tls::install();
-    Agent::new(Shutdown::default(), Keychains::new([Arc::clone(keyring) as _]))
+    Agent::new(
+        Shutdown::default(),
+        Keychains::new([Arc::clone(keyring) as _]),
+        Settings::of_nobody(),
+    )
 }
 
 async fn kept(agent: &Agent) {

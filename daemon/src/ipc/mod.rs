@@ -10,6 +10,8 @@ pub(crate) use accept::accept;
 
 use crate::agent::Agent;
 #[cfg(test)]
+use crate::config::Settings;
+#[cfg(test)]
 use crate::keychain::Keychains;
 use crate::lifecycle::Shutdown;
 
@@ -26,7 +28,7 @@ impl Context {
     fn empty() -> Self {
         let shutdown = Shutdown::default();
         Self {
-            agent: Agent::new(shutdown.clone(), Keychains::new([])),
+            agent: Agent::new(shutdown.clone(), Keychains::new([]), Settings::of_nobody()),
             shutdown,
         }
     }

@@ -134,6 +134,9 @@ impl Agent {
     /// Waits until the daemon hangs up. What else it says no longer matters.
     pub(crate) fn hung_up(mut self, patience: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
+        // A daemon that leaves waits a moment for whoever may still ask. This client does not.
+        let Stream::UdSocket(socket) = &self.stream;
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
         loop {
             match self.read(Some(deadline)) {
                 Ok(Some(())) => while self.lines.next_line().is_some() {},

@@ -8,13 +8,14 @@ use serde_json::json;
 use crate::browser::http;
 use crate::device::{Link, RESOURCE, Session};
 use crate::idp::Idp;
+use crate::in_time;
 use crate::publish::signed_in;
 use crate::renew::{EVER, refused};
 use crate::server::{CLIENT_SECRET, Site};
 
 /// Runs a command of the program to its end: whether it succeeded, and what it said.
 async fn run(site: &Site, name: &str) -> (bool, String) {
-    let output = site.command(name).output().await.unwrap();
+    let output = in_time(site.command(name).output()).await.unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }

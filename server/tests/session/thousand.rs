@@ -89,6 +89,7 @@ async fn d_040_a_change_is_sent_by_itself() {
         let changed = replica.apply(update).unwrap();
         let maps: Vec<_> = changed.iter().map(|entry| entry.map).collect();
         assert_eq!(maps, [Map::Tokens], "one token an update");
+        assert!(update.len() < state.len(), "and nothing else");
         updates += 1;
     }
     server.stop().await;

@@ -146,7 +146,8 @@ fn said(failure: Option<&Failure>, otherwise: &str) -> String {
     failure.map_or_else(|| otherwise.into(), |failure| failure.message.clone())
 }
 
-fn log_in_again(status: &ProfileStatus) -> String {
+/// Returns what to type.
+pub(crate) fn log_in_again(status: &ProfileStatus) -> String {
     let profile = if status.profile == ProfileName::default() {
         String::new()
     } else {

@@ -17,6 +17,7 @@ mod listen;
 mod loading;
 mod log;
 mod memory;
+mod notify;
 mod run;
 mod secret;
 mod server;

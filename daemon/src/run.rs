@@ -23,6 +23,7 @@ use crate::keychain::{Item, Keychains};
 use crate::lifecycle::{Reload, Shutdown, Signals};
 use crate::listen::{self, Claim, Seat};
 use crate::log::{self, Sink};
+use crate::notify::notify;
 use crate::service;
 use crate::start::{self, Word};
 use crate::tls;
@@ -184,7 +185,8 @@ impl Daemon {
             ),
             shutdown: shutdown.clone(),
         };
-        resume(&context.agent, &sessions);
+        let (agent, events) = (context.agent.clone(), context.agent.watch());
+        resume(&context.agent, sessions);
         let reload = Reload::default();
         say(Word::Serving)?;
         service::serving(seat.socket());
@@ -200,6 +202,7 @@ impl Daemon {
             never = signals.relay(&shutdown, look_again) => match never {},
             never = service::watch_dog() => match never {},
             never = settings => match never {},
+            never = notify(events, &agent, &self.settings) => match never {},
             () = shutdown.forced() => {
                 warn!("left at once");
                 Ok(End::Leave)
@@ -316,9 +319,10 @@ async fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
     handover::pack(sessions.iter().map(|item| item.as_slice()))
 }
 
-fn resume(agent: &Agent, sessions: &[Zeroizing<Vec<u8>>]) {
+/// Goes on with what was handed over. Each text is wiped when it was read.
+fn resume(agent: &Agent, sessions: Vec<Zeroizing<Vec<u8>>>) {
     for session in sessions {
-        match Item::decode(session) {
+        match Item::decode(&session) {
             Ok(item) => agent.resume(item),
             Err(_) => warn!("a session that was handed over cannot be read"),
         }

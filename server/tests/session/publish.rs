@@ -228,16 +228,28 @@ async fn d_034_the_newest_token_wins_at_a_device_that_kept_its_doc() {
 
 /// Seals another token into the record, as a refresh would; returns the seal.
 async fn replace_token(site: &Site, session: &Session, n: usize) -> String {
-    let (store, id) = (site.store(), session.id.as_str());
-    let found = site.record(id).await.unwrap();
-    let mut record: Value = serde_json::from_slice(&found.value).unwrap();
+    let sealed = sealed(session, RESOURCE, n, format!("token {n}").as_bytes());
+    rewrite(site, session, |tokens| {
+        tokens[RESOURCE]["sealed"] = sealed.clone().into();
+    })
+    .await;
+    sealed
+}
+
+/// Returns a text as the session's token of a resource; `n` is different for each.
+pub(crate) fn sealed(session: &Session, resource: &str, n: usize, text: &[u8]) -> String {
     let mut nonce = [0; NONCE_LEN];
     nonce[..8].copy_from_slice(&n.to_le_bytes());
     let key = Key::of_challenge(session.challenge(), &session.id, Purpose::Token);
-    let sealed = key
-        .seal(RESOURCE, nonce, format!("token {n}").as_bytes())
-        .to_string();
-    record["stage"]["active"]["tokens"][RESOURCE]["sealed"] = sealed.clone().into();
+    key.seal(resource, nonce, text).to_string()
+}
+
+/// Changes the tokens in a session's record.
+pub(crate) async fn rewrite(site: &Site, session: &Session, edit: impl FnOnce(&mut Value)) {
+    let (store, id) = (site.store(), session.id.as_str());
+    let found = site.record(id).await.unwrap();
+    let mut record: Value = serde_json::from_slice(&found.value).unwrap();
+    edit(&mut record["stage"]["active"]["tokens"]);
     let key = store::Key {
         space: Space::Session,
         id,
@@ -249,7 +261,6 @@ async fn replace_token(site: &Site, session: &Session, n: usize) -> String {
         .await
         .unwrap();
     assert!(matches!(swapped, Swap::Done(_)));
-    sealed
 }
 
 #[tokio::test]

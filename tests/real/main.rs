@@ -9,6 +9,7 @@ mod idp_faults;
 mod jose;
 mod keychain;
 mod memory;
+mod notify;
 mod provider_faults;
 mod renewal;
 mod restart;

@@ -39,6 +39,9 @@ lint: ## Licences, bans, sources, unused dependencies (installs cargo-deny and c
 	cargo deny check licenses bans sources
 	cargo machete
 
+check-macos: ## Type-check the programs for macOS, on Debian (fetches its second Rust, 130 MB, into target/macos)
+	tests/check-macos.sh
+
 fuzz: ## Fuzz every parser for a minute each (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)
 
@@ -47,4 +50,4 @@ bench: build ## Measure, against peers and floors in the same run
 	cargo build --release -p ciba-bench
 	CIBA_BIN_DIR=$(CURDIR)/$(BIN) $(BIN)/ciba-bench all
 
-.PHONY: help build install demo test lint fuzz bench
+.PHONY: help build install demo test lint check-macos fuzz bench

@@ -99,6 +99,21 @@ fn d_053_a_keychain_that_hides_logins_is_told_from_nobody_being_logged_in() {
 }
 
 #[test]
+fn status_says_that_the_configuration_is_not_used() {
+    let answer = json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [],
+        "configuration": "/c.toml: line 1, column 1: unknown key `x`"}});
+    let text = "cibad 0.1.0 is running, pid 42
+\
+        the configuration is not used: /c.toml: line 1, column 1: unknown key `x`
+nobody is logged in
+";
+    assert_eq!(
+        Home::with_lines(&[answer]).ciba(&["status"]),
+        Run::new(0, text, "")
+    );
+}
+
+#[test]
 fn status_says_when_secrets_may_be_swapped_and_nobody_is_there() {
     let answer =
         json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": false, "profiles": []}});

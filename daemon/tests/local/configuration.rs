@@ -1,0 +1,112 @@
+//! What the user's configuration changes, at start and while the daemon runs.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Home, wait_until};
+
+const STATUS: &str = r#"{"id":1,"op":"status"}"#;
+const DIAGNOSE: &str = r#"{"id":1,"op":"diagnose"}"#;
+const START: &str = r#"{"id":1,"op":"start","url":"http://127.0.0.1:9"}"#;
+
+fn configure(home: &Home, text: &str) {
+    let folder = home.path().join(".config/ciba");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), text).unwrap();
+}
+
+fn problem(home: &Home) -> Value {
+    home.connect().ask(STATUS)["ok"]["configuration"].clone()
+}
+
+/// Returns what `diagnose` says of the configuration.
+fn checks(home: &Home) -> Vec<Value> {
+    let answer = home.connect().ask(DIAGNOSE);
+    let checks = answer["ok"]["checks"].as_array().unwrap().iter();
+    checks
+        .filter(|check| check["name"] == "configuration")
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn a_file_that_is_wrong_stops_nobody_and_is_told_until_it_is_mended() {
+    let home = Home::new();
+    configure(&home, "[daemon]\nnotification = false\n");
+    let daemon = home.start();
+    let told = format!(
+        "{}: line 2, column 1: unknown key `notification`; did you mean `notifications`?; the defaults hold",
+        home.path().join(".config/ciba/config.toml").display()
+    );
+    assert_eq!(problem(&home), json!(told));
+    assert_eq!(checks(&home)[0]["verdict"], "warning");
+    assert_eq!(checks(&home)[0]["message"], json!(told));
+    wait_until("it is written down", || {
+        let log = home.log();
+        log.contains("WARN") && log.contains("the configuration is not used")
+    });
+
+    configure(&home, "[daemon]\nnotifications = false\n");
+    daemon.signal(Signal::HUP);
+    wait_until("it is read again", || problem(&home).is_null());
+    assert_eq!(checks(&home), [] as [Value; 0]);
+
+    configure(&home, "[daemon");
+    daemon.signal(Signal::HUP);
+    wait_until("it is wrong again", || problem(&home).is_string());
+    assert!(
+        problem(&home)
+            .as_str()
+            .unwrap()
+            .ends_with("what was read before holds")
+    );
+}
+
+#[test]
+fn the_log_is_as_long_as_was_wanted_last() {
+    let home = Home::new();
+    configure(&home, "[daemon]\nlog = \"error\"\n");
+    let daemon = home.start();
+    configure(&home, "[daemon]\nlog = \"info\"\n");
+    wait_until("more is logged", || {
+        daemon.signal(Signal::HUP);
+        home.log().contains("INFO")
+    });
+    let log = home.log();
+    assert!(!log.contains("serving") && log.contains("reloading"), "{log}");
+}
+
+#[test]
+fn the_variable_is_stronger_than_the_file() {
+    let home = Home::new();
+    configure(&home, "[daemon]\nlog = \"info\"\n");
+    assert!(
+        home.cibad()
+            .env("CIBA_LOG", "error")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let daemon = home.daemon().unwrap();
+    daemon.signal(Signal::TERM);
+    wait_until("it has ended", || !daemon.lives());
+    assert_eq!(home.log(), "");
+}
+
+#[test]
+fn d_052_the_keychain_of_the_file_is_taken_when_the_client_does_not_say() {
+    let home = Home::new();
+    configure(&home, "[daemon]\nkeychain = \"kernel\"\n");
+    home.start();
+    let refused = home.connect().ask(START);
+    assert_eq!(
+        refused["error"]["message"], "this session has no kernel keychain",
+        "the harness allows memory alone"
+    );
+    let own = START.replace('}', r#","keychain":"memory"}"#);
+    let refused = home.connect().ask(&own);
+    assert_eq!(refused["error"]["code"], "server_unreachable");
+}

@@ -245,7 +245,7 @@ mod tests {
         drop(sender);
         let mut shown = Vec::new();
         follow(events, &agent, settings, async |notice| {
-            shown.push(notice.summary)
+            shown.push(notice.summary);
         })
         .await;
         shown

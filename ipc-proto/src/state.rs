@@ -38,15 +38,11 @@ mod tests {
 
     type Variables<'a> = &'a [(&'a str, &'a str)];
 
-    fn found(
-        variables: Variables<'_>,
-        rule: fn(&dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf>,
-    ) -> Option<String> {
-        let variable = |name: &str| {
+    fn environment(variables: Variables<'_>) -> impl Fn(&str) -> Option<OsString> {
+        move |name| {
             let (_, value) = variables.iter().find(|(n, _)| *n == name)?;
             Some(OsString::from(value))
-        };
-        rule(&variable).map(|path| path.display().to_string())
+        }
     }
 
     #[test]
@@ -67,8 +63,8 @@ mod tests {
             (&[], None),
         ];
         for (variables, expected) in cases {
-            let directory = found(variables, |variable| state_directory(variable));
-            assert_eq!(directory.as_deref(), expected, "{variables:?}");
+            let directory = state_directory(environment(variables));
+            assert_eq!(directory, expected.map(PathBuf::from), "{variables:?}");
         }
     }
 
@@ -87,8 +83,8 @@ mod tests {
             (&[], None),
         ];
         for (variables, expected) in cases {
-            let file = found(variables, |variable| configuration_file(variable));
-            assert_eq!(file.as_deref(), expected, "{variables:?}");
+            let file = configuration_file(environment(variables));
+            assert_eq!(file, expected.map(PathBuf::from), "{variables:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use ciba_tests::{Keyring, PATIENCE, Server, confirm, until};
@@ -37,6 +37,10 @@ struct Service {
     is_stuck: bool,
 }
 
+fn locked(shown: &Mutex<Vec<Shown>>) -> MutexGuard<'_, Vec<Shown>> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The Desktop Notifications Specification, as much of it as is called.
 #[interface(name = "org.freedesktop.Notifications")]
 impl Service {
@@ -52,7 +56,7 @@ impl Service {
         _hints: HashMap<String, OwnedValue>,
         _timeout: i32,
     ) -> u32 {
-        self.shown.lock().unwrap().push(Shown {
+        locked(&self.shown).push(Shown {
             application,
             summary,
             body,
@@ -85,7 +89,7 @@ impl Desktop {
     }
 
     fn shown(&self) -> Vec<Shown> {
-        self.shown.lock().unwrap().clone()
+        locked(&self.shown).clone()
     }
 
     async fn until_shown(&self, count: usize) -> Result<Vec<Shown>> {

@@ -50,14 +50,15 @@ async fn d_050_a_machine_that_slept_has_a_token_at_once_and_no_login() -> Result
     let remote = Remote::in_world(world().await?).await?;
     let mut chance = Chance::new();
     for night in 1..=NIGHTS {
+        let evening = remote.world.ciba(&["token"]).await?.success();
         sleep(chance.within(PAUSE)).await;
         // Nobody has told the daemon that its connection is dead.
         remote.relay.forget_connections();
         fs::write(ahead(&remote.world.home()), (night * NIGHT).to_string())?;
         // The patience of the daemon with a server that says nothing is shorter than the time after which silence is the
         // end of a connection.
-        let token = remote.world.ciba(&["token"]).await?.success();
-        assert_ne!(token, remote.token, "that one has ended");
+        let morning = remote.world.ciba(&["token"]).await?.success();
+        assert_ne!(morning, evening, "that one has ended");
     }
     Ok(())
 }

@@ -1,24 +1,24 @@
 //! The daemon, the server or both are killed at any moment of whatever they do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ciba_tests::{Chance, Output, PATIENCE, Server, World, assert_none_anywhere, confirm};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::site::{Site, UNASKED};
 
 /// Kills of [`d_032_d_053_killed_at_any_moment_of_anything`]; `CIBA_TEST_KILLS` asks for fewer.
 const KILLS: usize = 200;
 
+/// Kills of one login; the next one is killed while it begins.
+const LONGEST_STORY: usize = 6;
+
 /// Kills while tokens are asked for, of each victim.
 const ROUNDS: usize = 5;
-
-/// The most that one thing takes on an idle machine, and a little more: a kill may come too late.
-const MOMENT: Duration = Duration::from_millis(120);
 
 /// Exchanged on first use.
 const OTHER: &str = "urn:sap:identity:api:name:my-api";
@@ -30,7 +30,7 @@ const LONGER: &str = "10m";
 /// The exit status of a client that wants a login.
 const LOGIN_REQUIRED: i32 = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Doing {
     LogIn,
     Token,
@@ -51,6 +51,8 @@ struct Life {
     site: Site,
     server: Server,
     chance: Chance,
+    /// How long each takes when nobody is killed.
+    lasts: BTreeMap<Doing, Duration>,
     /// The challenge of each login.
     challenges: BTreeSet<String>,
 }
@@ -64,12 +66,19 @@ impl Life {
         let mut site = Site::new(&[&UNASKED[..], &options].concat()).await?;
         site.world = World::with_kernel_keyring().await?;
         let server = site.server().await?;
-        Ok(Self {
+        let mut life = Self {
             site,
             server,
             chance: Chance::new(),
+            lasts: BTreeMap::new(),
             challenges: BTreeSet::new(),
-        })
+        };
+        for doing in [Doing::LogIn, Doing::Token, Doing::Renew, Doing::Add, Doing::Stop] {
+            let began = Instant::now();
+            ensure!(life.does(doing).await? == Some(0), "{doing:?}");
+            life.lasts.insert(doing, began.elapsed());
+        }
+        Ok(life)
     }
 
     /// Logs in, or shows that this cannot be done at once; a page that is not come to is left.
@@ -113,12 +122,14 @@ impl Life {
             Doing::Add => world.ciba(&["add", "--resource", OTHER]).await?,
             Doing::Stop => world.ciba(&["stop"]).await?,
         };
-        Ok(output.code())
+        // A client that comes when the daemon is dead has ended nothing.
+        let found_nobody = output.stderr.contains("cibad is not running");
+        Ok(output.code().filter(|_| !found_nobody))
     }
 
     /// Kills the victim in the middle of it, and brings the server back. Returns the exit status of what was done.
     async fn killed(&mut self, doing: Doing, victim: Victim) -> Result<Option<i32>> {
-        let after = self.chance.within(MOMENT);
+        let after = self.chance.within(self.lasts[&doing] * 5 / 4);
         let kill = async {
             sleep(after).await;
             self.kill(victim)
@@ -187,46 +198,79 @@ async fn d_032_d_053_whoever_is_killed_the_next_token_needs_no_login() -> Result
 }
 
 #[tokio::test]
+#[ignore = "`ciba stop` starts no daemon yet, and says that there is nothing to stop"]
+async fn d_052_d_053_a_login_whose_daemon_was_killed_is_ended() -> Result<()> {
+    let mut life = Life::begin(true).await?;
+    life.logged_in().await?;
+    life.site.world.kill_daemon()?;
+    let stopped = life.site.world.ciba(&["stop"]).await?;
+    assert_eq!(life.site.world.kernel_logins().await?.len(), 0, "{stopped:?}");
+    assert_eq!(life.token().await?.code(), Some(LOGIN_REQUIRED));
+    Ok(())
+}
+
+/// What has happened to one login, the last kill last.
+#[derive(Debug, Default)]
+struct Story {
+    was_begun: bool,
+    kills: Vec<(Doing, Victim)>,
+}
+
+impl Story {
+    fn goes_on(&mut self, chance: &mut Chance) -> (Doing, Victim) {
+        let victim = chance.one_of(&[Victim::Daemon, Victim::Daemon, Victim::Daemon, Victim::Server]);
+        let doing = match std::mem::replace(&mut self.was_begun, true) {
+            true => chance.one_of(&[Doing::Token, Doing::Renew, Doing::Add, Doing::Stop]),
+            false => Doing::LogIn,
+        };
+        self.kills.push((doing, victim));
+        (doing, victim)
+    }
+
+    /// Whether the login was ended, by a client that `ended` so.
+    fn was_ended(&self, ended: Option<i32>) -> bool {
+        matches!(self.kills.last(), Some((Doing::Stop, _))) && ended == Some(0)
+    }
+
+    /// Whether a login may be needed. A client that said that somebody is logged in has to be right.
+    fn may_be_over(&self, ended: Option<i32>) -> bool {
+        let lost_a_rotated_token =
+            |(doing, victim): &(Doing, Victim)| (*doing, *victim) == (Doing::Renew, Victim::Server);
+        match self.kills.last() {
+            Some((Doing::LogIn, _)) => ended != Some(0),
+            Some((Doing::Stop, _)) => true,
+            _ => self.kills.iter().any(lost_a_rotated_token),
+        }
+    }
+}
+
+#[tokio::test]
 async fn d_032_d_053_killed_at_any_moment_of_anything() -> Result<()> {
     let kills = std::env::var("CIBA_TEST_KILLS").map_or(Ok(KILLS), |kills| kills.parse())?;
     let mut life = Life::begin(true).await?;
-    let mut is_logged_in = false;
-    for kill in 0..kills {
-        let doing = match is_logged_in {
-            true => life
-                .chance
-                .one_of(&[Doing::Token, Doing::Renew, Doing::Add, Doing::Stop]),
-            false => Doing::LogIn,
-        };
-        let victim = life
-            .chance
-            .one_of(&[Victim::Daemon, Victim::Daemon, Victim::Daemon, Victim::Server]);
-        let what = format!("kill {kill}: {victim:?} during {doing:?}");
-        let done = life.killed(doing, victim).await.context(what.clone())?;
+    let mut story = Story::default();
+    for _ in 0..kills {
+        let (doing, victim) = story.goes_on(&mut life.chance);
+        let ended = life
+            .killed(doing, victim)
+            .await
+            .with_context(|| format!("{story:?}"))?;
         let token = life.token().await?;
-        let may_be_gone = match doing {
-            Doing::LogIn => done != Some(0),
-            Doing::Stop => true,
-            Doing::Renew => victim == Victim::Server,
-            Doing::Token | Doing::Add => false,
-        };
         match token.code() {
-            Some(0) => {
-                assert!(
-                    doing != Doing::Stop || done != Some(0),
-                    "{what}: a login that was ended goes on"
-                );
-                is_logged_in = true;
+            Some(0) => assert!(!story.was_ended(ended), "{story:?}: it goes on"),
+            Some(LOGIN_REQUIRED) => {
+                assert!(story.may_be_over(ended), "{story:?}, and {ended:?}: {token:?}");
+                life.logged_in().await.with_context(|| format!("{story:?}"))?;
+                story = Story {
+                    was_begun: true,
+                    kills: Vec::new(),
+                };
             }
-            Some(LOGIN_REQUIRED) if may_be_gone => is_logged_in = false,
-            _ => panic!("{what}, which ended with {done:?}: {token:?}"),
+            _ => panic!("{story:?}, and {ended:?}: {token:?}"),
         }
-        if !is_logged_in {
-            life.logged_in().await.context(what)?;
-            is_logged_in = life.chance.one_of(&[true, true, false]);
-            if !is_logged_in {
-                let _ = life.site.world.ciba(&["stop"]).await?.success();
-            }
+        if story.kills.len() >= LONGEST_STORY {
+            let _ = life.site.world.ciba(&["stop"]).await?.success();
+            story = Story::default();
         }
     }
     life.assert_nothing_is_written()

@@ -641,6 +641,15 @@ async fn d_052_a_login_is_kept_after_its_first_token_and_gone_after_stop() {
 }
 
 #[tokio::test]
+async fn d_052_who_is_told_that_they_are_logged_in_is_kept() {
+    for _ in 0..20 {
+        let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+        logged_in(&agent, &fake, 600).await;
+        assert_eq!(keyring.profiles(), [ProfileName::default()]);
+    }
+}
+
+#[tokio::test]
 async fn d_053_the_next_daemon_resumes_unasked_with_the_same_challenge() {
     let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
     logged_in(&agent, &fake, 600).await;

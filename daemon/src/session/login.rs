@@ -91,12 +91,21 @@ impl Login {
         if self.session.purpose().one_shot {
             return Ok(Step::Token(token));
         }
+        self.kept().await;
         Ok(Step::Started(Started {
             profile: self.session.purpose().profile.clone(),
             subject: self.session.state().subject().map(Into::into),
             resource: self.resource.to_string(),
             expires_at: token.expires_at,
         }))
+    }
+
+    /// Waits until a keychain has the login, or has said why not: who is told that they are logged in stays so,
+    /// whatever becomes of this daemon. Keychains answer in time.
+    async fn kept(&mut self) {
+        let is_settled = |state: &State| state.kept().is_some() || state.is_over();
+        // The session's own handle keeps the sender.
+        let _ = self.state.wait_for(is_settled).await;
     }
 
     /// Returns a valid token. The login's own comes unasked.

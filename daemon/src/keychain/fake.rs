@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, pending, ready};
 use ipc_proto::{KeychainKind, ProfileName};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::{Item, Keychain, KeychainError};
@@ -28,6 +30,8 @@ struct Inner {
 pub(crate) enum Trouble {
     Error(KeychainError),
     Hangs,
+    /// It works, and is that slow to say so.
+    Slow(Duration),
 }
 
 impl Fake {
@@ -56,6 +60,10 @@ impl Fake {
         match inner.trouble {
             Some(Trouble::Hangs) => pending().boxed(),
             Some(Trouble::Error(error)) => ready(Err(error)).boxed(),
+            Some(Trouble::Slow(time)) => {
+                let done = work(&mut inner);
+                sleep(time).map(|()| Ok(done)).boxed()
+            }
             None => ready(Ok(work(&mut inner))).boxed(),
         }
     }

@@ -20,6 +20,13 @@ pub enum Error {
     /// Opened as [`OpenMode::Existing`](crate::OpenMode::Existing), but nothing was ever stored there.
     #[error("there is no store at this place yet")]
     Missing,
+    /// There is no database, but what SQLite keeps beside one; it would be replayed into a new one. Put the very file
+    /// back that they belong to, or move them away.
+    #[error("the store's file is gone, but {names} of it are there: put that file back, or move them away")]
+    LeftOver {
+        /// The files, by name.
+        names: String,
+    },
     /// The file was deleted, or another put in its place, while it was open: start again with the right one.
     #[error("the store's file was deleted or replaced while it was in use")]
     Replaced,

@@ -11,6 +11,9 @@ use crate::Error;
 /// The files of one database, by what follows its name.
 const FILES: [&str; 3] = ["", "-wal", "-shm"];
 
+/// What SQLite reads beside a database, though it may be another's: a new one takes it for its own.
+const REPLAYED: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// A path, and the file that it led to when the database was opened.
 pub(super) struct Place {
     path: PathBuf,
@@ -44,12 +47,29 @@ fn identity(file: &Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Returns what is left of a database whose file is gone: the paths, for people.
+pub(super) fn left_over(path: &Path) -> Result<Option<String>, Error> {
+    let mut names = Vec::new();
+    for name in REPLAYED.map(|suffix| beside(path, suffix)) {
+        match fs::symlink_metadata(&name) {
+            Ok(_) => names.push(name.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::Location(Arc::new(error))),
+        }
+    }
+    Ok((!names.is_empty()).then(|| names.join(", ")))
+}
+
 /// Takes from others what they may do with the database, a restored backup say.
 pub(super) fn close_to_others(path: &Path) -> Result<(), Error> {
     for suffix in FILES {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        let closed = close_file_to_others(Path::new(&name));
+        let closed = close_file_to_others(&beside(path, suffix));
         closed.map_err(|error| Error::Location(Arc::new(error)))?;
     }
     Ok(())

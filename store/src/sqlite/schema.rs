@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::fault;
-use super::place::close_to_others;
+use super::place::{close_to_others, left_over};
 use crate::{Error, OpenMode};
 
 /// How long a connection waits for another process, an administrator's say, to finish its change.
@@ -60,6 +60,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
 ///
 /// `tempfile` gives it mode 0600, which SQLite copies to `-wal` and `-shm`.
 fn create(path: &Path) -> Result<(), Error> {
+    // Somebody who was faster has files beside it, too, and has them later than the database.
+    if let Some(names) = left_over(path)?
+        && !path.try_exists().map_err(location)?
+    {
+        return Err(Error::LeftOver { names });
+    }
     let folder = path.parent().unwrap_or(path);
     let draft = tempfile::Builder::new()
         .prefix(".ciba-")

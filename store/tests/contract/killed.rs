@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use store::{OpenMode, Put, Store, open};
+use store::{Error, OpenMode, Put, Store, open};
 
 use crate::{LATER, NOW, session, sqlite_url};
 
@@ -27,6 +27,39 @@ async fn what_was_acknowledged_survives_a_kill() {
         for line in acknowledged {
             check(&*store, &line).await;
         }
+    }
+}
+
+#[test]
+fn no_new_database_is_made_beside_what_a_killed_writer_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, file) = (sqlite_url(&folder), folder.path().join("ciba.db"));
+    let _ = write_and_kill(&url, 50);
+    let away = folder.path().join("away");
+    std::fs::rename(&file, &away).unwrap();
+    let error = open(&url, OpenMode::Create).err().expect("refused");
+    assert!(matches!(error, Error::LeftOver { .. }), "{error:?}");
+    for name in ["ciba.db-wal", "ciba.db-shm"] {
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(folder.path().join(name).exists(), "{name} stays for its database");
+    }
+    assert!(!file.exists());
+    std::fs::rename(&away, &file).unwrap();
+    drop(open(&url, OpenMode::Create).unwrap());
+}
+
+#[test]
+fn each_file_that_would_be_replayed_keeps_a_new_database_from_being_made() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(format!("ciba.db{suffix}"));
+        std::fs::write(&left, "").unwrap();
+        let error = open(&sqlite_url(&folder), OpenMode::Create)
+            .err()
+            .expect("refused");
+        assert!(matches!(error, Error::LeftOver { .. }), "{suffix}: {error:?}");
+        std::fs::remove_file(&left).unwrap();
+        drop(open(&sqlite_url(&folder), OpenMode::Create).unwrap());
     }
 }
 

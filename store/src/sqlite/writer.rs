@@ -23,15 +23,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. Nothing is written while `may_write` says no.
+    /// Starts the thread. Nothing is written while `sound` says no, and nothing acknowledged that was.
     pub(super) fn start(
         db: Connection,
-        may_write: impl Fn() -> Result<(), Error> + Send + 'static,
+        sound: impl Fn() -> Result<(), Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_all(db, jobs, &may_write))
+            .spawn(move || write_all(db, jobs, &sound))
             .map_err(|error| Error::Unavailable(Arc::new(error)))?;
         Ok(Self {
             queue: Some(queue),
@@ -104,32 +104,32 @@ where
     }
 }
 
-fn write_all(
-    mut db: Connection,
-    mut jobs: mpsc::Receiver<Box<dyn Job>>,
-    may_write: &dyn Fn() -> Result<(), Error>,
-) {
+/// Whether the files are those that were opened.
+type Sound<'a> = &'a dyn Fn() -> Result<(), Error>;
+
+fn write_all(mut db: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, sound: Sound<'_>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         let batch = std::mem::take(&mut batch);
-        match may_write() {
-            Ok(()) => write_batch(&mut db, batch),
+        match sound() {
+            Ok(()) => write_batch(&mut db, batch, sound),
             no => answer(batch, &no),
         }
     }
 }
 
 /// Writes the jobs in one transaction. If that fails, each is tried by itself, so that none pays for another.
-fn write_batch(db: &mut Connection, mut jobs: Vec<Box<dyn Job>>) {
+fn write_batch(db: &mut Connection, mut jobs: Vec<Box<dyn Job>>, sound: Sound<'_>) {
     let committed = match db.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => commit(transaction, &mut jobs),
         // Another process holds the lock: trying each would only wait as often as there are jobs.
         Err(error) => return answer(jobs, &Err(fault(error))),
     };
     if committed.is_err() && jobs.len() > 1 {
-        return jobs.into_iter().for_each(|job| write_batch(db, vec![job]));
+        return jobs.into_iter().for_each(|job| write_batch(db, vec![job], sound));
     }
-    answer(jobs, &committed);
+    // Once more: the files may have gone while it was written.
+    answer(jobs, &committed.and_then(|()| sound()));
 }
 
 fn commit(transaction: Transaction<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
@@ -148,7 +148,7 @@ fn answer(jobs: Vec<Box<dyn Job>>, committed: &Result<(), Error>) {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc as blocking;
     use std::task::{Context, Waker};
 
@@ -196,7 +196,7 @@ mod tests {
             insert(3, None),
         ];
         let (jobs, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        write_batch(&mut db, jobs);
+        write_batch(&mut db, jobs, &|| Ok(()));
         let answers: Vec<_> = answers
             .into_iter()
             .map(|answer| answer.blocking_recv().unwrap())
@@ -233,9 +233,26 @@ mod tests {
                     answer,
                 }),
             ],
+            &|| Ok(()),
         );
         assert_eq!(child_answered.blocking_recv().unwrap().unwrap(), 1);
         assert_eq!(parent_answered.blocking_recv().unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_while_the_files_went_is_not_acknowledged() {
+        let gone = Arc::new(AtomicBool::new(false));
+        let seen = gone.clone();
+        let sound = move || {
+            let gone = seen.load(Ordering::Relaxed);
+            (!gone).then_some(()).ok_or(Error::Replaced)
+        };
+        let writer = Writer::start(database(), sound).unwrap();
+        let in_the_middle = writer.run(move |_| {
+            gone.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+        assert!(matches!(in_the_middle.await, Err(Error::Replaced)));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use self::fault::fault;
-use self::place::Place;
+use self::place::{Place, location};
 use self::writer::Writer;
 use crate::{Answer, Error, Key, OpenMode, Put, Record, Space, Store, Swap, UnixSeconds, Version};
 
@@ -28,10 +28,12 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(path: &Path, mode: OpenMode) -> Result<Self, Error> {
         // SQLite would read more into some relative names: `:memory:` is one of its own.
-        let path = std::path::absolute(path).map_err(|error| Error::Location(Arc::new(error)))?;
-        let changes = schema::open(&path, mode)?;
-        let place = Arc::new(Place::of(&path)?);
+        let path = std::path::absolute(path).map_err(location)?;
+        schema::find(&path, mode)?;
+        let place = Place::of(&path)?;
+        let changes = schema::open(&path, || place.close_to_others())?;
         let reader = schema::open_reader(&path)?;
+        let place = Arc::new(place.with_log()?);
         let written = Arc::clone(&place);
         Ok(Self {
             writer: Writer::start(changes, move || written.check())?,

@@ -8,43 +8,74 @@ use std::sync::Arc;
 
 use crate::Error;
 
-/// The files of one database, by what follows its name.
-const FILES: [&str; 3] = ["", "-wal", "-shm"];
+/// What an open database has beside it, by what follows its name.
+const LOG: [&str; 2] = ["-wal", "-shm"];
 
 /// What SQLite reads beside a database, though it may be another's: a new one takes it for its own.
 const REPLAYED: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// A path, and the file that it led to when the database was opened.
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// The files of an open database: where each lies, and which one lay there when it was opened.
 pub(super) struct Place {
-    path: PathBuf,
-    file: (u64, u64),
+    /// Without links: what is beside the database is so under this name.
+    real: PathBuf,
+    files: Vec<(PathBuf, Identity)>,
 }
 
 impl Place {
-    /// Remembers which file a path leads to.
+    /// Remembers which file a path leads to, before it is opened.
     pub(super) fn of(path: &Path) -> Result<Self, Error> {
-        let file = fs::metadata(path).map_err(|error| Error::Location(Arc::new(error)))?;
+        let file = fs::metadata(path).map_err(location)?;
         Ok(Self {
-            path: path.to_owned(),
-            file: identity(&file),
+            real: fs::canonicalize(path).map_err(location)?,
+            files: vec![(path.to_owned(), identity(&file))],
         })
     }
 
-    /// Checks that the path still leads there. What is written to a file that has no name any more, or another's, is
+    /// Remembers the log and its index as well, where what was acknowledged may be alone. They are there, and stay
+    /// the same, from when a connection has read until the last one is closed.
+    pub(super) fn with_log(mut self) -> Result<Self, Error> {
+        for name in LOG.map(|suffix| beside(&self.real, suffix)) {
+            let file = fs::metadata(&name).map_err(gone)?;
+            self.files.push((name, identity(&file)));
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Checks that the paths still lead there. What is written to a file that has no name any more, or another's, is
     /// lost as soon as it is closed, and SQLite does not mind.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match fs::metadata(&self.path) {
-            Ok(file) if identity(&file) == self.file => Ok(()),
-            Ok(_) => Err(Error::Replaced),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Replaced),
-            Err(error) => Err(Error::Unavailable(Arc::new(error))),
-        }
+        self.files.iter().try_for_each(|(path, opened)| {
+            let file = fs::metadata(path).map_err(gone)?;
+            (identity(&file) == *opened).then_some(()).ok_or(Error::Replaced)
+        })
+    }
+
+    /// Takes from others what they may do with the database, a restored backup say.
+    pub(super) fn close_to_others(&self) -> Result<(), Error> {
+        let files = ["", "-wal", "-shm"].map(|suffix| beside(&self.real, suffix));
+        let mut closed = files.iter().map(|file| close_file_to_others(file));
+        closed.try_for_each(|closed| closed.map_err(location))
     }
 }
 
-/// Device and inode.
-fn identity(file: &Metadata) -> (u64, u64) {
+/// What it means that a file of ours cannot be looked at.
+fn gone(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::Replaced,
+        _ => Error::Unavailable(Arc::new(error)),
+    }
+}
+
+fn identity(file: &Metadata) -> Identity {
     (file.dev(), file.ino())
+}
+
+pub(super) fn location(error: io::Error) -> Error {
+    Error::Location(Arc::new(error))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -60,19 +91,10 @@ pub(super) fn left_over(path: &Path) -> Result<Option<String>, Error> {
         match fs::symlink_metadata(&name) {
             Ok(_) => names.push(name.display().to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::Location(Arc::new(error))),
+            Err(error) => return Err(location(error)),
         }
     }
     Ok((!names.is_empty()).then(|| names.join(", ")))
-}
-
-/// Takes from others what they may do with the database, a restored backup say.
-pub(super) fn close_to_others(path: &Path) -> Result<(), Error> {
-    for suffix in FILES {
-        let closed = close_file_to_others(&beside(path, suffix));
-        closed.map_err(|error| Error::Location(Arc::new(error)))?;
-    }
-    Ok(())
 }
 
 fn close_file_to_others(path: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::fault;
-use super::place::{close_to_others, left_over};
+use super::place::{left_over, location};
 use crate::{Error, OpenMode};
 
 /// How long a connection waits for another process, an administrator's say, to finish its change.
@@ -34,24 +34,29 @@ const TABLES: &str = "
     CREATE INDEX record_expires ON record (expires);
 ";
 
-/// Opens the database at an absolute path for writing, after making it if `mode` says so.
-pub(super) fn open(path: &Path, mode: OpenMode) -> Result<Connection, Error> {
+/// Finds the database at an absolute path, after making it if `mode` says so.
+pub(super) fn find(path: &Path, mode: OpenMode) -> Result<(), Error> {
     match (path.try_exists().map_err(location)?, mode) {
-        (true, _) => {}
-        (false, OpenMode::Create) => create(path)?,
-        (false, OpenMode::Existing) => return Err(Error::Missing),
+        (true, _) => Ok(()),
+        (false, OpenMode::Create) => create(path),
+        (false, OpenMode::Existing) => Err(Error::Missing),
     }
-    close_to_others(path)?;
+}
+
+/// Opens a database for writing. Only when it has turned out to be ours, `ours` is asked, and anything changed.
+pub(super) fn open(path: &Path, ours: impl FnOnce() -> Result<(), Error>) -> Result<Connection, Error> {
     let db = connect(path, WRITER_PATIENCE)?;
     recognize(&db)?;
+    ours()?;
     configure(&db).map_err(fault)?;
     Ok(db)
 }
 
-/// Opens a second connection to a database that [`open`] has accepted.
+/// Opens a second connection, and reads: from then on both files of the log are there.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let db = connect(path, READER_PATIENCE)?;
     db.pragma_update(None, "query_only", true).map_err(fault)?;
+    recognize(&db)?;
     Ok(db)
 }
 
@@ -119,8 +124,4 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     // Only macOS knows the difference: there, fsync alone does not reach the disk.
     db.pragma_update(None, "fullfsync", true)?;
     db.pragma_update(None, "checkpoint_fullfsync", true)
-}
-
-fn location(error: io::Error) -> Error {
-    Error::Location(Arc::new(error))
 }

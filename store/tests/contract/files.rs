@@ -178,6 +178,49 @@ async fn nothing_is_written_when_another_file_is_in_its_place() {
     put(&store, "a", b"one").await;
 }
 
+/// What was acknowledged may be in the log alone.
+#[tokio::test]
+async fn nothing_is_written_when_the_log_is_gone_or_another() {
+    for suffix in ["-wal", "-shm"] {
+        let place = Place::new();
+        let store = place.create();
+        put(&store, "a", b"one").await;
+        let log = place.folder.path().join(format!("ciba.db{suffix}"));
+        let away = place.folder.path().join("away");
+        fs::rename(&log, &away).unwrap();
+        let gone = store.ping().await;
+        assert!(matches!(gone, Err(Error::Replaced)), "{suffix}: {gone:?}");
+        fs::copy(&away, &log).unwrap();
+        let another = store.delete(session("a")).await;
+        assert!(matches!(another, Err(Error::Replaced)), "{suffix}: {another:?}");
+        fs::rename(&away, &log).unwrap();
+        put(&store, "b", b"two").await;
+    }
+}
+
+/// A database beside which no log was ever kept is as good: a backup that was made by VACUUM INTO, say.
+#[tokio::test]
+async fn the_log_is_minded_from_the_first_change_on() {
+    let place = Place::new();
+    drop(place.create());
+    place.sql().pragma_update(None, "journal_mode", "delete").unwrap();
+    let store = place.open(OpenMode::Existing).unwrap();
+    fs::remove_file(place.folder.path().join("ciba.db-wal")).unwrap();
+    assert!(matches!(store.ping().await, Err(Error::Replaced)));
+}
+
+#[tokio::test]
+async fn behind_a_link_the_log_lies_beside_the_file() {
+    let (place, links) = (Place::new(), Place::new());
+    drop(place.create());
+    std::os::unix::fs::symlink(place.file(), links.file()).unwrap();
+    let store = links.open(OpenMode::Existing).unwrap();
+    put(&store, "a", b"one").await;
+    assert_eq!(links.files(), ["ciba.db"]);
+    fs::remove_file(place.folder.path().join("ciba.db-wal")).unwrap();
+    assert!(matches!(store.ping().await, Err(Error::Replaced)));
+}
+
 #[test]
 fn dropping_leaves_the_database_in_one_file() {
     let place = Place::new();
@@ -266,6 +309,27 @@ fn another_programs_database_is_refused_and_left_alone() {
             "{preparation}"
         );
         assert_eq!(fs::read(place.file()).unwrap(), before);
+    }
+}
+
+/// Its mode, too: a file that others share is not ours to close.
+#[test]
+fn another_programs_file_keeps_its_mode() {
+    for (mode, theirs) in [
+        (OpenMode::Existing, true),
+        (OpenMode::Create, true),
+        (OpenMode::Create, false),
+    ] {
+        let place = Place::new();
+        match theirs {
+            true => place.sql().execute_batch("CREATE TABLE theirs (x)").unwrap(),
+            false => fs::write(place.file(), "no database").unwrap(),
+        }
+        fs::set_permissions(place.file(), Permissions::from_mode(0o664)).unwrap();
+        let _ = refusal(place.open(mode));
+        let left = fs::metadata(place.file()).unwrap().permissions().mode();
+        assert_eq!(left & 0o777, 0o664, "{mode:?}");
+        assert_eq!(place.files(), ["ciba.db"]);
     }
 }
 

@@ -152,13 +152,24 @@ mod desktop {
 mod desktop {
     use std::io;
 
+    use notify_rust::error::Result;
+    use notify_rust::set_application;
     use tokio::task::spawn_blocking;
 
     use super::{Notice, notification};
 
+    /// In whose name it is shown: every Mac has it. Without one the system asks the person where "use_default" is.
+    const APPLICATION: &str = "com.apple.Terminal";
+
     pub(super) async fn show(notice: Notice) -> io::Result<()> {
-        let shown = spawn_blocking(move || notification(&notice, &notice.body).show().map(drop));
-        shown.await?.map_err(io::Error::other)
+        let shown = spawn_blocking(move || send(&notice)).await?;
+        shown.map_err(io::Error::other)
+    }
+
+    fn send(notice: &Notice) -> Result<()> {
+        // From the second time on it is set already.
+        let _ = set_application(APPLICATION);
+        notification(notice, &notice.body).show().map(drop)
     }
 }
 

@@ -198,7 +198,6 @@ async fn d_032_d_053_whoever_is_killed_the_next_token_needs_no_login() -> Result
 }
 
 #[tokio::test]
-#[ignore = "`ciba stop` starts no daemon yet, and says that there is nothing to stop"]
 async fn d_052_d_053_a_login_whose_daemon_was_killed_is_ended() -> Result<()> {
     let mut life = Life::begin(true).await?;
     life.logged_in().await?;

@@ -18,17 +18,13 @@ pub(crate) struct Args {
     all: bool,
 }
 
-/// Asks a daemon that is there; without one there is nothing to end.
+/// Asks the daemon, and starts it when there is none: only a daemon finds what a keychain keeps, and ends it.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    let Some(agent) = Agent::connect()? else {
-        terminal::tell("Nothing to stop: cibad is not running.");
-        return Ok(());
-    };
     let op = Op::Stop {
         profile: profile.filter(|_| !args.all),
         all: args.all,
     };
-    tell(&agent.ask(op, PATIENCE)?);
+    tell(&Agent::connect_or_start()?.ask(op, PATIENCE)?);
     Ok(())
 }
 

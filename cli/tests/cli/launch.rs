@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use serde_json::json;
+
 use crate::harness::{Home, Run, finish, install, started, token};
 
 /// A home whose daemon serves as soon as `cibad` is run, and not before.
@@ -26,13 +28,19 @@ fn run(home: &Home, daemon: &std::path::Path, args: &[&str]) -> Run {
 }
 
 #[test]
-fn token_and_start_wake_the_daemon() {
+fn token_start_and_stop_wake_the_daemon() {
     let (home, daemon) = sleeping(&token("t"));
     assert_eq!(run(&home, &daemon, &["token"]), Run::new(0, "t\n", ""));
     let (home, daemon) = sleeping(&token("t"));
     assert_eq!(
         run(&home, &daemon, &["--url", "https://c"]),
         Run::new(0, "t\n", "")
+    );
+    // A keychain may keep the login of a daemon that was killed.
+    let (home, daemon) = sleeping(&json!({"id": 1, "ok": {"profiles": ["default"], "daemon_leaves": true}}));
+    assert_eq!(
+        run(&home, &daemon, &["stop"]),
+        Run::new(0, "", "Logged out of default.\n")
     );
     let (home, daemon) = sleeping(&started());
     assert_eq!(
@@ -44,7 +52,7 @@ fn token_and_start_wake_the_daemon() {
 #[test]
 fn who_only_looks_lets_it_sleep() {
     let (home, daemon) = sleeping(&token("t"));
-    for args in [["status"], ["stop"], ["watch"], ["doctor"], ["logs"], ["restart"]] {
+    for args in [["status"], ["watch"], ["doctor"], ["logs"], ["restart"]] {
         // Asked for its version, it says it and does nothing else.
         let asked = home.script(
             "asked",

@@ -134,19 +134,22 @@ fn status_json_is_the_daemons_answer() {
 }
 
 #[test]
-fn without_a_daemon_none_is_started_to_look_or_to_stop() {
+fn without_a_daemon_none_is_started_to_look() {
     let home = Home::empty();
     assert_eq!(home.ciba(&["status"]), Run::new(0, "cibad is not running\n", ""));
     assert_eq!(
         home.ciba(&["status", "--json"]),
         Run::new(0, "{\"running\":false}\n", "")
     );
-    assert_eq!(
-        home.ciba(&["stop"]),
-        Run::new(0, "", "Nothing to stop: cibad is not running.\n")
-    );
     let watch = Run::new(1, "", "ciba: cibad is not running\nhint: ciba start --url URL\n");
     assert_eq!(home.ciba(&["watch"]), watch);
+}
+
+#[test]
+fn to_stop_everything_where_nothing_is_is_no_failure() {
+    let none = json!({"id": 1, "ok": {"profiles": [], "daemon_leaves": true}});
+    let expected = Run::new(0, "", "Nothing to stop: nobody is logged in.\n");
+    assert_eq!(Home::with_lines(&[none]).ciba(&["stop", "--all"]), expected);
 }
 
 #[test]

@@ -1,11 +1,15 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 
 use rustix::fs::{Mode, mkfifoat};
 use tempfile::TempDir;
 
 use super::*;
 use crate::lifecycle::Reload;
+
+/// Only ever reached by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn refused(text: &str) -> String {
     Config::parse(text).expect_err("refused").to_string()
@@ -137,12 +141,19 @@ fn what_is_no_text_file_is_refused_at_once() {
     assert_eq!(Config::read(directory.path(), uid()), Err(ConfigError::NotAFile));
     let pipe = directory.path().join("pipe");
     mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).unwrap();
-    assert_eq!(Config::read(&pipe, uid()), Err(ConfigError::NotAFile));
+    assert_eq!(read_soon(pipe), Err(ConfigError::NotAFile));
     let below_a_file = file.join("config.toml");
     assert_eq!(
         Config::read(&below_a_file, uid()),
         Err(ConfigError::Unreadable(io::ErrorKind::NotADirectory))
     );
+}
+
+/// Reads a file that may have nobody at its other end.
+fn read_soon(file: PathBuf) -> Result<Config, ConfigError> {
+    let (sender, read) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(Config::read(&file, uid())));
+    read.recv_timeout(PATIENCE).expect("it is read at once")
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod agent;
 mod client;
 mod daemon;
 mod floor;
+mod lasting;
 mod login;
 mod measure;
 mod programs;
@@ -39,6 +40,8 @@ enum Subject {
     Client(client::Args),
     /// `cibad` under many clients, beside a bare server on a Unix socket
     Daemon(daemon::Args),
+    /// `cibad` as it lives for weeks: cold, idle, with many logins and many tokens
+    Lasting(lasting::Args),
     /// From the end of a login to the token, beside the callback's own answer
     Login(login::Args),
     /// `ciba-server` under many devices, beside a bare WebSocket server and the real Hocuspocus server
@@ -59,6 +62,7 @@ async fn main() -> Result<ExitCode> {
         Subject::All => all(json).await,
         Subject::Client(args) => Ok(show(client::run(&args).await, json)),
         Subject::Daemon(args) => Ok(show(daemon::run(&args).await, json)),
+        Subject::Lasting(args) => Ok(show(lasting::run(&args).await, json)),
         Subject::Login(args) => Ok(show(login::run(&args).await, json)),
         Subject::Server(args) => Ok(show(server::run(&args).await, json)),
         Subject::FloorAgent(args) => floor::agent::run(&args).await,
@@ -69,11 +73,12 @@ async fn main() -> Result<ExitCode> {
 /// Each subject as if it had been named without options, whatever became of the one before.
 async fn all(json: bool) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    for subject in ["client", "daemon", "login", "server"] {
+    for subject in ["client", "daemon", "lasting", "login", "server"] {
         let args = Args::try_parse_from(["ciba-bench", subject])?;
         let measured = match &args.subject {
             Subject::Client(args) => client::run(args).await,
             Subject::Daemon(args) => daemon::run(args).await,
+            Subject::Lasting(args) => lasting::run(args).await,
             Subject::Login(args) => login::run(args).await,
             Subject::Server(args) => server::run(args).await,
             _ => continue,

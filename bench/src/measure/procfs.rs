@@ -77,6 +77,21 @@ fn run_time(schedstat: &str) -> Option<Duration> {
     nanoseconds.parse().ok().map(Duration::from_nanos)
 }
 
+/// How often the threads of a process that live have gone to sleep by themselves: as often they were woken.
+pub(crate) fn voluntary_switches(pid: Pid) -> Result<u64> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))?.flatten();
+    let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    Ok(statuses.filter_map(|status| switches(&status)).sum())
+}
+
+/// The line `voluntary_ctxt_switches:	150` of `/proc/PID/task/TID/status`.
+fn switches(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    line.trim().parse().ok()
+}
+
 /// Allows this process and its children as many files as the system lets us.
 pub(crate) fn raise_open_files() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -115,6 +130,13 @@ mod tests {
         let status = "Name:\tcibad\nVmHWM:\t    9000 kB\nVmRSS:\t    2816 kB\nThreads:\t1\n";
         assert_eq!(memory(status, "VmRSS:"), Some(2816 * 1024));
         assert_eq!(memory("Name:\tzombie\nThreads:\t1\n", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn switches_that_a_thread_wanted_are_read() {
+        let status = "Threads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
+        assert_eq!(switches(status), Some(150));
+        assert_eq!(switches("Name:\tzombie\n"), None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl App {
     pub fn build(config: Config, public_url: Url, leaving: CancellationToken) -> anyhow::Result<Self> {
         use anyhow::Context as _;
         // A server that made a new store by itself would forget everybody in silence when the old one is gone.
-        let store = store::open(&config.store, OpenMode::Existing).context("opening the store")?;
+        let store = store::open(&config.store, OpenMode::Alone).context("opening the store")?;
         let callback = public_url
             .join("auth/callback")
             .context("making the callback's URL")?;

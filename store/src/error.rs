@@ -27,6 +27,9 @@ pub enum Error {
         /// The files, by name.
         names: String,
     },
+    /// Opened as [`OpenMode::Alone`](crate::OpenMode::Alone) while another process has it so: end that one first.
+    #[error("another server runs on this store: stop it first")]
+    InUse,
     /// The file was deleted, or another put in its place, while it was open: start again with the right one.
     #[error("the store's file was deleted or replaced while it was in use")]
     Replaced,

@@ -12,6 +12,9 @@ use crate::{Error, Store};
 pub enum OpenMode {
     /// It is an error: whoever knows that there was a store must not go on with an empty one.
     Existing,
+    /// The same, and alone: nobody else may open it so meanwhile, in the other modes they may. For a server: two that
+    /// renew the same login spend one refresh token twice, and the provider then takes back both.
+    Alone,
     /// Make one.
     Create,
 }

@@ -2,6 +2,7 @@
 //! Changes go to the [`writer`] thread; a `get` is answered on the spot from a connection of its own.
 
 mod fault;
+mod lock;
 mod place;
 mod schema;
 mod statements;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use self::fault::fault;
+use self::lock::Lock;
 use self::place::{Place, location};
 use self::writer::Writer;
 use crate::{Answer, Error, Key, OpenMode, Put, Record, Space, Store, Swap, UnixSeconds, Version};
@@ -23,6 +25,8 @@ pub(crate) struct Sqlite {
     place: Arc<Place>,
     /// A look-up by primary key takes microseconds, less than handing it to another thread would.
     reader: Mutex<Connection>,
+    /// The last to be dropped.
+    _lock: Option<Lock>,
 }
 
 impl Sqlite {
@@ -32,6 +36,8 @@ impl Sqlite {
         schema::find(&path, mode)?;
         let place = Place::of(&path)?;
         let changes = schema::open(&path, || place.close_to_others())?;
+        let alone = mode == OpenMode::Alone;
+        let lock = alone.then(|| Lock::take(&place.lock())).transpose()?;
         let reader = schema::open_reader(&path)?;
         let place = Arc::new(place.with_log()?);
         let written = Arc::clone(&place);
@@ -39,6 +45,7 @@ impl Sqlite {
             writer: Writer::start(changes, move || written.check())?,
             place,
             reader: Mutex::new(reader),
+            _lock: lock,
         })
     }
 

@@ -34,6 +34,11 @@ impl Place {
         })
     }
 
+    /// Where the lock is. Not the database itself: closing a second handle to it would drop SQLite's own locks.
+    pub(super) fn lock(&self) -> PathBuf {
+        beside(&self.real, ".lock")
+    }
+
     /// Remembers the log and its index as well, where what was acknowledged may be alone. They are there, and stay
     /// the same, from when a connection has read until the last one is closed.
     pub(super) fn with_log(mut self) -> Result<Self, Error> {

@@ -39,7 +39,7 @@ pub(super) fn find(path: &Path, mode: OpenMode) -> Result<(), Error> {
     match (path.try_exists().map_err(location)?, mode) {
         (true, _) => Ok(()),
         (false, OpenMode::Create) => create(path),
-        (false, OpenMode::Existing) => Err(Error::Missing),
+        (false, OpenMode::Existing | OpenMode::Alone) => Err(Error::Missing),
     }
 }
 

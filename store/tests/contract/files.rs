@@ -381,6 +381,24 @@ async fn an_administrator_may_work_beside_the_server() {
     assert_eq!(value(&admin, "a").await.unwrap(), b"two");
 }
 
+#[tokio::test]
+async fn one_server_has_a_store_until_it_ends_and_an_administrator_may_look_on() {
+    let (place, links) = (Place::new(), Place::new());
+    assert!(matches!(refusal(place.open(OpenMode::Alone)), Error::Missing));
+    assert_eq!(place.files(), [""; 0]);
+    drop(place.create());
+    std::os::unix::fs::symlink(place.file(), links.file()).unwrap();
+    let server = place.open(OpenMode::Alone).unwrap();
+    for another in [&place, &links] {
+        assert!(matches!(refusal(another.open(OpenMode::Alone)), Error::InUse));
+    }
+    put(&server, "a", b"one").await;
+    assert_eq!(value(&place.create(), "a").await.unwrap(), b"one");
+    drop(server);
+    assert_eq!(place.files(), ["ciba.db", "ciba.db.lock"]);
+    drop(links.open(OpenMode::Alone).unwrap());
+}
+
 #[test]
 fn many_may_open_a_new_store_at_once_and_get_the_same() {
     const OPENERS: usize = 8;

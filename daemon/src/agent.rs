@@ -27,8 +27,11 @@ use crate::table::Token;
 /// Seconds a token must be valid when a client does not say.
 const MIN_VALID: u64 = 60;
 
-/// How long the server may take for a better token while a valid one is held. A network that swallows
-/// everything looks alive for a minute.
+/// Seconds that a token must be valid to be handed out at once when it is about to end.
+const LEAST_VALID: u64 = 10;
+
+/// How long the server may take for a better token while one is held that has only seconds left. A network that
+/// swallows everything looks alive for a minute.
 const SPARE_TIME: Duration = Duration::from_secs(2);
 
 /// Logins at once.
@@ -136,8 +139,14 @@ impl Agent {
         {
             return Err(Failure::new(ErrorCode::Busy, "a login is under way"));
         }
+        Ok(self.save_all().await)
+    }
+
+    /// The same, without a word about a login under way.
+    pub(crate) async fn save_all(&self) -> Vec<Zeroizing<Vec<u8>>> {
+        let sessions: Vec<_> = self.sessions().by_profile.values().cloned().collect();
         let saved = join_all(sessions.iter().map(Handle::save)).await;
-        Ok(saved.into_iter().flatten().collect())
+        saved.into_iter().flatten().collect()
     }
 
     /// Returns a token that is valid for at least `min_valid` seconds. From memory when it can.
@@ -220,6 +229,8 @@ impl Agent {
 
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).
     pub(crate) async fn stop(&self, which: Which) -> Result<Stopped, Failure> {
+        // What is still being read would come back after the end.
+        self.loaded().await;
         let sessions = match which {
             Which::One(profile) => vec![self.find(&profile).await?],
             Which::All => self.all().await,
@@ -369,36 +380,52 @@ impl Sessions {
 }
 
 /// Returns the token from memory, if it will do.
+///
+/// Who does not say how long it must last gets what there is, and it is renewed for the next one: a renewal holds up
+/// nobody who has a valid token.
 fn held(session: &Handle, resource: &ResourceUrn, ask: &TokenAsk) -> Option<Arc<Token>> {
     let now = now();
     let token = session.held(resource, now).filter(|_| !ask.force)?;
-    let min_valid = ask.min_valid.unwrap_or_else(|| token.usual_min_valid(MIN_VALID));
-    (token.expires_at > now.saturating_add(min_valid)).then_some(token)
+    let left = token.expires_at.saturating_sub(now);
+    let usual = token.usual_min_valid(MIN_VALID);
+    if left > ask.min_valid.unwrap_or(usual) {
+        return Some(token);
+    }
+    let is_enough = ask.min_valid.is_none() && left > usual.min(LEAST_VALID);
+    if is_enough && is_active(session).is_ok() {
+        session.fetch_soon(resource.clone(), token.expires_at);
+    }
+    is_enough.then_some(token)
 }
 
 /// Has the server give one.
 async fn fetched(session: &Handle, resource: ResourceUrn, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
-    is_active(session)?;
+    let spare = || session.held(&resource, now()).filter(|_| ask.takes_less());
     let least = now().saturating_add(ask.min_valid.unwrap_or(MIN_VALID));
     let until = match session.last_end(&resource) {
         Some(last_end) if ask.force => least.max(last_end),
         _ => least,
     };
-    let may_be_older = !ask.force;
-    let fetch = session.fetch(resource.clone(), until);
-    let fetched = if may_be_older && session.held(&resource, now()).is_some() {
-        timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
-    } else {
-        fetch.await
+    let fetched = match is_active(session) {
+        Err(over) => Err(over),
+        Ok(()) if spare().is_some() => {
+            let fetch = session.fetch(resource.clone(), until);
+            timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
+        }
+        Ok(()) => session.fetch(resource.clone(), until).await,
     };
-    match (fetched, session.held(&resource, now())) {
-        (Ok(()), Some(token)) => Ok(token),
-        (Err(failure), Some(token)) if may_be_older && is_passing(&failure) => Ok(token),
-        (Ok(()), None) => Err(Failure::new(
-            ErrorCode::Internal,
-            "the server sent no valid token",
-        )),
-        (Err(failure), _) => Err(with_hint(failure, session)),
+    match fetched {
+        Ok(()) => session
+            .held(&resource, now())
+            .ok_or_else(|| Failure::new(ErrorCode::Internal, "the server sent no valid token")),
+        Err(failure) => spare().ok_or_else(|| with_hint(failure, session)),
+    }
+}
+
+impl TokenAsk {
+    /// Whether a token that ends soon is better than none.
+    fn takes_less(&self) -> bool {
+        !self.force && self.min_valid.is_none()
     }
 }
 
@@ -446,14 +473,6 @@ fn with_hint(failure: Failure, session: &Handle) -> Failure {
         }
         _ => failure,
     }
-}
-
-/// Whether the same question may have another answer later.
-fn is_passing(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        ErrorCode::ServerUnreachable | ErrorCode::Timeout | ErrorCode::Busy
-    )
 }
 
 fn unknown(profile: &ProfileName, known: &BTreeMap<ProfileName, Handle>) -> Failure {

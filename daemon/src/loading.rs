@@ -3,20 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipc_proto::{ErrorCode, Failure, KeychainKind};
 use tokio::sync::watch;
-use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::keychain::{Item, Keychain, KeychainError};
-
-/// The pause after a keychain could not be read for the first time; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+use crate::keychain::{Item, Keychain, KeychainError, Patience};
 
 /// How far it is.
 #[derive(Default)]
@@ -60,27 +52,20 @@ impl Loading {
 /// Reads one keychain and hands on what it keeps; when it cannot be read, waits until it can.
 pub(crate) async fn load(keychain: Arc<dyn Keychain>, state: &watch::Sender<Loading>, resume: impl Fn(Item)) {
     let kind = keychain.kind();
-    let (mut pause, mut is_first) = (FIRST_PAUSE, true);
+    let (mut patience, mut is_first) = (Patience::default(), true);
     loop {
         let loaded = keychain.load().await;
-        let problem = match loaded {
-            Ok(items) => {
-                info!(%kind, logins = items.len(), "keychain read");
-                items.into_iter().for_each(&resume);
-                None
-            }
-            // It holds nothing, and will not: what this session has at its start is what it has.
-            Err(KeychainError::Absent(_)) => None,
-            Err(error) => Some(error),
-        };
-        state.send_modify(|state| state.heard(kind, problem, std::mem::take(&mut is_first)));
-        let Some(error) = problem else { return };
-        warn!(%kind, reason = %error, "a keychain cannot be read");
-        match error {
-            KeychainError::Locked(_) => keychain.unlocked().await,
-            _ => sleep(pause).await,
+        let error = loaded.as_ref().err().copied();
+        if let Ok(items) = loaded {
+            info!(%kind, logins = items.len(), "keychain read");
+            items.into_iter().for_each(&resume);
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        // One that is not there may come later in this session; until then it holds nothing back.
+        let problem = error.filter(|error| !matches!(error, KeychainError::Absent(_)));
+        state.send_modify(|state| state.heard(kind, problem, std::mem::take(&mut is_first)));
+        let Some(error) = error else { return };
+        info!(%kind, reason = %error, "a keychain cannot be read");
+        patience.wait(&*keychain, error).await;
     }
 }
 

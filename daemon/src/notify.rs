@@ -270,6 +270,7 @@ mod tests {
             session: RequestId::from_random([7; 16]),
             resource: ResourceUrn::default(),
             secret: Secret::draw().unwrap(),
+            is_kept: true,
         }
     }
 

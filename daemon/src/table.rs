@@ -19,8 +19,8 @@ pub(crate) struct Token {
     /// RFC 6749 §7.1; `Bearer`.
     pub(crate) token_type: String,
     pub(crate) resource: ResourceUrn,
-    /// When it came, Unix seconds.
-    pub(crate) received_at: u64,
+    /// When it was made, Unix seconds. Not known of one that was there before the connection.
+    pub(crate) made_at: Option<u64>,
     /// When it ends, Unix seconds.
     pub(crate) expires_at: u64,
     pub(crate) scope: Option<String>,
@@ -47,7 +47,7 @@ impl Token {
         access_token: Locked,
         token_type: String,
         resource: ResourceUrn,
-        (received_at, expires_at): (u64, u64),
+        (made_at, expires_at): (Option<u64>, u64),
         scope: Option<String>,
     ) -> Result<Self, NotText> {
         str::from_utf8(access_token.expose()).map_err(|_| NotText)?;
@@ -55,7 +55,7 @@ impl Token {
             access_token,
             token_type,
             resource,
-            received_at,
+            made_at,
             expires_at,
             scope,
             use_: AtomicU8::new(UNUSED),
@@ -73,7 +73,8 @@ impl Token {
     /// Returns the seconds it must be valid for whoever does not say: `most`, or a fifth of its life, so that a
     /// short-lived one is served from memory too.
     pub(crate) fn usual_min_valid(&self, most: u64) -> u64 {
-        most.min(self.expires_at.saturating_sub(self.received_at) / 5)
+        let life = |made_at| self.expires_at.saturating_sub(made_at);
+        self.made_at.map_or(most, |made_at| most.min(life(made_at) / 5))
     }
 
     /// Returns the secret itself.
@@ -147,6 +148,14 @@ impl Table {
         tokens.values().filter(is_new).cloned().collect()
     }
 
+    /// Forgets when the tokens were made.
+    #[cfg(test)]
+    pub(crate) fn age(&self) {
+        for token in self.tokens().values_mut() {
+            Arc::get_mut(token).unwrap().made_at = None;
+        }
+    }
+
     /// Lets every token go; each is wiped when its last reader is done.
     pub(crate) fn clear(&self) {
         self.tokens().clear();
@@ -167,7 +176,7 @@ mod tests {
             Locked::copy_of(text).unwrap(),
             "Bearer".into(),
             urn(resource),
-            (0, expires_at),
+            (Some(0), expires_at),
             None,
         )
     }
@@ -202,6 +211,9 @@ mod tests {
         for (life, usual) in [(3_600, 60), (300, 60), (60, 12), (4, 0)] {
             assert_eq!(token("urn:a:x", life, b"x").unwrap().usual_min_valid(60), usual);
         }
+        let mut old = token("urn:a:x", 10, b"x").unwrap();
+        old.made_at = None;
+        assert_eq!(old.usual_min_valid(60), 60, "nobody knows how long it lived");
     }
 
     #[test]

@@ -307,21 +307,21 @@ async fn d_051_a_valid_token_outlives_the_network() {
     logged_in(&agent, &fake, 40).await;
     fake.go_down().await;
     status(&agent, |profile| profile.link == Link::Offline).await;
-    let kept = token(&agent, DEFAULT_RESOURCE, Some(10)).await;
-    assert_eq!(kept.unwrap(), "secret-1", "valid for long enough");
-    let short = token(&agent, DEFAULT_RESOURCE, Some(60)).await;
+    for enough in [None, Some(10)] {
+        let kept = token(&agent, DEFAULT_RESOURCE, enough).await;
+        assert_eq!(kept.unwrap(), "secret-1", "{enough:?}");
+    }
+    let asked_for = token(&agent, DEFAULT_RESOURCE, Some(60)).await.unwrap_err();
     assert_eq!(
-        short.unwrap(),
-        "secret-1",
-        "valid for less than wanted, but valid"
+        asked_for.code,
+        ErrorCode::ServerUnreachable,
+        "a minute was wanted"
     );
     let other = token(&agent, OTHER, None).await.unwrap_err();
     assert_eq!(other.code, ErrorCode::ServerUnreachable);
     let fresh = TokenAsk {
-        profile: ProfileName::default(),
-        resource: DEFAULT_RESOURCE.into(),
-        min_valid: None,
         force: true,
+        ..token_ask(DEFAULT_RESOURCE, None)
     };
     let forced = soon("an answer", agent.token(fresh)).await;
     assert_eq!(
@@ -334,19 +334,42 @@ async fn d_051_a_valid_token_outlives_the_network() {
 #[tokio::test]
 async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
     let (agent, fake) = (agent(), Fake::new().await);
-    logged_in(&agent, &fake, 40).await;
+    logged_in(&agent, &fake, 15).await;
     fake.state().on_ask = OnAsk::Silence;
     tokio::time::pause();
     let asked = Instant::now();
-    let short = agent
-        .token(token_ask(DEFAULT_RESOURCE, Some(60)))
-        .await
-        .ok()
-        .unwrap();
-    assert_eq!(short.access_token(), "secret-1");
+    let enough = agent.token(token_ask(DEFAULT_RESOURCE, None)).await.ok().unwrap();
+    assert_eq!(enough.access_token(), "secret-1");
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+
+    fake.publish(DEFAULT_RESOURCE, now() + 5);
+    status(&agent, |profile| profile.tokens[0].expires_at <= now() + 5).await;
+    // Made as if an hour ago: nobody knows how long it lived.
+    agent.listed(&ProfileName::default()).unwrap().age_tokens();
+    let asked = Instant::now();
+    let last = agent.token(token_ask(DEFAULT_RESOURCE, None)).await.ok().unwrap();
+    assert_eq!(last.access_token(), "secret-2");
     assert_eq!(asked.elapsed().as_secs(), SPARE_TIME.as_secs());
     let nothing_held = agent.token(token_ask(OTHER, None)).await.err().unwrap();
     assert_eq!(nothing_held.code, ErrorCode::Timeout);
+}
+
+#[tokio::test]
+async fn d_043_a_renewal_holds_up_nobody_who_has_a_valid_token() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 50).await;
+    // After a restart of either end the token's age is not known, and a minute is what it should last.
+    fake.go_down().await;
+    status(&agent, |profile| profile.link != Link::Connected).await;
+    fake.log_in(DEFAULT_RESOURCE, now() + 50);
+    fake.come_back().await;
+    status(&agent, |profile| profile.link == Link::Connected).await;
+    fake.state().on_ask = OnAsk::Publish(now() + 600);
+    let mut events = agent.watch();
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
+    let renewed = async { while !matches!(events.recv().await.unwrap(), Event::Token { .. }) {} };
+    soon("the renewal", renewed).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-3");
 }
 
 #[tokio::test]
@@ -775,4 +798,60 @@ async fn what_is_saved_for_a_successor_is_every_login_and_no_pending_one() {
     let _login = connected(&agent, work).await;
     let busy = soon("saving", agent.save()).await.map(drop).unwrap_err();
     assert_eq!(busy.code, ErrorCode::Busy);
+}
+
+#[tokio::test]
+async fn d_052_what_could_not_be_kept_is_kept_by_the_next_daemon() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    keyring.trouble(locked());
+    logged_in(&agent, &fake, 600).await;
+    let saved = soon("saving", agent.save()).await.unwrap();
+    soon("close", agent.close()).await;
+
+    let next = on_keychain(&keyring);
+    next.resume(Item::decode(&saved[0]).ok().unwrap());
+    status(&next, |profile| {
+        profile.kept.as_ref().is_some_and(|kept| kept.problem.is_some())
+    })
+    .await;
+    keyring.trouble(None);
+    kept(&next).await;
+    assert_eq!(keyring.profiles(), [ProfileName::default()]);
+}
+
+#[tokio::test]
+async fn a_login_that_somebody_ends_is_not_for_the_next_daemon() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().upgrade = Some(fake::http("503 Service Unavailable", ""));
+    fake.go_down().await;
+    let (stopped, saved) = tokio::join!(agent.stop(Which::All), async {
+        let mut state = agent.listed(&ProfileName::default()).unwrap().follow();
+        soon("a turn", state.changed()).await.unwrap();
+        agent.save_all().await
+    });
+    assert_eq!(stopped.unwrap().profiles.len(), 1);
+    assert_eq!(saved.len(), 0);
+}
+
+#[tokio::test]
+async fn many_asks_at_once_all_get_their_answer_and_an_end_comes_through() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.state().on_ask = OnAsk::Publish(now() + 300);
+    let resources: Vec<_> = (0..200).map(|n| format!("urn:d:{n}")).collect();
+    let tokens = join_all(resources.iter().map(|resource| token(&agent, resource, None))).await;
+    assert_eq!(tokens.iter().filter(|token| token.is_ok()).count(), 200);
+
+    fake.state().on_ask = OnAsk::Silence;
+    let more: Vec<_> = (0..200).map(|n| format!("urn:d:more-{n}")).collect();
+    let waiting = join_all(more.iter().map(|resource| token(&agent, resource, None)));
+    let stopping = async {
+        while fake.state().asks.len() < 264 {
+            tokio::task::yield_now().await;
+        }
+        soon("stop", agent.stop(Which::All)).await.unwrap()
+    };
+    let (_, stopped) = tokio::join!(waiting, stopping);
+    assert_eq!(stopped.server_not_told, []);
 }

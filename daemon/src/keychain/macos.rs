@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt as _, pending};
+use futures_util::future::{BoxFuture, FutureExt as _};
 use ipc_proto::{KeychainKind, ProfileName};
 use security_framework::base::{Error, Result};
 use security_framework::item::{ItemClass, ItemSearchOptions, Limit, SearchResult};
@@ -11,7 +11,7 @@ use security_framework::passwords::{
     PasswordOptions, delete_generic_password, generic_password, set_generic_password,
 };
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
@@ -21,6 +21,9 @@ const KIND: KeychainKind = KeychainKind::Macos;
 
 /// How long a call may take. It waits in a thread of its own, which nothing can call back.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long somebody may take to open a locked one before it is looked at again.
+const NEXT_LOOK: Duration = Duration::from_secs(60);
 
 /// The service of our passwords; their account is the profile.
 const SERVICE: &str = "ciba";
@@ -77,10 +80,9 @@ impl Keychain for Macos {
         in_time(move || or_none(delete_generic_password(SERVICE, profile.as_str())).map(drop))
     }
 
-    /// The keychain opens with the login, before anything of this user runs; should somebody lock it later, the
-    /// next call tells whether it is open again.
+    /// Nothing tells of it. The keychain opens with the login; over a remote one it stays locked until somebody opens it.
     fn unlocked(&self) -> BoxFuture<'_, ()> {
-        pending().boxed()
+        sleep(NEXT_LOOK).boxed()
     }
 }
 

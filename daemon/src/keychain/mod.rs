@@ -9,6 +9,7 @@ mod kernel;
 #[cfg(target_os = "macos")]
 mod macos;
 mod memory;
+mod patience;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
@@ -25,6 +26,7 @@ use self::kernel::Kernel;
 #[cfg(target_os = "macos")]
 use self::macos::Macos;
 use self::memory::Memory;
+pub(crate) use self::patience::Patience;
 #[cfg(target_os = "linux")]
 use self::secret_service::SecretService;
 
@@ -48,7 +50,7 @@ pub(crate) trait Keychain: Send + Sync {
     /// Forgets a profile's login. That there is none is no error.
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>>;
 
-    /// Waits until a keychain that was locked may be open. Never by asking over and over.
+    /// Waits until one that was locked or away may be there and open. Never by asking over and over.
     fn unlocked(&self) -> BoxFuture<'_, ()>;
 }
 

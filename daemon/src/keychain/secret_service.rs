@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending, ready};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use ipc_proto::{KeychainKind, ProfileName};
 use secret_service::{EncryptionType, Error, SecretService as Service};
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Pauses before a lost bus, or a service that failed, is watched again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// The attributes of an item of ours. Services may keep them in clear.
 const APPLICATION: (&str, &str) = ("application", "ciba");
@@ -74,7 +74,10 @@ impl SecretService {
         let service = self.open(EncryptionType::Dh).await?;
         let found = service.search_items(HashMap::from([APPLICATION])).await?;
         if !found.locked.is_empty() {
-            return Err(Error::Locked);
+            if found.unlocked.is_empty() {
+                return Err(Error::Locked);
+            }
+            warn!(keychain = %KIND, "some items of ciba are locked; left out");
         }
         let mut items = Vec::with_capacity(found.unlocked.len());
         for kept in &found.unlocked {
@@ -154,6 +157,9 @@ impl Keychain for SecretService {
 
     fn unlocked(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
+            if self.bus.is_none() {
+                return pending().await;
+            }
             let mut pauses = ExponentialBuilder::new()
                 .with_min_delay(FIRST_PAUSE)
                 .with_max_delay(LONGEST_PAUSE)

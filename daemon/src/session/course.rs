@@ -8,7 +8,7 @@ use device_proto::ask::{Ask, Reply};
 use ipc_proto::{ErrorCode, Event, Failure, Link};
 use tokio::time::Instant;
 
-use super::flight::Flights;
+use super::flight::{Flights, Sent};
 use super::renewals::Renewals;
 use super::state::{Happening, Phase, State};
 use super::{over, slow};
@@ -29,6 +29,12 @@ const END_ID: &str = "end";
 
 /// Why a WebSocket that was asked to end was closed as it should.
 const CLOSE_NORMAL: u16 = 1000;
+
+/// The pause after something that did not fit, or for which the server had no time.
+const NOT_NOW: Duration = Duration::from_millis(250);
+
+/// The longest time that is counted ahead. A server may say what it likes about the end of a token.
+const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A moment, by both clocks, and a die for it.
 #[derive(Clone, Copy)]
@@ -52,8 +58,8 @@ pub(super) enum Input<W, E> {
     Replied(Reply),
     /// The ask could not be sent: too many are.
     NotSent(String),
-    /// Somebody wants a token that lasts beyond a time (Unix seconds).
-    Fetch(ResourceUrn, u64, W),
+    /// Somebody wants a token that lasts beyond a time (Unix seconds). Without a waiter it is for later.
+    Fetch(ResourceUrn, u64, Option<W>),
     /// Somebody wants it ended, here and on the server.
     End(E),
     /// Another login takes its place.
@@ -102,7 +108,7 @@ enum Stage<E> {
     /// The server has yet to confirm its end.
     Ending {
         due: Instant,
-        is_sent: bool,
+        sent: Sent,
         waiters: Vec<E>,
     },
     Over(End<E>),
@@ -127,7 +133,7 @@ impl<W, E> Course<W, E> {
         }
     }
 
-    /// A login that was done before this daemon was.
+    /// A login that was done before this daemon was, kept or handed over.
     pub(super) fn resumed() -> Self {
         Self {
             stage: Stage::Lives,
@@ -160,15 +166,16 @@ impl<W, E> Course<W, E> {
         let page = patience
             .filter(|_| is_pending(state))
             .map(|patience| patience.page);
-        let ending = match self.stage {
-            Stage::Ending { due, .. } => Some(due),
+        let ending = match &self.stage {
+            Stage::Ending { due, sent, .. } => sent.later_than(now.instant).or(Some(*due)),
             Stage::Lives | Stage::Over(_) => None,
         };
         let by_wall_clock = [self.renewals.next(), state.notice_at()]
             .into_iter()
             .flatten()
             .min();
-        let wall = by_wall_clock.map(|at| now.instant + Duration::from_secs(at.saturating_sub(now.unix)));
+        let wall = by_wall_clock
+            .map(|at| now.instant + HORIZON.min(Duration::from_secs(at.saturating_sub(now.unix))));
         [self.flights.next_due(now.instant), ending, first_link, page, wall]
             .into_iter()
             .flatten()
@@ -178,6 +185,16 @@ impl<W, E> Course<W, E> {
     /// Whether it lasts only as long as somebody follows it.
     pub(super) fn lives_by_followers(&self, state: &State, one_shot: bool) -> bool {
         matches!(self.stage, Stage::Lives) && (one_shot || is_pending(state))
+    }
+
+    /// Whether it was a login before it was a course.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.patience.is_none()
+    }
+
+    /// Whether nobody has asked for its end.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.stage, Stage::Lives)
     }
 
     /// Whether nothing more happens to it.
@@ -202,6 +219,11 @@ fn is_pending(state: &State) -> bool {
     *state.phase() == Phase::Pending
 }
 
+/// Whether the same ask may have another answer later (D-042).
+fn is_passing(error: &str) -> bool {
+    matches!(error, "temporarily_unavailable" | "slow_down")
+}
+
 fn is_ended(state: &State) -> bool {
     *state.phase() == Phase::Ended
 }
@@ -224,7 +246,7 @@ impl<W, E> Turn<'_, W, E> {
             Input::Used(resource, at, expires_at) => self.course.renewals.plan(resource, at, expires_at),
             Input::Replied(reply) => self.replied(reply),
             Input::NotSent(id) => self.not_sent(&id),
-            Input::Fetch(resource, until, waiter) => self.fetch(resource, until, Some(waiter)),
+            Input::Fetch(resource, until, waiter) => self.fetch(resource, until, waiter),
             Input::End(waiter) => self.end(Some(waiter)),
             Input::LetGo => self.finish(true),
             Input::Abandoned => self.abandon(),
@@ -247,7 +269,7 @@ impl<W, E> Turn<'_, W, E> {
     }
 
     fn token(&mut self, resource: &ResourceUrn, expires_at: u64) {
-        self.course.renewals.renewed(resource);
+        self.course.renewals.settled(resource);
         let lasts = |wanted: &ResourceUrn, until| wanted == resource && expires_at > until;
         let satisfied = self.course.flights.satisfied(lasts);
         self.answer(satisfied, &Ok(()));
@@ -261,6 +283,7 @@ impl<W, E> Turn<'_, W, E> {
         let is_end = reply.id() == END_ID;
         match reply {
             Reply::Ended { .. } => self.finish(true),
+            Reply::Error { error, .. } if is_end && is_passing(&error) => self.end_not_now(),
             Reply::Error { .. } if is_end => self.finish(false),
             Reply::TokenReady { id, .. } => self.answered(&id, &Ok(())),
             Reply::Error {
@@ -273,28 +296,40 @@ impl<W, E> Turn<'_, W, E> {
 
     fn refused(&mut self, id: &str, error: &str, description: &str) {
         let failure = words::failure(error, description);
-        if error == "temporarily_unavailable" {
-            let Now { instant, chance, .. } = self.now;
-            return self.course.flights.put_off(id, failure, instant, chance);
+        if is_passing(error) {
+            return self.put_off(id, failure);
         }
         self.answered(id, &Err(failure));
     }
 
-    fn not_sent(&mut self, id: &str) {
-        match &mut self.course.stage {
-            // Should it never fit, the deadline ends the session.
-            Stage::Ending { is_sent, .. } if id == END_ID => *is_sent = false,
-            _ => {
-                let busy = Failure::new(ErrorCode::Busy, "too many tokens are asked for at once");
-                self.answered(id, &Err(busy));
-            }
+    fn put_off(&mut self, id: &str, why: Failure) {
+        let Now { instant, chance, .. } = self.now;
+        self.course.flights.put_off(id, why, instant, chance);
+    }
+
+    /// Should there never be time for it, the deadline ends the session.
+    fn end_not_now(&mut self) {
+        if let Stage::Ending { sent, .. } = &mut self.course.stage {
+            *sent = Sent::Not(self.now.instant + NOT_NOW);
         }
     }
 
-    fn answered(&mut self, id: &str, with: &Result<(), Failure>) {
-        if let Some((_, waiters)) = self.course.flights.answered(id) {
-            self.answer(waiters, with);
+    fn not_sent(&mut self, id: &str) {
+        if id == END_ID {
+            return self.end_not_now();
         }
+        let busy = Failure::new(ErrorCode::Busy, "too many tokens are asked for at once");
+        self.put_off(id, busy);
+    }
+
+    fn answered(&mut self, id: &str, with: &Result<(), Failure>) {
+        let Some((resource, waiters)) = self.course.flights.answered(id) else {
+            return;
+        };
+        if with.is_err() {
+            self.course.renewals.settled(&resource);
+        }
+        self.answer(waiters, with);
     }
 
     fn answer(&mut self, waiters: Vec<W>, with: &Result<(), Failure>) {
@@ -314,8 +349,8 @@ impl<W, E> Turn<'_, W, E> {
         let stood = self.is_connected();
         self.tell(Happening::Lost(why));
         self.course.flights.connection_lost(self.now.instant);
-        if let Stage::Ending { is_sent, .. } = &mut self.course.stage {
-            *is_sent = false;
+        if let Stage::Ending { sent, .. } = &mut self.course.stage {
+            *sent = Sent::Not(self.now.instant);
             if why == Lost::Closed(Some(CLOSE_NORMAL)) || !stood {
                 return self.finish(stood);
             }
@@ -323,7 +358,6 @@ impl<W, E> Turn<'_, W, E> {
         if !stood {
             self.fail_flights(self.state.unreachable());
         }
-        self.hurry();
     }
 
     fn denied(&mut self) {
@@ -334,10 +368,13 @@ impl<W, E> Turn<'_, W, E> {
     }
 
     fn fetch(&mut self, resource: ResourceUrn, until: u64, waiter: Option<W>) {
+        let is_urgent = waiter.is_some();
         self.course
             .flights
             .join(resource, until, waiter, self.now.instant);
-        self.hurry();
+        if is_urgent {
+            self.hurry();
+        }
     }
 
     /// Ends the session on the server; here it ends when that is known, or too slow.
@@ -349,7 +386,7 @@ impl<W, E> Turn<'_, W, E> {
                 }
                 self.course.stage = Stage::Ending {
                     due: self.now.instant + END_DEADLINE,
-                    is_sent: false,
+                    sent: Sent::Not(self.now.instant),
                     waiters: waiter.into_iter().collect(),
                 };
                 self.hurry();
@@ -380,7 +417,11 @@ impl<W, E> Turn<'_, W, E> {
     }
 
     fn tick(&mut self) {
-        let Now { instant, unix, .. } = self.now;
+        let Now {
+            instant,
+            unix,
+            chance,
+        } = self.now;
         for (waiter, trouble) in self.course.flights.overdue(instant) {
             let failure = trouble.unwrap_or_else(slow);
             self.effects.push(Effect::Answer(waiter, Err(failure)));
@@ -396,7 +437,7 @@ impl<W, E> Turn<'_, W, E> {
                 self.tell(Happening::Expired);
             }
         }
-        for (resource, until) in self.course.renewals.due(unix) {
+        for (resource, until) in self.course.renewals.due(unix, chance) {
             self.fetch(resource, until, None);
         }
         self.tell(Happening::Clock);
@@ -423,17 +464,17 @@ impl<W, E> Turn<'_, W, E> {
     fn send(&mut self) {
         let asks = self.course.flights.unsent(self.now.instant, self.now.unix);
         self.effects.extend(asks.into_iter().map(Effect::Send));
-        if let Stage::Ending { is_sent, .. } = &mut self.course.stage
-            && !std::mem::replace(is_sent, true)
+        if let Stage::Ending { sent, .. } = &mut self.course.stage
+            && sent.take_turn(self.now.instant)
         {
             self.effects.push(Effect::Send(Ask::End { id: END_ID.into() }));
         }
     }
 
-    /// Has the link come back at once if somebody waits for it.
+    /// Has the link come back at once: somebody has begun to wait for it. Who waits already waits for the pause too, or
+    /// a server that falls over each time it is asked would get no rest.
     fn hurry(&mut self) {
-        let is_ending = matches!(self.course.stage, Stage::Ending { .. });
-        if (is_ending || !self.course.flights.is_empty()) && !self.is_connected() {
+        if !self.is_connected() {
             self.effects.push(Effect::Hurry);
         }
     }
@@ -482,7 +523,7 @@ mod tests {
         fn active() -> Self {
             let mut case = Self::login();
             case.course = Course::resumed();
-            case.happens(Happening::Resumed(KeychainKind::Kernel));
+            case.happens(Happening::Resumed(Some(KeychainKind::Kernel)));
             case.happens(Happening::Connected);
             case
         }
@@ -507,7 +548,7 @@ mod tests {
 
         fn fetch(&mut self, waiter: &'static str) -> Vec<String> {
             let until = self.time + 60;
-            self.takes(Input::Fetch(urn(), until, waiter))
+            self.takes(Input::Fetch(urn(), until, Some(waiter)))
         }
 
         /// Returns when it wants to be called next, in seconds since it began.
@@ -609,11 +650,47 @@ mod tests {
     fn d_050_a_link_that_stood_is_waited_for_and_one_that_never_stood_is_an_answer() {
         let mut case = Case::active();
         case.fetch("one");
-        assert_eq!(case.happens(Happening::Lost(Lost::Broken)), ["tell", "hurry"]);
+        assert_eq!(case.happens(Happening::Lost(Lost::Broken)), ["tell"], "no hurry");
         assert_eq!(case.happens(Happening::Connected), ["tell", "send 1"], "again");
         case.happens(Happening::Lost(Lost::Broken));
         let gave_up = case.happens(Happening::Lost(Lost::Slow));
         assert_eq!(gave_up, ["fail one: server_unreachable"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_sent_later_and_never_at_once() {
+        let mut case = Case::active();
+        assert_eq!(case.fetch("one"), ["send 1"]);
+        assert_eq!(case.takes(Input::NotSent("1".into())), [""; 0]);
+        assert_eq!(case.tick_at(1), ["send 1"]);
+        assert_eq!(case.takes(Input::End("me")), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::NotSent(END_ID.into())), [""; 0]);
+        assert_eq!(case.tick_at(2), ["send end"]);
+        assert_eq!(case.takes(refused(END_ID, "slow_down")), [""; 0]);
+        assert_eq!(case.tick_at(3), ["send end"]);
+        assert_eq!(case.takes(refused(END_ID, "server_error")), [""; 0]);
+        assert_eq!(case.end(), (false, vec!["me"]));
+    }
+
+    #[test]
+    fn d_043_a_renewal_that_is_refused_for_good_is_not_tried_again_and_none_hurries_a_server() {
+        let mut case = Case::active();
+        case.takes(Input::Used(urn(), 240, 300));
+        case.tick_at(240);
+        case.takes(refused("1", "invalid_target"));
+        assert_eq!(case.next_due(), None);
+        case.takes(Input::Used(urn(), 250, 300));
+        case.happens(Happening::Lost(Lost::Broken));
+        assert_eq!(case.tick_at(250), [""; 0], "nobody waits");
+    }
+
+    #[test]
+    fn d_035_a_token_that_ends_at_the_end_of_time_is_a_token() {
+        let mut case = Case::active();
+        case.takes(Input::Used(urn(), u64::MAX - 1, u64::MAX));
+        assert_eq!(case.next_due(), Some(HORIZON.as_secs()));
+        case.happens(Happening::Entry("expires_at".into(), u64::MAX.to_string()));
+        assert_eq!(case.tick_at(HORIZON.as_secs()), [""; 0]);
     }
 
     #[test]

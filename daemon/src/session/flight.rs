@@ -37,10 +37,31 @@ struct Flight<W> {
     waiters: Vec<W>,
 }
 
-enum Sent {
+/// Whether the server was asked.
+pub(super) enum Sent {
     Yes,
     /// Not before this time.
     Not(Instant),
+}
+
+impl Sent {
+    /// Returns whether it has to be sent at `now`, and notes that it is.
+    pub(super) fn take_turn(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self, Self::Not(before) if *before <= now);
+        if is_due {
+            *self = Self::Yes;
+        }
+        is_due
+    }
+
+    /// Returns when it has to be sent, if that is later than `now`: what could have been sent waits for the
+    /// connection.
+    pub(super) fn later_than(&self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Not(before) if *before > now => Some(*before),
+            _ => None,
+        }
+    }
 }
 
 impl<W> Default for Flights<W> {
@@ -81,18 +102,15 @@ impl<W> Flights<W> {
 
     /// Returns what has to be sent at `now`, while the connection stands. `unix` is the same time in seconds.
     pub(super) fn unsent(&mut self, now: Instant, unix: u64) -> Vec<Ask> {
-        let is_due = |flight: &Flight<W>| matches!(flight.sent, Sent::Not(before) if before <= now);
-        let waiting = self.by_resource.iter_mut().filter(|(_, flight)| is_due(flight));
-        waiting
-            .map(|(resource, flight)| {
-                flight.sent = Sent::Yes;
-                Ask::Token {
-                    id: flight.id.clone(),
-                    resource: resource.clone(),
-                    min_valid: Some(flight.until.saturating_sub(unix)),
-                }
+        let flights = self.by_resource.iter_mut();
+        let due = flights.filter_map(|(resource, flight)| {
+            flight.sent.take_turn(now).then(|| Ask::Token {
+                id: flight.id.clone(),
+                resource: resource.clone(),
+                min_valid: Some(flight.until.saturating_sub(unix)),
             })
-            .collect()
+        });
+        due.collect()
     }
 
     /// The connection is gone: what was sent over it is to be sent again.
@@ -144,16 +162,16 @@ impl<W> Flights<W> {
 
     /// Returns when [`Flights::overdue`] wants to be called, or [`Flights::unsent`] again.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
-        let next = |flight: &Flight<W>| match flight.sent {
-            // What could have been sent waits for the connection.
-            Sent::Not(before) if before > now => before.min(flight.due),
-            _ => flight.due,
+        let next = |flight: &Flight<W>| {
+            let later = flight.sent.later_than(now);
+            later.map_or(flight.due, |later| later.min(flight.due))
         };
         self.by_resource.values().map(next).min()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_resource.is_empty()
+    /// Whether nobody waits.
+    pub(super) fn are_unwaited(&self) -> bool {
+        self.by_resource.values().all(|flight| flight.waiters.is_empty())
     }
 
     fn end(&mut self, ends: impl Fn(&ResourceUrn, &Flight<W>) -> bool) -> Vec<W> {
@@ -261,7 +279,7 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(flights.overdue(now + DEADLINE).len(), 1);
-        assert!(flights.is_empty());
+        assert!(flights.are_unwaited());
         assert_eq!(flights.next_due(now), None);
     }
 

@@ -1,22 +1,13 @@
 //! Keeps one login in its keychain (D-052): after its first token, again and again until that succeeds, and until
 //! it has to be forgotten.
 
-use std::time::Duration;
-
 use ipc_proto::{ErrorCode, Failure, Kept};
 use tokio::sync::watch;
-use tokio::time::sleep;
 use tracing::warn;
 
 use super::Shared;
 use super::state::Happening;
-use crate::keychain::{Item, Keychain, KeychainError};
-
-/// The pause after a keychain failed for the first time; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+use crate::keychain::{Item, Keychain, KeychainError, Patience};
 
 /// What is wanted of the keychain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,33 +36,63 @@ pub(super) async fn keep(shared: &Shared, item: &Item, mut wishes: watch::Receiv
     }
 }
 
-/// Tries until the login is kept, or something else is wished. A call that is under way is never broken off: what
-/// it does would come after the call that undoes it.
+/// Tries until the login is kept, and no other keychain has an older one of its profile; or until something else is
+/// wished. A call that is under way is never broken off: what it does would come after the call that undoes it.
 async fn until_kept(
     shared: &Shared,
     keychain: &dyn Keychain,
     item: &Item,
     wishes: &mut watch::Receiver<Wish>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::default();
     while let Err(error) = keychain.keep(item).await {
         warn!(profile = %item.profile, reason = %error, "a login is not kept yet");
-        shared.tell(Happening::Kept(kept(keychain, Some(error))));
-        let next_try = async {
-            match error {
-                KeychainError::Locked(_) => keychain.unlocked().await,
-                _ => sleep(pause).await,
-            }
-        };
-        tokio::select! {
-            () = next_try => {}
-            // Whoever wished stops wishing only when the session is over.
-            _ = wishes.wait_for(|wish| *wish != Wish::Keep) => return,
+        shared.tell(Happening::Kept(kept(keychain, Some(error.into()))));
+        if changed(wishes, patience.wait(keychain, error)).await {
+            return;
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     shared.tell(Happening::Kept(kept(keychain, None)));
-    shared.forget_elsewhere(item).await;
+    for other in shared.other_keychains(item) {
+        if until_forgotten(shared, keychain, &*other, item, wishes).await {
+            return;
+        }
+    }
+    shared.tell(Happening::Kept(kept(keychain, None)));
+}
+
+/// A profile is kept in one place: an older login of it must not come back from another. Returns whether something
+/// else is wished.
+async fn until_forgotten(
+    shared: &Shared,
+    keychain: &dyn Keychain,
+    other: &dyn Keychain,
+    item: &Item,
+    wishes: &mut watch::Receiver<Wish>,
+) -> bool {
+    let mut patience = Patience::default();
+    while let Err(error) = other.forget(&item.profile).await {
+        // One that is not there is not asked what it holds.
+        if let KeychainError::Absent(_) = error {
+            break;
+        }
+        let message = format!("{error}, and may have an older login of this profile");
+        let problem = Failure::new(Failure::from(error).code, message);
+        shared.tell(Happening::Kept(kept(keychain, Some(problem))));
+        if changed(wishes, patience.wait(other, error)).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// Returns whether something else than to keep it is wished before the wait is over.
+async fn changed(wishes: &mut watch::Receiver<Wish>, wait: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        () = wait => false,
+        // Whoever wished stops wishing only when the session is over.
+        _ = wishes.wait_for(|wish| *wish != Wish::Keep) => true,
+    }
 }
 
 async fn forgets(keychain: &dyn Keychain, item: &Item) -> bool {
@@ -82,10 +103,10 @@ async fn forgets(keychain: &dyn Keychain, item: &Item) -> bool {
     forgotten.is_ok()
 }
 
-fn kept(keychain: &dyn Keychain, problem: Option<KeychainError>) -> Kept {
+fn kept(keychain: &dyn Keychain, problem: Option<Failure>) -> Kept {
     Kept {
         keychain: keychain.kind(),
-        problem: problem.map(Failure::from),
+        problem,
     }
 }
 

@@ -73,19 +73,19 @@ impl Shared {
         self.around.keychains.find(item.keychain)
     }
 
-    /// A profile is kept in one place: an older login of it must not come back from another.
-    async fn forget_elsewhere(&self, item: &Item) {
-        for keychain in self.around.keychains.iter() {
-            if keychain.kind() != item.keychain {
-                // One that is not there holds nothing.
-                let _ = keychain.forget(&item.profile).await;
-            }
-        }
+    fn other_keychains(&self, item: &Item) -> Vec<Arc<dyn Keychain>> {
+        let all = self.around.keychains.iter();
+        all.filter(|keychain| keychain.kind() != item.keychain)
+            .cloned()
+            .collect()
     }
 
-    /// Whether it is a login that outlives whoever began it.
-    fn is_lasting(&self) -> bool {
-        !self.purpose.one_shot && *self.state.borrow().phase() == Phase::Active
+    /// Returns what the next daemon needs to go on with it, if it is a login that outlives whoever began it.
+    fn saved(&self, item: &Item) -> Option<Zeroizing<Vec<u8>>> {
+        let state = self.state.borrow();
+        let is_kept = state.kept().is_some_and(|kept| kept.problem.is_none());
+        let is_lasting = !self.purpose.one_shot && *state.phase() == Phase::Active;
+        is_lasting.then(|| item.encode_as(is_kept))
     }
 }
 
@@ -94,7 +94,7 @@ enum Origin {
     /// A person has yet to log in.
     Login,
     /// Somebody did, before this daemon was.
-    Keychain(Item),
+    Earlier(Item),
 }
 
 /// How a session ended.
@@ -116,8 +116,8 @@ impl Farewell {
 
 /// What only the session's task can do.
 enum Command {
-    /// Get a token of a resource that is valid beyond a time (Unix seconds).
-    Fetch(ResourceUrn, u64, Answer<Result<(), Failure>>),
+    /// Get a token of a resource that is valid beyond a time (Unix seconds), for somebody or for later.
+    Fetch(ResourceUrn, u64, Option<Answer<Result<(), Failure>>>),
     /// Say what is needed to go on with the session elsewhere, if it is a lasting one.
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
     /// End the session here, on the server and in the keychain.
@@ -151,7 +151,7 @@ impl Handle {
 
     /// Goes on with a login that was done before this daemon was (D-053).
     pub(crate) fn resume(item: Item, around: Around) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (session, _, life) = Self::new(Purpose::of(&item), around, Origin::Keychain(item));
+        let (session, _, life) = Self::new(Purpose::of(&item), around, Origin::Earlier(item));
         (session, life)
     }
 
@@ -201,6 +201,12 @@ impl Handle {
         self.shared.table.get(resource, 0, until)
     }
 
+    /// Forgets when the tokens were made.
+    #[cfg(test)]
+    pub(crate) fn age_tokens(&self) {
+        self.shared.table.age();
+    }
+
     /// Notes that the token goes to a client: only what is used is renewed ahead of need (D-043).
     pub(crate) fn note_use(&self, token: &Token) {
         if token.mark_used() {
@@ -218,8 +224,16 @@ impl Handle {
     /// Has the server put a token that is valid beyond `until` into the table.
     pub(crate) async fn fetch(&self, resource: ResourceUrn, until: u64) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.commands.send(Command::Fetch(resource, until, answer)).await;
+        let _ = self
+            .commands
+            .send(Command::Fetch(resource, until, Some(answer)))
+            .await;
         answered.await.unwrap_or_else(|_| Err(over()))
+    }
+
+    /// The same, without waiting. One that does not fit is asked for by whoever comes next.
+    pub(crate) fn fetch_soon(&self, resource: ResourceUrn, until: u64) {
+        let _ = self.commands.try_send(Command::Fetch(resource, until, None));
     }
 
     /// Ends the session here, on the server and in its keychain.

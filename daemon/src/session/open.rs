@@ -38,7 +38,7 @@ pub(super) fn open(
     session: &RequestId,
     resource: &ResourceUrn,
     sealed: &Sealed,
-    now: u64,
+    made_at: Option<u64>,
 ) -> Result<Token, Unusable> {
     let room = sealed.plaintext_len().ok_or(Unusable::NotASeal)?;
     if room > MAX_TEXT {
@@ -60,7 +60,7 @@ pub(super) fn open(
         access_token,
         token.token_type.into_owned(),
         resource.clone(),
-        (now, token.expires_at),
+        (made_at, token.expires_at),
         token.scope.map(std::borrow::Cow::into_owned),
     )?)
 }
@@ -78,7 +78,7 @@ mod tests {
 
     fn opened(resource: &str, sealed: &Sealed) -> Result<Token, Unusable> {
         let (session, resource) = ("s".parse().unwrap(), resource.parse().unwrap());
-        open(Challenge::new(&SECRET), &session, &resource, sealed, 5)
+        open(Challenge::new(&SECRET), &session, &resource, sealed, Some(5))
     }
 
     const TOKEN: &[u8] =

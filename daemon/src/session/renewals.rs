@@ -10,7 +10,7 @@ use device_proto::ResourceUrn;
 const AT: f64 = 0.8;
 const EARLIER: f64 = 0.1;
 
-/// Seconds until a renewal that brought nothing is tried again.
+/// Seconds until a renewal that brought nothing is tried again; by chance up to twice that.
 const AGAIN: u64 = 30;
 
 /// Returns when a token that came at `now` is to be renewed, Unix seconds. `chance` is uniform in 0..1.
@@ -36,18 +36,18 @@ impl Renewals {
         self.0.insert(resource, Renewal { at, expires_at });
     }
 
-    /// A new token is there; whether it will be renewed depends on its own use.
-    pub(super) fn renewed(&mut self, resource: &ResourceUrn) {
+    /// A new token is there, and whether it will be renewed depends on its own use; or there will be none.
+    pub(super) fn settled(&mut self, resource: &ResourceUrn) {
         self.0.remove(resource);
     }
 
     /// Returns what has to be renewed at `now` (Unix seconds), each with the time that its new token has to last
-    /// beyond.
-    pub(super) fn due(&mut self, now: u64) -> Vec<(ResourceUrn, u64)> {
+    /// beyond. `chance` is uniform in 0..1.
+    pub(super) fn due(&mut self, now: u64, chance: f64) -> Vec<(ResourceUrn, u64)> {
         self.0.retain(|_, renewal| renewal.expires_at > now);
         let due = self.0.iter_mut().filter(|(_, renewal)| renewal.at <= now);
         due.map(|(resource, renewal)| {
-            renewal.at = now + AGAIN;
+            renewal.at = now + AGAIN + (AGAIN as f64 * chance) as u64;
             (resource.clone(), renewal.expires_at)
         })
         .collect()
@@ -81,12 +81,12 @@ mod tests {
         renewals.plan(urn("x"), 180, 200);
         renewals.plan(urn("y"), 500, 600);
         assert_eq!(renewals.next(), Some(180));
-        assert_eq!(renewals.due(179), []);
-        assert_eq!(renewals.due(180), [(urn("x"), 200)]);
-        assert_eq!(renewals.due(180), [], "once");
+        assert_eq!(renewals.due(179, 0.0), []);
+        assert_eq!(renewals.due(180, 0.0), [(urn("x"), 200)]);
+        assert_eq!(renewals.due(180, 0.0), [], "once");
         assert_eq!(renewals.next(), Some(180 + AGAIN));
-        assert_eq!(renewals.due(180 + AGAIN), [], "it ended meanwhile");
-        renewals.renewed(&urn("y"));
+        assert_eq!(renewals.due(180 + AGAIN, 0.0), [], "it ended meanwhile");
+        renewals.settled(&urn("y"));
         assert_eq!(renewals.next(), None);
     }
 }

@@ -64,8 +64,8 @@ struct Ends {
 
 /// What happened to a session.
 pub(crate) enum Happening {
-    /// It was read from a keychain: somebody logged in before this daemon was.
-    Resumed(KeychainKind),
+    /// Somebody logged in before this daemon was, and a keychain has it, unless it could not be kept so far.
+    Resumed(Option<KeychainKind>),
     /// A keychain took it, or did not.
     Kept(Kept),
     /// Time went by.
@@ -190,7 +190,7 @@ impl State {
     pub(crate) fn handle(&mut self, happening: Happening, now: u64) -> Option<Event> {
         match happening {
             Happening::Resumed(keychain) => {
-                self.kept = Some(Kept {
+                self.kept = keychain.map(|keychain| Kept {
                     keychain,
                     problem: None,
                 });
@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn d_053_a_resumed_login_is_active_before_its_link_stands() {
         let mut state = State::new(ProfileName::default());
-        state.handle(Happening::Resumed(KeychainKind::Kernel), 1);
+        state.handle(Happening::Resumed(Some(KeychainKind::Kernel)), 1);
         assert_eq!(state.phase(), &Phase::Active);
         assert_eq!(state.kept().map(|kept| kept.keychain), Some(KeychainKind::Kernel));
         state.handle(Happening::Denied, 2);

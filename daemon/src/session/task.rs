@@ -1,14 +1,17 @@
 //! The task that owns a session: its secret, its link, its keychain. It turns what happens into inputs of the
 //! [`Course`], and carries out what that decides.
 
+use std::collections::VecDeque;
+
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
 use device_proto::device;
 use device_proto::seal::Sealed;
-use ipc_proto::{Event, Failure, KeychainKind};
+use ipc_proto::{Event, Failure, KeychainKind, Link};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use super::course::{Course, Effect, End, Input, Now};
 use super::keep::{Wish, keep};
@@ -59,7 +62,9 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
     };
     let (orders, received) = mpsc::channel(ORDERS);
     let (sender, news) = mpsc::channel(NEWS);
-    let (wish, wishes) = watch::channel(Wish::Nothing);
+    // A login whose last daemon could not keep it is to be kept by this one.
+    let is_unkept = course.is_resumed() && !item.is_kept;
+    let (wish, wishes) = watch::channel(if is_unkept { Wish::Keep } else { Wish::Nothing });
     let session = Session {
         shared,
         item: &item,
@@ -91,8 +96,8 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
 }
 
 async fn begin(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Command>) -> Option<Beginning> {
-    if let Origin::Keychain(item) = origin {
-        shared.tell(Happening::Resumed(item.keychain));
+    if let Origin::Earlier(item) = origin {
+        shared.tell(Happening::Resumed(item.is_kept.then_some(item.keychain)));
         let course = Course::resumed();
         return Some(Beginning { item, course });
     }
@@ -134,6 +139,7 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         session: request,
         resource: purpose.resource.clone(),
         secret,
+        is_kept: false,
     };
     let course = Course::of_login(expires_in, !purpose.one_shot, Instant::now());
     Ok(Beginning { item, course })
@@ -143,7 +149,7 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
 async fn ended(commands: &mut mpsc::Receiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Fetch(.., answer) => reply(answer, Err(over())),
+            Command::Fetch(.., answer) => answer.into_iter().for_each(|answer| reply(answer, Err(over()))),
             Command::Save(answer) => reply(answer, None),
             Command::End(answer) => return reply(answer, Farewell::COMPLETE),
             Command::LetGo => return,
@@ -225,21 +231,29 @@ impl Session<'_> {
         self.course.into_end()
     }
 
+    /// What cannot be carried out is the next input.
     fn handle(&mut self, input: Input<Waiter, Answer<Farewell>>) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.decide(input) {
+                inputs.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    fn decide(&mut self, input: Input<Waiter, Answer<Farewell>>) -> Vec<Effect<Waiter>> {
         let mut effects = Vec::new();
         let course = &mut self.course;
         self.shared
             .state
             .send_modify(|state| effects = course.handle(input, state, moment()));
-        for effect in effects {
-            self.carry_out(effect);
-        }
+        effects
     }
 
-    fn carry_out(&mut self, effect: Effect<Waiter>) {
+    fn carry_out(&mut self, effect: Effect<Waiter>) -> Option<Input<Waiter, Answer<Farewell>>> {
         match effect {
             Effect::Tell(event) => self.shared.announce(event),
-            Effect::Send(ask) => self.send(ask),
+            Effect::Send(ask) => return self.send(ask),
             // A full queue holds one already.
             Effect::Hurry => _ = self.orders.try_send(Order::Hurry),
             Effect::Answer(waiter, with) => reply(waiter, with),
@@ -247,22 +261,30 @@ impl Session<'_> {
             Effect::Keep => _ = self.wish.send_replace(Wish::Keep),
             Effect::Forget => _ = self.wish.send_replace(Wish::Forget),
         }
+        None
     }
 
-    fn send(&mut self, ask: Ask) {
+    fn send(&self, ask: Ask) -> Option<Input<Waiter, Answer<Farewell>>> {
         let id = ask.id().to_owned();
-        if self.orders.try_send(Order::Ask(ask)).is_err() {
-            self.handle(Input::NotSent(id));
-        }
+        let sent = self.orders.try_send(Order::Ask(ask));
+        sent.is_err().then_some(Input::NotSent(id))
     }
 
     fn obey(&mut self, command: Command) {
         match command {
             Command::Fetch(resource, until, answer) => self.handle(Input::Fetch(resource, until, answer)),
-            Command::Save(answer) => reply(answer, self.shared.is_lasting().then(|| self.item.encode())),
+            Command::Save(answer) => reply(answer, self.saved()),
             Command::End(answer) => self.handle(Input::End(answer)),
             Command::LetGo => self.handle(Input::LetGo),
         }
+    }
+
+    /// One that somebody has ended is not for the next daemon.
+    fn saved(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.course
+            .goes_on()
+            .then(|| self.shared.saved(self.item))
+            .flatten()
     }
 
     fn hear(&mut self, news: News) {
@@ -299,7 +321,9 @@ impl Session<'_> {
             secret,
             ..
         } = self.item;
-        let kept = open(secret.challenge(), session, &resource, sealed, now())
+        // What was there before the connection may be of any age.
+        let made_at = self.is_connected().then(now);
+        let kept = open(secret.challenge(), session, &resource, sealed, made_at)
             .and_then(|token| Ok(self.shared.table.put(token, now())?));
         match kept {
             Ok(Some(token)) => {
@@ -318,7 +342,8 @@ impl Session<'_> {
     /// Tokens that somebody used are renewed before they end.
     fn note_use(&mut self) {
         for token in self.shared.table.newly_used() {
-            let at = renew_at(token.received_at, token.expires_at, fastrand::f64());
+            let made_at = token.made_at.unwrap_or_else(now);
+            let at = renew_at(made_at, token.expires_at, fastrand::f64());
             self.handle(Input::Used(token.resource.clone(), at, token.expires_at));
         }
     }
@@ -327,6 +352,10 @@ impl Session<'_> {
         let state = self.shared.state.borrow();
         self.course
             .lives_by_followers(&state, self.shared.purpose.one_shot)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.shared.state.borrow().link() == Link::Connected
     }
 
     fn next_due(&self) -> Option<Instant> {

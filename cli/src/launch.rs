@@ -4,8 +4,9 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -50,9 +51,25 @@ fn program() -> OsString {
         .unwrap_or_else(|| "cibad".into())
 }
 
+/// Looks beside the name by which this program was started, and then beside the file that it leads to: a service and
+/// a running daemon shall find the next version by the same name.
 fn sibling() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.with_file_name("cibad");
-    beside.is_file().then_some(beside)
+    let actual = std::env::current_exe().ok()?;
+    let names = [started_as(&actual), Some(actual)];
+    let mut beside = names
+        .into_iter()
+        .flatten()
+        .map(|ciba| ciba.with_file_name("cibad"));
+    beside.find(|cibad| cibad.is_file())
+}
+
+fn started_as(actual: &Path) -> Option<PathBuf> {
+    let file = |path: &Path| path.metadata().map(|seen| (seen.dev(), seen.ino())).ok();
+    let program = file(actual)?;
+    let name = std::env::args_os().next()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = ipc_proto::started_as(&name, &path, |path| file(path) == Some(program))?;
+    std::path::absolute(found).ok()
 }
 
 /// The daemon as it is installed.

@@ -21,13 +21,11 @@ use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 
 use self::explain::explain;
+use crate::ownership::{self, NotOurs};
 use crate::{log, service};
 
 /// Bytes of a configuration.
 const MAX_FILE: usize = 64 * 1024;
-
-/// Permissions with which somebody else could decide for the user.
-const OTHERS_WRITE: u32 = 0o022;
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -84,10 +82,8 @@ enum ConfigError {
     Unreadable(io::ErrorKind),
     #[error("is not a file")]
     NotAFile,
-    #[error("belongs to another user")]
-    OtherOwner,
-    #[error("can be written by others; chmod go-w")]
-    Open,
+    #[error("{0}")]
+    NotOurs(#[from] NotOurs),
     #[error("is larger than {} KiB", MAX_FILE / 1024)]
     TooLarge,
     #[error("is not UTF-8")]
@@ -138,12 +134,8 @@ fn text(file: &Path, uid: u32) -> Result<Option<String>, ConfigError> {
 fn check(is_file: bool, owner: u32, mode: u32, uid: u32) -> Result<(), ConfigError> {
     if !is_file {
         Err(ConfigError::NotAFile)
-    } else if owner != uid && owner != 0 {
-        Err(ConfigError::OtherOwner)
-    } else if mode & OTHERS_WRITE != 0 {
-        Err(ConfigError::Open)
     } else {
-        Ok(())
+        Ok(ownership::check(owner, mode, uid)?)
     }
 }
 

@@ -4,6 +4,7 @@
 //! kernel's memory meanwhile, never on a disk or a command line.
 
 use std::cell::OnceCell;
+use std::env;
 use std::fs::{self, File, Metadata};
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -28,6 +29,7 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::listen::Vacated;
+use crate::ownership::{self, NotOurs};
 use crate::service;
 
 /// The argument by which a program knows that it takes over. What it takes over is on its standard input.
@@ -45,11 +47,18 @@ const DESCRIPTORS: usize = 3;
 /// Bytes of one session. More is not what we wrote.
 const MAX_ITEM: u32 = 64 * 1024;
 
+/// The group `admin` of macOS.
+const ADMINISTRATORS: u32 = 80;
+
+/// The permission to write of a file's group.
+const GROUP_WRITES: u32 = 0o020;
+
 /// Bytes that a pipe holds without being asked.
 const PIPE: usize = 64 * 1024;
 
 /// The program that this process runs, as it was when it started.
 pub(crate) struct Program {
+    /// The name that leads to the next one as well: a link where it was started by a link.
     path: PathBuf,
     file: Identity,
     /// Kept once the system has refused to run another program; see [`carry_on`].
@@ -71,6 +80,8 @@ pub(crate) struct Estate {
 pub(crate) enum HandOverError {
     #[error("the installed program was refused before; restart cibad instead")]
     Again,
+    #[error("the installed program is not run: {0} {1}")]
+    Untrusted(PathBuf, NotOurs),
     #[error("the installed program cannot be run: {0}")]
     Trial(String),
     #[error("a login is under way, and its person would come back to nobody")]
@@ -86,13 +97,18 @@ pub(crate) enum HandOverError {
 impl Program {
     /// Returns the program of this process.
     pub(crate) fn running() -> io::Result<Self> {
-        let path = std::env::current_exe()?;
-        let file = identity(&fs::metadata(RUNNING.map_or(path.as_path(), Path::new))?);
+        let actual = env::current_exe()?;
+        let file = identity(&fs::metadata(RUNNING.map_or(actual.as_path(), Path::new))?);
         Ok(Self {
-            path,
+            path: started_as(file).unwrap_or(actual),
             file,
             refused: OnceCell::new(),
         })
+    }
+
+    /// Returns what leads to it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether another program lies in its place now. One that is gone is replaced by nothing.
@@ -106,6 +122,7 @@ impl Program {
         if self.refused.get().is_some() {
             return Err(HandOverError::Again);
         }
+        self.check_owner()?;
         let failed = |reason: &str| HandOverError::Trial(reason.into());
         let mut trial = tokio::process::Command::new(&self.path);
         // Known arguments are read up to the one that prints and ends.
@@ -129,6 +146,9 @@ impl Program {
     /// Makes this process run the program in its place, with `arguments` and the same environment. Returns only
     /// when that fails; then the estate is as it was.
     pub(crate) fn replace(&self, arguments: &[&str], estate: &Estate) -> HandOverError {
+        if let Err(error) = self.check_owner() {
+            return error;
+        }
         let theirs = match give(estate) {
             Ok(theirs) => theirs,
             Err(error) => return HandOverError::Give(error),
@@ -145,6 +165,35 @@ impl Program {
         }
         HandOverError::Exec(error)
     }
+
+    /// Refuses what somebody else could have put there: the program, and where it or a link to it lies.
+    fn check_owner(&self) -> Result<(), HandOverError> {
+        let unseen = |error: io::Error| HandOverError::Trial(error.to_string());
+        let uid = rustix::process::geteuid().as_raw();
+        let file = self.path.canonicalize().map_err(unseen)?;
+        let directories = [file.parent(), self.path.parent()].into_iter().flatten();
+        for place in directories.chain([file.as_path()]) {
+            let seen = fs::metadata(place).map_err(unseen)?;
+            ownership::check(seen.uid(), mode(&seen), uid)
+                .map_err(|problem| HandOverError::Untrusted(place.into(), problem))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the absolute path by which this process was started, if that leads to its program.
+fn started_as(program: Identity) -> Option<PathBuf> {
+    let name = env::args_os().next()?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_it = |path: &Path| fs::metadata(path).is_ok_and(|seen| identity(&seen) == program);
+    std::path::absolute(ipc_proto::started_as(&name, &path, is_it)?).ok()
+}
+
+/// The permissions that count. An administrator of a Mac may become root, and Homebrew's directories are theirs.
+fn mode(seen: &Metadata) -> u32 {
+    let is_administrators = cfg!(target_os = "macos") && seen.gid() == ADMINISTRATORS;
+    let harmless = if is_administrators { GROUP_WRITES } else { 0 };
+    seen.mode() & !harmless
 }
 
 /// The running program's file, also when its name leads to another one by now.

@@ -18,6 +18,7 @@ mod loading;
 mod log;
 mod memory;
 mod notify;
+mod ownership;
 mod run;
 mod secret;
 mod server;

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 
+use crate::handover::Program;
 use crate::service;
 
 /// How long the started process may take until it serves.
@@ -28,8 +29,8 @@ const FIRST_INHERITED: i32 = 3;
 /// open makes the caller wait for ever.
 pub(crate) fn detach() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(FIRST_INHERITED, &[]);
-    let program = std::env::current_exe().context("cannot find the cibad program")?;
-    let mut command = Command::new(program);
+    let program = Program::running().context("cannot find the cibad program")?;
+    let mut command = Command::new(program.path());
     for variable in service::VARIABLES {
         command.env_remove(variable);
     }

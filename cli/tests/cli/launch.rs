@@ -1,6 +1,7 @@
 //! Starting `cibad` when it is absent.
 
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
@@ -68,6 +69,20 @@ fn a_socket_nobody_serves_counts_as_absent() {
     let (home, daemon) = sleeping(&token("t"));
     drop(std::os::unix::net::UnixListener::bind(home.socket()).unwrap());
     assert_eq!(run(&home, &daemon, &["token"]), Run::new(0, "t\n", ""));
+}
+
+/// What lies behind the link is another place with the next version.
+#[test]
+fn cibad_is_found_beside_the_link_that_ciba_was_started_by() {
+    let (home, daemon) = sleeping(&token("t"));
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_ciba"), bin.join("ciba")).unwrap();
+    symlink(daemon, bin.join("cibad")).unwrap();
+    let mut command = std::process::Command::new("ciba");
+    command.arg("token").env_clear().env("CIBA_SOCKET", home.socket());
+    command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    assert_eq!(finish(command), Run::new(0, "t\n", ""));
 }
 
 #[test]

@@ -120,17 +120,32 @@ fn a_file_that_others_decide_about_is_refused() {
     let file = 0o100_644;
     assert_eq!(check(true, 1000, file, 1000), Ok(()));
     assert_eq!(check(true, 0, file, 1000), Ok(()), "root's");
-    assert_eq!(check(true, 1001, file, 1000), Err(ConfigError::OtherOwner));
-    assert_eq!(check(true, 1000, 0o100_664, 1000), Err(ConfigError::Open));
-    assert_eq!(check(true, 1000, 0o100_646, 1000), Err(ConfigError::Open));
+    assert_eq!(
+        check(true, 1001, file, 1000),
+        Err(ConfigError::NotOurs(NotOurs::OtherOwner))
+    );
+    assert_eq!(
+        check(true, 1000, 0o100_664, 1000),
+        Err(ConfigError::NotOurs(NotOurs::Open))
+    );
+    assert_eq!(
+        check(true, 1000, 0o100_646, 1000),
+        Err(ConfigError::NotOurs(NotOurs::Open))
+    );
 
     let (_directory, file) = home("");
     fs::set_permissions(&file, Permissions::from_mode(0o620)).unwrap();
-    assert_eq!(Config::read(&file, uid()), Err(ConfigError::Open));
+    assert_eq!(
+        Config::read(&file, uid()),
+        Err(ConfigError::NotOurs(NotOurs::Open))
+    );
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     if uid() == 0 {
         std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
-        assert_eq!(Config::read(&file, 0), Err(ConfigError::OtherOwner));
+        assert_eq!(
+            Config::read(&file, 0),
+            Err(ConfigError::NotOurs(NotOurs::OtherOwner))
+        );
     }
 }
 

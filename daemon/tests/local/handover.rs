@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::harness::{Daemon, Home, wait_until};
+use crate::harness::{Daemon, Home, STRANGER, wait_until};
 
 const HAND_OVER: &str = r#"{"id":1,"op":"hand_over"}"#;
 
@@ -41,12 +41,9 @@ impl Installed {
         self.install(&source);
     }
 
-    /// By another process: what this one writes, a child that another test starts just then holds open, and it
-    /// cannot be run.
     fn install(&self, source: &Path) {
         let new = self.program.with_extension("new");
-        let copied = Command::new("cp").arg(source).arg(&new).status().unwrap();
-        assert!(copied.success());
+        copy(source, &new);
         fs::rename(new, &self.program).unwrap();
     }
 
@@ -64,6 +61,13 @@ impl Installed {
     fn hello(&self) -> serde_json::Value {
         self.home.connect().hello()["ok"]["pid"].clone()
     }
+}
+
+/// By another process: what this one writes, a child that another test starts just then holds open, and it cannot
+/// be run.
+fn copy(source: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(source).arg(to).status().unwrap();
+    assert!(copied.success());
 }
 
 fn descriptors(daemon: Daemon) -> usize {
@@ -171,6 +175,76 @@ fn a_program_that_cannot_run_takes_nothing_over() {
         );
         assert_eq!(installed.hello(), daemon.0);
     }
+}
+
+/// As Homebrew and Nix install: the next version is another file, and the link leads there.
+#[test]
+fn a_program_behind_a_link_is_replaced_by_switching_the_link() {
+    if !needs_root() {
+        return;
+    }
+    let installed = Installed::new();
+    let bin = installed.home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let link = bin.join("cibad");
+    symlink(&installed.program, &link).unwrap();
+    let started = installed.home.run("cibad").env("PATH", &bin).status().unwrap();
+    assert!(started.success());
+    let daemon = installed.home.daemon().unwrap();
+
+    let next = installed.home.path().join("cibad-2");
+    copy(Path::new(env!("CARGO_BIN_EXE_cibad")), &next);
+    for program in [&next, &installed.program, &next] {
+        fs::remove_file(&link).unwrap();
+        symlink(program, &link).unwrap();
+        daemon.signal(Signal::HUP);
+        wait_until("the program behind the link", || {
+            fs::read_link(daemon.proc("exe")).is_ok_and(|running| running == *program)
+        });
+        assert_eq!(installed.hello(), daemon.0);
+    }
+}
+
+#[test]
+fn a_program_that_others_may_change_takes_nothing_over() {
+    let installed = Installed::new();
+    let daemon = installed.start();
+    let directory = installed.home.path();
+    let refusal = || {
+        let refused = installed.home.connect().ask(HAND_OVER);
+        let message = refused["error"]["message"].as_str().unwrap_or_default();
+        message.replace(directory.to_str().unwrap(), "HOME")
+    };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(&installed.program, 0o775);
+    let open = "can be written by others; chmod go-w";
+    assert_eq!(
+        refusal(),
+        format!("the installed program is not run: HOME/cibad {open}")
+    );
+    set_mode(&installed.program, 0o755);
+    set_mode(directory, 0o777);
+    assert_eq!(
+        refusal(),
+        format!("the installed program is not run: HOME {open}")
+    );
+    set_mode(directory, 0o700);
+    assert_eq!(refusal(), "");
+    wait_until("it serves again", || installed.hello() == daemon.0);
+}
+
+#[test]
+fn the_program_of_another_user_takes_nothing_over() {
+    if !needs_root() {
+        return;
+    }
+    let installed = Installed::new();
+    let daemon = installed.start();
+    chown(&installed.program, Some(STRANGER), None).unwrap();
+    let refused = installed.home.connect().ask(HAND_OVER);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("cibad belongs to another user"), "{message}");
+    assert_eq!(installed.hello(), daemon.0);
 }
 
 /// It says that it can be run, and then the system does not run it.

@@ -202,6 +202,11 @@ impl Template {
         }
         Ok(Self(pieces))
     }
+
+    /// Whether there is more than one piece: then what a device put into one must not reach into the others.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.0.len() > 1
+    }
 }
 
 impl Piece {

@@ -23,14 +23,13 @@ pub(crate) struct ExchangeFor {
 
 /// Returns what a resource's token is; `None`: we give none for it.
 pub(crate) fn target(rules: &[ResourceRule], urn: &ResourceUrn) -> Option<Target> {
+    let urn = urn.as_str();
     let mut matching = rules.iter();
-    matching.find_map(|rule| {
-        let star = star(&rule.pattern, urn.as_str())?;
-        Some(match &rule.gives {
-            Gives::Session => Target::Session,
-            Gives::Exchange(ask) => Target::Exchange(ExchangeFor::of(ask, urn.as_str(), star)),
-        })
-    })
+    let (rule, star) = matching.find_map(|rule| Some((rule, star(&rule.pattern, urn)?)))?;
+    match &rule.gives {
+        Gives::Session => Some(Target::Session),
+        Gives::Exchange(ask) => ExchangeFor::of(ask, urn, star).map(Target::Exchange),
+    }
 }
 
 /// Returns what stands for the star, nothing where there is none; `None`: it does not match.
@@ -39,15 +38,27 @@ fn star<'u>(pattern: &Pattern, urn: &'u str) -> Option<&'u str> {
     (pattern.open != rest.is_empty()).then_some(rest)
 }
 
+/// Whether a star can stand inside other text and change nothing around it: a name of unreserved characters (RFC 3986
+/// §2.3), and not one of the two that mean another folder.
+fn is_name(star: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    star.bytes().all(unreserved) && !matches!(star, "." | "..")
+}
+
 impl ExchangeFor {
-    fn of(ask: &Ask, urn: &str, star: &str) -> Self {
+    /// `None`: the resource would break out of the text that the operator put around its words.
+    fn of(ask: &Ask, urn: &str, star: &str) -> Option<Self> {
+        let mut templates = [&ask.audience, &ask.resource, &ask.scope].into_iter().flatten();
+        if templates.any(Template::is_mixed) && !is_name(star) {
+            return None;
+        }
         let filled =
             |template: &Option<Template>| template.as_ref().map(|template| fill(template, urn, star));
-        Self {
+        Some(Self {
             audience: filled(&ask.audience),
             resource: filled(&ask.resource),
             scope: filled(&ask.scope),
-        }
+        })
     }
 }
 
@@ -136,6 +147,59 @@ mod tests {
         }
     }
 
+    fn resource(template: Vec<Piece>) -> Gives {
+        Gives::Exchange(Ask {
+            audience: None,
+            resource: Some(Template(template)),
+            scope: None,
+        })
+    }
+
+    #[test]
+    fn d_041_inside_other_text_a_star_is_a_name_and_nothing_else() {
+        let text = |text: &str| Piece::Text(text.into());
+        let around = |piece| vec![text("https://"), piece, text(".example.com/")];
+        let inside = [rule("urn:x:*", resource(around(Piece::Star)))];
+        let whole = [rule("urn:x:*", resource(around(Piece::Urn)))];
+        let alone = [rule("urn:x:*", resource(vec![Piece::Star]))];
+        assert_eq!(
+            given(&inside, "urn:x:a-B.7_~"),
+            exchange(None, Some("https://a-B.7_~.example.com/"))
+        );
+        for hostile in [
+            "evil.com/#",
+            "me@evil.com",
+            "a/b",
+            "a:b",
+            "a?b=c",
+            "a&b",
+            "%2f",
+            "a+b",
+            "..",
+            ".",
+        ] {
+            let urn = format!("urn:x:{hostile}");
+            assert_eq!(given(&inside, &urn), None, "{urn}");
+            assert_eq!(given(&whole, &urn), None, "{urn}");
+            assert_eq!(given(&alone, &urn), exchange(None, Some(hostile)));
+        }
+        // What the operator has written out is theirs.
+        let written = [rule("urn:x:a/b", resource(around(Piece::Urn)))];
+        assert_eq!(
+            given(&written, "urn:x:a/b"),
+            exchange(None, Some("https://urn:x:a/b.example.com/"))
+        );
+    }
+
+    #[test]
+    fn d_041_a_rule_that_matches_decides_even_if_it_gives_nothing() {
+        let rules = [
+            rule("urn:x:*", resource(vec![Piece::Text("a".into()), Piece::Star])),
+            rule("urn:*", Gives::Session),
+        ];
+        assert_eq!(given(&rules, "urn:x:/"), None);
+    }
+
     proptest! {
         #[test]
         fn d_041_the_first_rule_that_matches_decides_and_fills_in_its_star(
@@ -144,6 +208,7 @@ mod tests {
         ) {
             let rules: Vec<_> = patterns.iter().enumerate().map(|(n, pattern)| numbered(pattern, n)).collect();
             let first = patterns.iter().enumerate().find_map(|(n, pattern)| Some((n, expected(pattern, &urn)?)));
+            let first = first.filter(|(_, star)| !star.contains(':'));
             let wanted = first.and_then(|(n, star)| exchange(Some(&format!("{n}:{star}@{urn}")), None));
             prop_assert_eq!(given(&rules, &urn), wanted);
         }

@@ -55,11 +55,14 @@ fn place(url: &str) -> String {
 
 /// What to do about a store that is not there.
 fn make_it(store: &str, file: &Path) -> String {
-    format!(
-        "there is no store at {}; if there never was one, make it: ciba-server init --config {}",
-        place(store),
-        file.display()
-    )
+    // Under systemd the configuration is a credential, which a shell does not see, and the unit's user no shell has.
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let how = match credentials.is_some_and(|folder| file.starts_with(folder)) {
+        true => "systemctl start ciba-server-init".into(),
+        false => format!("ciba-server init --config {}", file.display()),
+    };
+    let place = place(store);
+    format!("there is no store at {place}; if there never was one, make it: {how}")
 }
 
 /// `ciba-server serve`, as `file` says.

@@ -133,9 +133,35 @@ async fn a_database_that_is_gone_is_an_error_and_a_restart_makes_no_new_one() ->
         restarted.stderr.contains(&database.display().to_string()),
         "{restarted:?}"
     );
+    let made = site.world.ciba_server("init", site.config()).await?;
+    assert_eq!(made.code(), Some(1), "{made:?}");
+    assert!(
+        made.stderr.contains("ciba.db-wal"),
+        "the old log would be replayed into a new database: {made:?}"
+    );
     assert!(!database.exists());
     fs::rename(&away, &database)?;
     let _server = site.server().await?;
     let _ = other_token(&site, &first).await?;
+    Ok(())
+}
+
+/// As in a restart that overlaps: both would renew with one refresh token, and the provider would take back all.
+#[tokio::test]
+async fn a_second_server_on_one_database_says_so_and_ends() -> Result<()> {
+    let site = Site::new(&UNASKED).await?;
+    let mut server = site.server().await?;
+    let address = server.url.trim_start_matches("http://");
+    let elsewhere = site.config().replace(address, "127.0.0.1:0");
+    assert_ne!(elsewhere, site.config());
+    let second = site.world.ciba_server("serve", &elsewhere).await?;
+    assert_eq!(second.code(), Some(1), "{second:?}");
+    assert!(second.stderr.contains("stop it first"), "{second:?}");
+    for look in ["check", "init"] {
+        let _ = site.world.ciba_server(look, site.config()).await?.success();
+    }
+    server.process.signal(Signal::KILL)?;
+    server.process.exit(PATIENCE).await?;
+    let _server = site.world.server_with_store(&elsewhere).await?;
     Ok(())
 }

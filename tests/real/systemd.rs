@@ -368,7 +368,7 @@ async fn the_server_runs_as_nobody_in_particular() -> Result<()> {
     let log = "journalctl --quiet --no-pager --output=cat --unit=ciba-server.service";
     until("a server without a database to say so", PATIENCE, async || {
         let log = systemd.root(log).await.ok()?.stdout;
-        log.contains("ciba-server init").then_some(())
+        log.contains("systemctl start ciba-server-init").then_some(())
     })
     .await?;
     let start = "systemctl stop ciba-server; systemctl reset-failed ciba-server; \

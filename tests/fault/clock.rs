@@ -48,7 +48,7 @@ fn ahead(home: &Path) -> std::path::PathBuf {
 #[tokio::test]
 async fn d_050_a_machine_that_slept_has_a_token_at_once_and_no_login() -> Result<()> {
     let remote = Remote::in_world(world().await?).await?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     for night in 1..=NIGHTS {
         let evening = remote.world.ciba(&["token"]).await?.success();
         sleep(chance.within(PAUSE)).await;
@@ -66,7 +66,7 @@ async fn d_050_a_machine_that_slept_has_a_token_at_once_and_no_login() -> Result
 #[tokio::test]
 async fn d_050_a_daemon_that_was_stopped_goes_on() -> Result<()> {
     let remote = Remote::in_world(World::new()?).await?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     for _ in 0..NIGHTS {
         let daemon = remote.world.daemon().expect("a daemon");
         kill_process(daemon, Signal::STOP)?;

@@ -69,7 +69,7 @@ impl Life {
         let mut life = Self {
             site,
             server,
-            chance: Chance::new(),
+            chance: Chance::drawn(),
             lasts: BTreeMap::new(),
             challenges: BTreeSet::new(),
         };

@@ -77,7 +77,7 @@ fn world(keyring: &Keyring) -> Result<World> {
 #[tokio::test]
 async fn d_052_d_053_a_keychain_that_fails_keeps_a_login_back_and_loses_none() -> Result<()> {
     let kept = Kept::log_in().await?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     for _ in 0..ROUNDS {
         let fault = chance.one_of(&[Fault::Killed, Fault::Locked]);
         kept.fails(fault).await?;
@@ -98,7 +98,7 @@ async fn d_052_d_053_a_keychain_that_fails_keeps_a_login_back_and_loses_none() -
 #[tokio::test]
 async fn d_053_a_keychain_that_fails_while_it_is_read_is_read_again() -> Result<()> {
     let kept = Kept::log_in().await?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     for _ in 0..ROUNDS {
         let (fault, moment) = (
             chance.one_of(&[Fault::Killed, Fault::Locked]),

@@ -61,7 +61,7 @@ impl Remote {
 #[tokio::test]
 async fn d_050_d_051_a_bad_network_costs_nothing_that_is_in_memory_and_heals() -> Result<()> {
     let remote = Remote::in_world(World::new()?).await?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     let slow = Network::Slow(Duration::from_millis(200));
     for network in [Network::Cut, Network::Silent, slow].repeat(ROUNDS) {
         let (moment, bad) = (chance.within(BAD / 10), chance.within(BAD));

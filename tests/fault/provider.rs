@@ -92,7 +92,7 @@ async fn d_042_d_043_d_051_a_provider_that_is_down_costs_no_valid_token_and_late
         json!({ "path": "/token", "mode": "reset", "times": 0 }),
         json!({ "path": "/token", "mode": "hang", "times": 0 }),
     ];
-    let mut chance = Chance::new();
+    let mut chance = Chance::drawn();
     let faults = modes.into_iter().map(|mode| is_down(mode, chance.within(DOWN)));
     try_join_all(faults).await.map(drop)
 }

@@ -15,7 +15,7 @@ impl Chance {
     ///
     /// # Panics
     /// If that is no number.
-    pub fn new() -> Self {
+    pub fn drawn() -> Self {
         let given = std::env::var(SEED).ok();
         let seed = given.map_or_else(|| fastrand::u64(..), |text| text.parse().expect("a number"));
         eprintln!("the same moments again: {SEED}={seed}");

@@ -35,8 +35,8 @@ const PRINT_KEYS: &str = "keyctl link @u @s; for key in $(keyctl rlist @u); do k
 pub struct World {
     root: TempDir,
     environment: Vec<(String, OsString)>,
-    /// Around everything that runs here, if anything is.
-    namespace: Option<Namespace>,
+    /// Around everything that runs here; few homes have one.
+    namespace: Option<Box<Namespace>>,
     written: Mutex<Vec<(String, Transcript)>>,
     configs: AtomicUsize,
 }
@@ -122,7 +122,7 @@ impl World {
     /// Makes a home whose daemon keeps its logins in a kernel keyring that is this home's alone.
     pub async fn with_kernel_keyring() -> Result<Self> {
         let mut world = Self::new()?;
-        world.namespace = Some(Namespace::new().await?);
+        world.namespace = Some(Box::new(Namespace::new().await?));
         world.set("CIBA_KEYCHAINS", "kernel");
         Ok(world)
     }

@@ -84,7 +84,7 @@ pub(crate) fn voluntary_switches(pid: Pid) -> Result<u64> {
     Ok(statuses.filter_map(|status| switches(&status)).sum())
 }
 
-/// The line `voluntary_ctxt_switches:	150` of `/proc/PID/task/TID/status`.
+/// The line `voluntary_ctxt_switches` of `/proc/PID/task/TID/status`.
 fn switches(status: &str) -> Option<u64> {
     let line = status
         .lines()

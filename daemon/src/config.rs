@@ -202,7 +202,7 @@ impl Settings {
     }
 
     /// A home on a network may be slow: it is read beside what clients are answered.
-    async fn read_again(&self) {
+    pub(crate) async fn read_again(&self) {
         let source = Arc::clone(&self.source);
         if let Ok(read) = spawn_blocking(move || source.read()).await {
             self.apply(read, "what was read before holds");

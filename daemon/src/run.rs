@@ -156,6 +156,8 @@ impl Daemon {
     async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
         while let End::HandOver(estate) = self.serve(origin, &say).await? {
             not_handed_over(self.program.replace(self.arguments(), &estate));
+            // The next program would have read it.
+            self.settings.read_again().await;
             origin = Origin::Estate(estate);
         }
         Ok(())
@@ -198,7 +200,7 @@ impl Daemon {
         let settings = self.settings.follow(reload.subscribe());
         let look_again = || self.look_again(&shutdown, &reload);
         tokio::select! {
-            end = self.attend(seat, context) => end,
+            end = self.attend(seat, context, &reload) => end,
             never = signals.relay(&shutdown, look_again) => match never {},
             never = service::watch_dog() => match never {},
             never = settings => match never {},
@@ -219,11 +221,11 @@ impl Daemon {
     }
 
     /// Answers clients until the shutdown begins or another program is ready, then lets everything go.
-    async fn attend(&self, seat: Seat, context: Context) -> anyhow::Result<End> {
+    async fn attend(&self, seat: Seat, context: Context, reload: &Reload) -> anyhow::Result<End> {
         let connections = TaskTracker::new();
         let successor = tokio::select! {
             () = ipc::accept(seat.listener(), self.uid, &context, &connections) => None,
-            sessions = self.successor(&context.agent, &context.shutdown) => Some(sessions),
+            sessions = self.successor(&context, reload) => Some(sessions),
         };
         connections.close();
         match successor {
@@ -237,17 +239,21 @@ impl Daemon {
         pack(agent).await
     }
 
-    /// Waits until another program is asked for and can take over; returns the sessions for it.
-    async fn successor(&self, agent: &Agent, shutdown: &Shutdown) -> OwnedFd {
+    /// Waits until another program is asked for and can take over; returns the sessions for it. When it cannot,
+    /// this one does in its place what asking was for as well: it reads the configuration.
+    async fn successor(&self, context: &Context, reload: &Reload) -> OwnedFd {
         loop {
-            let ask = shutdown.hand_over_asked().await;
+            let ask = context.shutdown.hand_over_asked().await;
             // Whatever fails here has cost nothing yet.
-            match self.prepared(agent).await {
+            match self.prepared(&context.agent).await {
                 Ok(sessions) => {
                     ask.answer(Ok(()));
                     return sessions;
                 }
-                Err(error) => ask.answer(Err(not_handed_over(error))),
+                Err(error) => {
+                    ask.answer(Err(not_handed_over(error)));
+                    reload.announce();
+                }
             }
         }
     }

@@ -70,6 +70,17 @@ fn copy(source: &Path, to: &Path) {
     assert!(copied.success());
 }
 
+/// Spoils the configuration and asks for another program, which takes nothing over; this one says what is wrong.
+fn the_configuration_is_read_all_the_same(home: &Home) {
+    let folder = home.path().join(".config/ciba");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), "[daemon").unwrap();
+    home.daemon().unwrap().signal(Signal::HUP);
+    wait_until("the configuration is read", || {
+        home.connect().ask(r#"{"id":1,"op":"status"}"#)["ok"]["configuration"].is_string()
+    });
+}
+
 fn descriptors(daemon: Daemon) -> usize {
     fs::read_dir(daemon.proc("fd")).unwrap().count()
 }
@@ -245,6 +256,31 @@ fn the_program_of_another_user_takes_nothing_over() {
     let message = refused["error"]["message"].as_str().unwrap();
     assert!(message.ends_with("cibad belongs to another user"), "{message}");
     assert_eq!(installed.hello(), daemon.0);
+}
+
+#[test]
+fn the_configuration_is_read_although_the_program_is_refused() {
+    let installed = Installed::new();
+    installed.start();
+    installed.install_script("exit 1");
+    the_configuration_is_read_all_the_same(&installed.home);
+}
+
+#[test]
+fn the_configuration_is_read_although_the_program_fails_at_the_last_moment() {
+    if !needs_root() {
+        return;
+    }
+    let installed = Installed::new();
+    installed.start();
+    installed.install_script("chmod a-x \"$0\"");
+    the_configuration_is_read_all_the_same(&installed.home);
+    wait_until("why it was not handed over", || {
+        installed
+            .home
+            .log()
+            .contains("the system does not run the installed program")
+    });
 }
 
 /// It says that it can be run, and then the system does not run it.

@@ -127,15 +127,6 @@ impl Invocation {
     }
 }
 
-/// Returns what to type behind a command so that it means this profile: nothing for the one that is meant anyway.
-pub(crate) fn option(profile: &ProfileName) -> String {
-    if *profile == ProfileName::default() {
-        String::new()
-    } else {
-        format!(" --profile {profile}")
-    }
-}
-
 /// Returns what was typed, else what the variable says. An empty variable says nothing.
 pub(crate) fn or_variable<T>(typed: Option<T>, variable: &str) -> Result<Option<T>, Error>
 where

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use ipc_proto::{Check, Diagnosis, Hello, Op, PROTOCOL, Verdict};
+use ipc_proto::{Check, Diagnosis, Hello, Op, PROTOCOL};
 
 use crate::agent::{self, Agent};
 use crate::error::Error;
@@ -31,7 +31,10 @@ pub(crate) fn run() -> Vec<Check> {
     let mut checks = vec![socket(&connected), program(installed)];
     match connected {
         Ok(Some(agent)) => checks.extend(ask(agent, version.as_deref())),
-        Ok(None) => checks.push(fine("daemon", "not running; ciba start and ciba token start it")),
+        Ok(None) => checks.push(Check::ok(
+            "daemon",
+            "not running; ciba start and ciba token start it",
+        )),
         Err(_) => {}
     }
     checks
@@ -45,15 +48,13 @@ fn socket(connected: &Result<Option<Agent>, Error>) -> Check {
     let shown = path.display();
     match connected {
         Err(error) => failed("socket", error),
-        Ok(None) => fine("socket", format!("{shown}, nobody listens")),
-        Ok(Some(_)) if is_open(&path) => Check {
-            hint: Some(format!("chmod 600 {shown}")),
-            ..warned(
-                "socket",
-                format!("{shown} is open to others; only its directory keeps them out"),
-            )
-        },
-        Ok(Some(_)) => fine("socket", shown.to_string()),
+        Ok(None) => Check::ok("socket", format!("{shown}, nobody listens")),
+        Ok(Some(_)) if is_open(&path) => Check::warning(
+            "socket",
+            format!("{shown} is open to others; only its directory keeps them out"),
+        )
+        .hint(format!("chmod 600 {shown}")),
+        Ok(Some(_)) => Check::ok("socket", shown.to_string()),
     }
 }
 
@@ -71,12 +72,10 @@ fn program(installed: Result<Installed, Error>) -> Check {
     };
     let message = format!("cibad {version}, {}", path.display());
     if version == OURS {
-        return fine("program", message);
+        return Check::ok("program", message);
     }
-    Check {
-        hint: Some("install ciba and cibad of the same version".into()),
-        ..warned("program", format!("{message}; this is ciba {OURS}"))
-    }
+    Check::warning("program", format!("{message}; this is ciba {OURS}"))
+        .hint("install ciba and cibad of the same version")
 }
 
 /// The daemon that runs, and what it says.
@@ -96,12 +95,9 @@ fn ask(agent: Agent, installed: Option<&str>) -> Vec<Check> {
 fn daemon(hello: &Hello, installed: &str) -> Check {
     let message = format!("cibad {} is running, pid {}", hello.version, hello.pid);
     if hello.version == installed {
-        return fine("daemon", message);
+        return Check::ok("daemon", message);
     }
-    Check {
-        hint: Some("ciba restart".into()),
-        ..warned("daemon", format!("{message}; {installed} is installed"))
-    }
+    Check::warning("daemon", format!("{message}; {installed} is installed")).hint("ciba restart")
 }
 
 fn diagnosis() -> Result<Diagnosis, Error> {
@@ -109,27 +105,13 @@ fn diagnosis() -> Result<Diagnosis, Error> {
     agent.ask_visibly(Op::Diagnose {}, PATIENCE, "Looking")
 }
 
-fn fine(name: &str, message: impl Into<String>) -> Check {
-    Check {
-        name: name.into(),
-        profile: None,
-        verdict: Verdict::Ok,
-        message: message.into(),
-        hint: None,
-    }
-}
-
-fn warned(name: &str, message: impl Into<String>) -> Check {
-    Check {
-        verdict: Verdict::Warning,
-        ..fine(name, message)
-    }
-}
-
 fn failed(name: &str, error: &Error) -> Check {
+    let Some(failure) = error.failure() else {
+        return Check::failure(name, "");
+    };
+    let hint = failure.hint.clone();
     Check {
-        verdict: Verdict::Failure,
-        hint: error.failure().and_then(|failure| failure.hint.clone()),
-        ..fine(name, error.failure().map_or("", |failure| &failure.message))
+        hint,
+        ..Check::failure(name, &failure.message)
     }
 }

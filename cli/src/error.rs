@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ipc_proto::{ErrorCode, Exit, Failure, UNKNOWN_OP};
+use ipc_proto::{ErrorCode, Exit, Failure, ProfileName, UNKNOWN_OP};
 
 use crate::terminal;
 
@@ -47,6 +47,16 @@ impl Error {
         }
     }
 
+    /// Adds the cure of a login that is needed, unless the daemon has named one.
+    #[must_use]
+    pub(crate) fn about(self, profile: &ProfileName) -> Self {
+        let is_cured = |failure: &Failure| failure.code.exit() == Exit::NotLoggedIn;
+        if self.failure().is_some_and(is_cured) {
+            return self.hint(profile.login("URL"));
+        }
+        self
+    }
+
     /// Tells the person, and returns how the program ends.
     pub(crate) fn report(self) -> Exit {
         match self {
@@ -60,8 +70,7 @@ impl Error {
 }
 
 impl From<Failure> for Error {
-    /// A login that is needed has one cure, whatever the daemon says about it. An `op` of ours that it does not
-    /// know says that it is older.
+    /// An `op` of ours that the daemon does not know says that it is older.
     fn from(failure: Failure) -> Self {
         if failure.code == ErrorCode::BadRequest && failure.message == UNKNOWN_OP {
             return too_old();
@@ -69,9 +78,6 @@ impl From<Failure> for Error {
         let code = failure.code;
         let told = Self::Told(failure);
         match code {
-            ErrorCode::NotLoggedIn | ErrorCode::LoginRequired | ErrorCode::UnknownProfile => {
-                told.hint("ciba start --url URL")
-            }
             ErrorCode::UnsupportedProtocol => told.hint("install ciba and cibad of the same version"),
             _ => told,
         }
@@ -83,7 +89,7 @@ fn too_old() -> Error {
         ErrorCode::UnsupportedProtocol,
         "the running cibad is older than this ciba and cannot do that",
     )
-    .hint("upgrade cibad, then end the old one with: ciba stop --all")
+    .hint("upgrade cibad, then: ciba restart")
     .into()
 }
 

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ipc_proto::{
-    Check, Diagnosis, Failure, KeychainKind, Link, ProfileName, ProfileStatus, SessionState, Status, Verdict,
-};
+use ipc_proto::{Check, Diagnosis, Failure, KeychainKind, Link, ProfileStatus, SessionState, Status};
 use rustix::process::{Resource, getrlimit};
 use tokio::time::timeout;
 
@@ -45,12 +43,9 @@ async fn keychain_checks(keychains: &Keychains) -> Vec<Check> {
         .map(|(kind, answer)| keychain(kind, answer, any))
         .collect();
     if !any {
-        let hint = "run a Secret Service in this session: GNOME Keyring, KWallet or KeePassXC";
-        checks.push(warning(
-            "keychain",
-            "nothing keeps logins: they end with the daemon",
-            hint,
-        ));
+        let nothing = Check::warning("keychain", "nothing keeps logins: they end with the daemon");
+        checks
+            .push(nothing.hint("run a Secret Service in this session: GNOME Keyring, KWallet or KeePassXC"));
     }
     checks
 }
@@ -64,80 +59,70 @@ async fn probe(keychain: Arc<dyn Keychain>) -> (KeychainKind, Result<(), Keychai
 /// One that is absent is no trouble where another one is there.
 fn keychain(kind: KeychainKind, answer: Result<(), KeychainError>, any: bool) -> Check {
     let problem = match answer {
-        Ok(()) => return fine("keychain", format!("{kind} works")),
+        Ok(()) => return Check::ok("keychain", format!("{kind} works")),
         Err(problem) => problem,
     };
     let hint = match problem {
-        KeychainError::Absent(_) if any => return fine("keychain", problem.to_string()),
+        KeychainError::Absent(_) if any => return Check::ok("keychain", problem.to_string()),
         KeychainError::Absent(_) => None,
         KeychainError::Locked(_) => Some("unlock it; cibad then goes on by itself"),
         KeychainError::Full(_) => Some("make room in it: /proc/key-users has its limits"),
         KeychainError::Slow(_) | KeychainError::Failed(_) => Some("ciba logs"),
     };
     Check {
-        verdict: Verdict::Warning,
         hint: hint.map(Into::into),
-        ..fine("keychain", problem.to_string())
+        ..Check::warning("keychain", problem.to_string())
     }
 }
 
 fn memory(locked: bool) -> Check {
     if locked {
-        return fine("memory", "secrets are never swapped to disk");
+        return Check::ok("memory", "secrets are never swapped to disk");
     }
     let limit = getrlimit(Resource::Memlock).current;
     let limit = limit.map_or_else(String::new, |bytes| {
         format!(": cibad may lock {} KiB", bytes / 1024)
     });
-    warning(
-        "memory",
-        format!("secrets may be swapped to disk{limit}"),
+    Check::warning("memory", format!("secrets may be swapped to disk{limit}")).hint(
         "raise the limit for locked memory (ulimit -l, or LimitMEMLOCK= of the unit), then: ciba restart",
     )
 }
 
 fn log_place(place: Option<&str>) -> Check {
     match place {
-        Some(place) => fine("log", place),
-        None => warning(
+        Some(place) => Check::ok("log", place),
+        None => Check::warning(
             "log",
             "nothing is written down: the log's directory cannot be written",
-            "make ~/.local/state writable, or set XDG_STATE_HOME, then: ciba restart",
-        ),
+        )
+        .hint("make ~/.local/state writable, or set XDG_STATE_HOME, then: ciba restart"),
     }
 }
 
 fn configuration(problem: &str) -> Check {
-    warning("configuration", problem, "mend the file, then: ciba restart")
+    Check::warning("configuration", problem).hint("mend the file, then: ciba restart")
 }
 
 fn login(status: &ProfileStatus) -> Check {
-    let check = login_verdict(status);
-    Check {
-        profile: Some(status.profile.clone()),
-        ..check
-    }
+    login_verdict(status).of(status.profile.clone())
 }
 
 fn login_verdict(status: &ProfileStatus) -> Check {
     if matches!(status.state, SessionState::Failed | SessionState::Ended) {
         let why = said(status.error.as_ref(), "it yields no tokens any more");
-        return Check {
-            verdict: Verdict::Failure,
-            ..warning("login", why, log_in_again(status))
-        };
+        return Check::failure("login", why).hint(status.log_in_again());
     }
     if let Some(problem) = status.kept.as_ref().and_then(|kept| kept.problem.as_ref()) {
         let hint = problem.hint.as_deref().unwrap_or("cibad keeps trying");
-        return warning("login", format!("not kept yet: {}", problem.message), hint);
+        return Check::warning("login", format!("not kept yet: {}", problem.message)).hint(hint);
     }
     match (status.state, status.link) {
-        (SessionState::Pending, _) => fine("login", "waits for a person"),
-        (_, Link::Connected) => fine("login", "connected"),
-        (_, Link::Connecting) => fine("login", "connecting"),
+        (SessionState::Pending, _) => Check::ok("login", "waits for a person"),
+        (_, Link::Connected) => Check::ok("login", "connected"),
+        (_, Link::Connecting) => Check::ok("login", "connecting"),
         (_, Link::Offline) => {
             let why = said(status.error.as_ref(), "the connection is down");
-            warning("login", why, "cibad connects by itself as soon as it can")
+            Check::warning("login", why).hint("cibad connects by itself as soon as it can")
         }
     }
 }
@@ -146,39 +131,11 @@ fn said(failure: Option<&Failure>, otherwise: &str) -> String {
     failure.map_or_else(|| otherwise.into(), |failure| failure.message.clone())
 }
 
-/// Returns what to type.
-pub(crate) fn log_in_again(status: &ProfileStatus) -> String {
-    let profile = if status.profile == ProfileName::default() {
-        String::new()
-    } else {
-        format!(" --profile {}", status.profile)
-    };
-    format!("ciba start{profile} --url {}", status.url)
-}
-
-fn fine(name: &str, message: impl Into<String>) -> Check {
-    Check {
-        name: name.into(),
-        profile: None,
-        verdict: Verdict::Ok,
-        message: message.into(),
-        hint: None,
-    }
-}
-
-fn warning(name: &str, message: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check {
-        verdict: Verdict::Warning,
-        hint: Some(hint.into()),
-        ..fine(name, message)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use ipc_proto::{ErrorCode, Kept};
+    use ipc_proto::{ErrorCode, Kept, Verdict};
 
     use super::*;
     use crate::keychain::fake::{Fake, Trouble};

@@ -17,7 +17,6 @@ use tracing::{debug, info};
 
 use crate::agent::Agent;
 use crate::config::Settings;
-use crate::diagnose::log_in_again;
 use crate::words::printable;
 
 /// Time for the desktop to take a notification. Some services hang.
@@ -94,7 +93,7 @@ impl Notice {
             },
         );
         let summary = format!("Your login at {} {end}", status.url);
-        let body = format!("To log in again, type: {}", log_in_again(status));
+        let body = format!("To log in again, type: {}", status.log_in_again());
         Self {
             summary: printable(&summary, MAX_TEXT),
             body: printable(&body, MAX_TEXT),

@@ -285,6 +285,13 @@ pub struct ProfileStatus {
     pub tokens: Vec<TokenStatus>,
 }
 
+impl ProfileStatus {
+    /// Returns what to type to log in again.
+    pub fn log_in_again(&self) -> String {
+        self.profile.login(&self.url)
+    }
+}
+
 /// One token in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenStatus {

@@ -28,6 +28,51 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
+impl Check {
+    /// A thing that is as it should be.
+    pub fn ok(name: &str, message: impl Into<String>) -> Self {
+        Self::new(Verdict::Ok, name, message)
+    }
+
+    /// A thing that works, and could be better.
+    pub fn warning(name: &str, message: impl Into<String>) -> Self {
+        Self::new(Verdict::Warning, name, message)
+    }
+
+    /// A thing that does not work.
+    pub fn failure(name: &str, message: impl Into<String>) -> Self {
+        Self::new(Verdict::Failure, name, message)
+    }
+
+    fn new(verdict: Verdict, name: &str, message: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            profile: None,
+            verdict,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Says which login it is about.
+    #[must_use]
+    pub fn of(self, profile: ProfileName) -> Self {
+        Self {
+            profile: Some(profile),
+            ..self
+        }
+    }
+}
+
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

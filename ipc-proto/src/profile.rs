@@ -19,6 +19,20 @@ impl ProfileName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns what to type behind a command so that it means this profile: nothing for the one that is meant anyway.
+    pub fn option(&self) -> String {
+        if *self == Self::default() {
+            String::new()
+        } else {
+            format!(" --profile {self}")
+        }
+    }
+
+    /// Returns what to type to log in at that server under this name.
+    pub fn login(&self, server: &str) -> String {
+        format!("ciba start{} --url {server}", self.option())
+    }
 }
 
 impl Default for ProfileName {
@@ -71,6 +85,13 @@ impl std::error::Error for ProfileNameError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_is_typed_with_its_name_unless_it_is_meant_anyway() {
+        assert_eq!(ProfileName::default().login("URL"), "ciba start --url URL");
+        let work: ProfileName = "work".parse().unwrap();
+        assert_eq!(work.login("URL"), "ciba start --profile work --url URL");
+    }
 
     #[test]
     fn names_that_could_mean_something_else_are_refused() {

@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
     if args.json {
         return terminal::print_json(&added);
     }
-    let profile = args::option(&added.profile);
+    let profile = added.profile.option();
     let resource = Plain(&added.resource);
     terminal::tell(format_args!(
         "Added {resource}, {}. To print it:\n  ciba token{profile} --resource {resource}",

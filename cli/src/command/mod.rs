@@ -1,5 +1,7 @@
 //! The commands, one file each: what may be typed behind it (its doc comments are the help) and what it does.
 
+use ipc_proto::ProfileName;
+
 use crate::args::{Command, Invocation};
 use crate::error::Error;
 
@@ -20,6 +22,11 @@ pub(crate) mod watch;
 /// Runs what was typed.
 pub(crate) fn run(invocation: Invocation) -> Result<(), Error> {
     let profile = invocation.profile()?;
+    let meant = profile.clone().unwrap_or_default();
+    run_with(profile, invocation).map_err(|error| error.about(&meant))
+}
+
+fn run_with(profile: Option<ProfileName>, invocation: Invocation) -> Result<(), Error> {
     match invocation.command {
         Some(Command::Token(args)) => token::run(args, profile),
         Some(Command::Start(args)) => start::run(args, profile),

@@ -48,7 +48,7 @@ fn keychain() -> impl TypedValueParser<Value = KeychainKind> {
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let url = args::or_variable(args.url, "CIBA_URL")?;
     let op = Op::Start {
-        url: url.ok_or_else(|| Error::usage("no server is named").hint("ciba start --url URL"))?,
+        url: url.ok_or_else(|| no_server(profile.as_ref()))?,
         profile,
         resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: false,
@@ -74,6 +74,11 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         tell_keeping(kept);
     }
     Ok(())
+}
+
+fn no_server(profile: Option<&ProfileName>) -> Error {
+    let name = profile.cloned().unwrap_or_default();
+    Error::usage("no server is named").hint(name.login("URL"))
 }
 
 /// The last line of `--json`.
@@ -104,7 +109,7 @@ fn congratulate(started: &Started) {
         .subject
         .as_deref()
         .map(|name| format!(" as {}", Plain(name)));
-    let profile = args::option(&started.profile);
+    let profile = started.profile.option();
     terminal::tell(format_args!(
         "Logged in{}. `ciba token{profile}` now prints tokens.",
         who.unwrap_or_default()

@@ -7,7 +7,6 @@ use ipc_proto::{Exit, Failure, Link, Op, ProfileName, ProfileStatus, SessionStat
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::args;
 use crate::clock;
 use crate::error::Error;
 use crate::kept;
@@ -131,8 +130,7 @@ fn describe(text: &mut String, login: &ProfileStatus, width: Widths, now: u64) {
 /// Returns what to do about a login's error: what the daemon says, or the one cure for a login that is over.
 fn cure(login: &ProfileStatus, error: &Failure) -> Option<String> {
     let over = error.code.exit() == Exit::NotLoggedIn;
-    let again = || format!("ciba start{} --url {}", args::option(&login.profile), login.url);
-    error.hint.clone().or_else(|| over.then(again))
+    error.hint.clone().or_else(|| over.then(|| login.log_in_again()))
 }
 
 /// Says where the login is kept and when it ends, as far as that is known.

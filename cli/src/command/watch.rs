@@ -4,7 +4,6 @@ use ipc_proto::{Event, Message, Op, SessionState};
 use serde::de::IgnoredAny;
 
 use crate::agent::Agent;
-use crate::args;
 use crate::clock;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
@@ -56,9 +55,9 @@ fn sentence(event: &Event) -> String {
             profile, resource, ..
         } => format!("{profile}: new token for {}\n", Plain(resource)),
         Event::Expiring { profile, expires_at } => {
-            let option = args::option(profile);
+            let cure = profile.login("URL");
             let ends = clock::ends(clock::left(*expires_at));
-            format!("{profile}: the login {ends}; renew it: ciba start{option} --url URL\n")
+            format!("{profile}: the login {ends}; renew it: {cure}\n")
         }
         Event::Session {
             profile,

@@ -165,7 +165,7 @@ fn an_old_daemon_is_told_to_be_old() {
     let unknown = json!({"id": 1, "error": {"code": "bad_request", "message": "unknown \"op\""}});
     let text = format!(
         "{}failure daemon: the running cibad is older than this ciba and cannot do that\n  \
-           hint: upgrade cibad, then end the old one with: ciba stop --all\n",
+           hint: upgrade cibad, then: ciba restart\n",
         head()
     );
     let run = doctor(&home(VERSION, unknown), &says(VERSION), &[]);

@@ -52,6 +52,15 @@ fn whoever_is_not_logged_in_is_told_how() {
     let home = Home::with_lines(&[failure("not_logged_in")]);
     let expected = Run::new(3, "", "ciba: no way\nhint: ciba start --url URL\n");
     assert_eq!(home.ciba(&["token"]), expected);
+    let named = Run::new(3, "", "ciba: no way\nhint: ciba start --profile work --url URL\n");
+    for command in ["token", "stop", "status"] {
+        assert_eq!(home.ciba(&[command, "--profile", "work"]), named);
+    }
+    let nowhere = "ciba: no server is named\nhint: ciba start --profile work --url URL\n";
+    assert_eq!(
+        home.ciba(&["start", "--profile", "work"]),
+        Run::new(2, "", nowhere)
+    );
 }
 
 #[test]
@@ -132,7 +141,7 @@ fn a_daemon_that_does_not_know_what_is_asked_is_older() {
     let line = json!({"id": 1, "error": {"code": "bad_request", "message": "unknown \"op\""}});
     let home = Home::with_lines(&[line]);
     let expected = "ciba: the running cibad is older than this ciba and cannot do that\n\
-        hint: upgrade cibad, then end the old one with: ciba stop --all\n";
+        hint: upgrade cibad, then: ciba restart\n";
     for args in [&["add", "--resource", "urn:d:x"][..], &["restart"]] {
         assert_eq!(home.ciba(args), Run::new(1, "", expected), "{args:?}");
     }

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::header::DATE;
-use ipc_proto::{Check, Failure, ProfileName, ProfileStatus, Verdict};
+use ipc_proto::{Check, Failure, ProfileName, ProfileStatus};
 use reqwest::Response;
 
-use super::{fine, warning};
 use crate::authorize;
 use crate::server::Server;
 
@@ -58,7 +57,7 @@ fn only_login(logins: &[ProfileStatus], url: &str) -> Option<ProfileName> {
 async fn look((url, profile): (String, Option<ProfileName>)) -> Vec<Check> {
     let (server, clock) = match ask(&url).await {
         Ok(times) => (
-            fine("server", format!("{url} answers")),
+            Check::ok("server", format!("{url} answers")),
             times.map(|times| clock(&url, &times)),
         ),
         Err(failure) => (unwell(&url, failure), None),
@@ -103,28 +102,18 @@ fn unwell(url: &str, failure: Failure) -> Check {
     let hint = failure
         .hint
         .unwrap_or_else(|| "look at the network; cibad connects by itself as soon as it can".into());
-    Check {
-        verdict: Verdict::Failure,
-        ..warning("server", format!("{url}: {}", failure.message), hint)
-    }
+    Check::failure("server", format!("{url}: {}", failure.message)).hint(hint)
 }
 
 fn clock(url: &str, times: &Times) -> Check {
     let (drift, way) = drift(times);
-    let verdict = match drift {
-        drift if drift > DRIFT_FAILURE => Verdict::Failure,
-        drift if drift > DRIFT_WARNING => Verdict::Warning,
-        _ => return fine("clock", format!("agrees with {url}")),
+    let with = match drift {
+        drift if drift > DRIFT_FAILURE => Check::failure,
+        drift if drift > DRIFT_WARNING => Check::warning,
+        _ => return Check::ok("clock", format!("agrees with {url}")),
     };
     let message = format!("this machine is {} {way} {url}", length(drift));
-    Check {
-        verdict,
-        ..warning(
-            "clock",
-            message,
-            "let the system set its clock: timedatectl set-ntp true",
-        )
-    }
+    with("clock", message).hint("let the system set its clock: timedatectl set-ntp true")
 }
 
 /// Returns by how much this machine is wrong at least. The server's second has a beginning and an end, and it
@@ -148,7 +137,7 @@ fn length(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ipc_proto::{Link, SessionState};
+    use ipc_proto::{Link, SessionState, Verdict};
 
     use super::*;
     use crate::fake::{Fake, Tls};

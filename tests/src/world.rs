@@ -248,7 +248,7 @@ impl World {
 
     /// Returns the logins that the kernel's keyring keeps, as `cibad` has written them.
     pub async fn kernel_logins(&self) -> Result<Vec<Value>> {
-        let mut command = self.command("/bin/keyctl");
+        let mut command = self.command("keyctl");
         // What is in the session's keyring may be read.
         command.args(["session", "-", "sh", "-c", PRINT_KEYS]);
         let printed = Output::of(&mut Process::spawn(command)?).await?.success();

@@ -5,9 +5,11 @@ use std::time::Duration;
 use device_proto::RequestId;
 use device_proto::ask::{Ask, Reply};
 
-use super::record::SessionError;
+use super::edit::{Edit, edit};
+use super::grant;
+use super::record::{Record, SessionError};
 use super::registry::Room;
-use super::renew::{last_grant, renew};
+use super::renew::renew;
 use super::turn::What;
 use crate::app::{App, chain};
 use crate::token::{Grant, Kind};
@@ -18,7 +20,7 @@ const REVOKE_WITHIN: Duration = Duration::from_secs(4);
 /// Does what the device asks and returns the reply. The room is held meanwhile: what has been begun is finished in it,
 /// even if the device leaves and comes back.
 pub(super) async fn answer(app: &App, session: &RequestId, ask: Ask) -> Reply {
-    let Some(room) = app.registry.hold(session) else {
+    let Some(room) = app.registry.hold_for(session, &ask) else {
         return error(ask.id().into(), "slow_down", "too much is asked for at once");
     };
     match ask {
@@ -60,27 +62,37 @@ pub(super) fn error(id: String, error: &str, description: &str) -> Reply {
     }
 }
 
-/// Revokes at the provider, forgets the record, closes every socket (D-044).
+/// Forgets the record, revokes at the provider, closes every socket (D-044). In this order: a login that is on its way
+/// finds the record gone, and gives back its own tokens.
 async fn end(app: &App, room: &Room) -> Result<(), SessionError> {
     // A renewal under way brings a refresh token that has to be revoked, too.
     let _turn = room.turn(What::Grant).take_anyway().await;
-    let _pen = room.pen().await;
-    if let Some(grant) = last_grant(app, room).await?
-        && tokio::time::timeout(REVOKE_WITHIN, revoke(app, &grant))
-            .await
-            .is_err()
-    {
-        tracing::warn!("the identity provider did not revoke in time");
+    let mut last = None;
+    let forgotten = edit(app, room, |record| {
+        last = record.take().or(last.take());
+        Ok::<_, SessionError>(Edit::Changed(()))
+    })
+    .await;
+    // Whoever ends a session means it, even while the store fails.
+    let grant = last.as_mut().and_then(Record::active).map(|active| &active.grant);
+    if let Some(grant) = grant.and_then(|sealed| grant::opened(app, room, sealed)) {
+        revoke(app, &grant).await;
     }
-    app.sessions.forget(&room.session).await?;
+    forgotten?;
     room.end();
     Ok(())
 }
 
-/// The refresh token first: with many providers everything that came of it goes with it.
-async fn revoke(app: &App, grant: &Grant) {
-    if let Some(refresh_token) = &grant.refresh_token {
-        app.provider.revoke(refresh_token, Kind::Refresh).await;
+/// Gives back what a login gave, if the provider takes it in time. The refresh token first: with many providers
+/// everything that came of it goes with it.
+pub(crate) async fn revoke(app: &App, grant: &Grant) {
+    let revoked = tokio::time::timeout(REVOKE_WITHIN, async {
+        if let Some(refresh_token) = &grant.refresh_token {
+            app.provider.revoke(refresh_token, Kind::Refresh).await;
+        }
+        app.provider.revoke(&grant.access.text, Kind::Access).await;
+    });
+    if revoked.await.is_err() {
+        tracing::warn!("the identity provider did not revoke in time");
     }
-    app.provider.revoke(&grant.access.text, Kind::Access).await;
 }

@@ -8,7 +8,8 @@ use device_proto::{Challenge, RequestId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::app::random;
+use super::registry::Room;
+use crate::app::{App, random};
 use crate::token::{AccessToken, Grant};
 
 /// What it is sealed for.
@@ -30,8 +31,16 @@ struct Plain<'a> {
     refresh_ends: Option<u64>,
 }
 
+/// A login's grant as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SealedGrant {
+    pub(super) sealed: Sealed,
+    /// When the session ends for want of tokens, Unix seconds, if that is known.
+    pub(super) ends: Option<u64>,
+}
+
 /// Seals a grant.
-pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant) -> Sealed {
+pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant) -> SealedGrant {
     let plain = Plain {
         access_token: grant.access.text.as_str().into(),
         expires_at: grant.access.expires_at,
@@ -41,11 +50,20 @@ pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant)
     };
     let text = serde_json::to_vec(&plain).expect("texts and numbers always serialize");
     let key = Key::of_challenge(challenge, session, Purpose::Refresh);
-    key.seal(GRANT, random::<NONCE_LEN>(), &Zeroizing::new(text))
+    SealedGrant {
+        sealed: key.seal(GRANT, random::<NONCE_LEN>(), &Zeroizing::new(text)),
+        ends: grant.ends(),
+    }
+}
+
+/// Opens a session's grant with the challenge in its room; `None`: not with that one.
+pub(super) fn opened(app: &App, room: &Room, sealed: &Sealed) -> Option<Grant> {
+    let open = |challenge: Challenge<'_>| open(challenge, &room.session, sealed);
+    app.registry.with_challenge(room, open).flatten()
 }
 
 /// Opens a grant; `None`: not with this challenge.
-pub(super) fn open(challenge: Challenge<'_>, session: &RequestId, sealed: &Sealed) -> Option<Grant> {
+fn open(challenge: Challenge<'_>, session: &RequestId, sealed: &Sealed) -> Option<Grant> {
     let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()?]);
     let key = Key::of_challenge(challenge, session, Purpose::Refresh);
     let plain: Plain<'_> = serde_json::from_slice(key.open(GRANT, sealed, &mut buffer).ok()?).ok()?;

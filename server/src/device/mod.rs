@@ -2,6 +2,7 @@
 
 mod answer;
 mod authorize;
+mod edit;
 mod grant;
 mod publish;
 mod record;
@@ -17,6 +18,7 @@ use axum::routing::{any, get};
 
 use crate::app::App;
 
+pub(crate) use answer::revoke;
 pub(crate) use publish::{PublishError, fail, publish};
 pub(crate) use record::{Record, Sessions, Stage};
 pub(crate) use registry::Registry;

@@ -7,8 +7,9 @@ use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
+use super::edit::{Edit, edit};
 use super::grant;
-use super::record::{Active, Held, SessionError, Stage};
+use super::record::{Active, Held, Record, SessionError, Stage};
 use super::registry::Room;
 use crate::app::{App, now, random};
 use crate::token::{self, AccessToken, Grant, ProviderError, Target};
@@ -44,16 +45,16 @@ pub(crate) async fn publish(
     grant: &Grant,
 ) -> Result<(), PublishError> {
     let found = app.sessions.find(&room.session, now()).await?;
-    let (mut record, version) = found.ok_or(PublishError::Expired)?;
+    let (record, _) = found.ok_or(PublishError::Expired)?;
     if !record.is_pending() {
         return Err(PublishError::NotPending);
     }
     let exchanged = exchanged(app, &record.resource, grant).await;
     let exchanged = exchanged.map_err(PublishError::Resource)?;
     let token = exchanged.as_ref().unwrap_or(&grant.access);
-    let active = app.registry.with_challenge(room, |challenge| Active {
+    let ours = app.registry.with_challenge(room, |challenge| Active {
         subject: subject.to_owned(),
-        grant: grant::seal(challenge, &room.session, grant),
+        grant: grant::seal(challenge, &room.session, grant).sealed,
         ends: grant.ends(),
         tokens: BTreeMap::from([(
             record.resource.clone(),
@@ -61,12 +62,22 @@ pub(crate) async fn publish(
         )]),
         writer: room.writer(),
     });
-    record.stage = Stage::Active(active.ok_or(PublishError::Sealed)?);
-    app.sessions
-        .replace(&room.session, version, &record, now())
-        .await?;
-    room.show(&record.stage);
-    Ok(())
+    let ours = ours.ok_or(PublishError::Sealed)?;
+    edit(app, room, |record| activate(record, &ours)).await
+}
+
+/// Makes a session of what somebody signed in to.
+fn activate(record: &mut Option<Record>, ours: &Active) -> Result<Edit<()>, PublishError> {
+    let record = record.as_mut().ok_or(PublishError::Expired)?;
+    match &record.stage {
+        Stage::Pending { .. } => {
+            record.stage = Stage::Active(ours.clone());
+            Ok(Edit::Changed(()))
+        }
+        // A store that stumbled kept it all the same.
+        Stage::Active(kept) if kept.grant == ours.grant => Ok(Edit::Unchanged(())),
+        _ => Err(PublishError::NotPending),
+    }
 }
 
 /// Returns the token for a login's resource where that is not the login's own.
@@ -112,19 +123,27 @@ pub(crate) async fn fail(
     error: &str,
     description: &str,
 ) -> Result<(), SessionError> {
-    let Some((mut record, version)) = app.sessions.find(session, now()).await? else {
-        return Ok(());
-    };
-    if !record.is_pending() {
-        return Ok(());
-    }
-    record.stage = Stage::Failed {
+    let failed = Stage::Failed {
         error: printable(error),
         description: printable(description),
     };
-    app.sessions.replace(session, version, &record, now()).await?;
+    let fail = |record: &mut Option<Record>| match record {
+        Some(record) if record.is_pending() => {
+            record.stage = failed.clone();
+            Edit::Changed(())
+        }
+        _ => Edit::Unchanged(()),
+    };
     if let Some(room) = app.registry.hold(session) {
-        room.show(&record.stage);
+        return edit(app, &room, |record| Ok(fail(record))).await;
+    }
+    // Its device is away, and reads the record when it comes back.
+    let Some((record, version)) = app.sessions.find(session, now()).await? else {
+        return Ok(());
+    };
+    let mut record = Some(record);
+    if let (Edit::Changed(()), Some(record)) = (fail(&mut record), &record) {
+        app.sessions.replace(session, version, record, now()).await?;
     }
     Ok(())
 }

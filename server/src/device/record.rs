@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use store::{Key, Put, Space, Store, Swap, UnixSeconds, Version};
 use thiserror::Error;
 
+use super::grant::SealedGrant;
+
 /// How long a session is kept after it last got a token, seconds: 90 days.
 const KEPT: u64 = 90 * 24 * 3600;
 
@@ -91,6 +93,11 @@ pub(crate) struct Held {
 }
 
 impl Active {
+    /// Takes the login's new grant in.
+    pub(super) fn set_grant(&mut self, grant: SealedGrant) {
+        (self.grant, self.ends) = (grant.sealed, grant.ends);
+    }
+
     /// Whether there is a token for a resource that lasts until then.
     pub(crate) fn has(&self, resource: &ResourceUrn, until: u64) -> bool {
         self.tokens
@@ -110,14 +117,31 @@ impl Active {
         now: UnixSeconds,
     ) -> Result<(), TooMany> {
         self.drop_ended(now);
-        let others = self.tokens.iter().filter(|(urn, _)| *urn != resource);
+        self.fits(resource, size(resource, &token), now)?;
+        self.tokens.insert(resource.clone(), token);
+        Ok(())
+    }
+
+    /// Whether there may be room for a resource's token.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`]
+    pub(crate) fn has_room(&self, resource: &ResourceUrn, now: UnixSeconds) -> Result<(), TooMany> {
+        self.fits(resource, 0, now)
+    }
+
+    fn fits(&self, resource: &ResourceUrn, size_of_it: usize, now: UnixSeconds) -> Result<(), TooMany> {
+        let others = self
+            .tokens
+            .iter()
+            .filter(|(urn, held)| *urn != resource && held.expires_at > now.seconds());
         let (count, bytes) = others.fold((0, 0), |(count, bytes), (urn, held)| {
             (count + 1, bytes + size(urn, held))
         });
-        if count >= MAX_TOKENS || bytes + size(resource, &token) > MAX_TOKEN_BYTES {
+        if count >= MAX_TOKENS || bytes + size_of_it > MAX_TOKEN_BYTES {
             return Err(TooMany);
         }
-        self.tokens.insert(resource.clone(), token);
         Ok(())
     }
 
@@ -140,6 +164,14 @@ impl Record {
         }
     }
 
+    /// Returns what the session has, if somebody signed in.
+    pub(crate) fn active(&mut self) -> Option<&mut Active> {
+        match &mut self.stage {
+            Stage::Active(active) => Some(active),
+            _ => None,
+        }
+    }
+
     /// Whether somebody has yet to sign in.
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.stage, Stage::Pending { .. })
@@ -155,12 +187,19 @@ pub(crate) enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The session is gone, or somebody else changed it.
-    #[error("the session is gone or was changed by somebody else")]
+    /// Somebody else changed it since it was read.
+    #[error("the session was changed by somebody else")]
     Stale,
     /// What was stored is not a record.
     #[error("a session's record cannot be read")]
     Unreadable,
+}
+
+impl SessionError {
+    /// Whether it may do to try again.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Stale)
+    }
 }
 
 impl Sessions {
@@ -198,20 +237,20 @@ impl Sessions {
         Ok(Some((record, found.version)))
     }
 
-    /// Replaces the session, provided it is still the one that was read.
+    /// Replaces the session, provided it is still the one that was read. Returns the new version.
     pub(crate) async fn replace(
         &self,
         session: &RequestId,
         version: Version,
         record: &Record,
         now: UnixSeconds,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Version, SessionError> {
         match self
             .0
             .compare_and_set(key(session), version, encode(record), record.expires(now), now)
             .await?
         {
-            Swap::Done(_) => Ok(()),
+            Swap::Done(version) => Ok(version),
             Swap::Conflict | Swap::Gone => Err(SessionError::Stale),
         }
     }

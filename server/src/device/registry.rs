@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use bytes::Bytes;
+use device_proto::ask::Ask;
 use device_proto::doc::{Change, Map};
 use device_proto::frame::EMPTY_UPDATE;
 use device_proto::hub::MAX_SOCKETS;
 use device_proto::seal::{Key, NONCE_LEN, Sealed};
 use device_proto::{Challenge, Doc, RequestId};
+use store::Version;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
+use super::grant::SealedGrant;
 use super::record::{Record, Stage};
 use super::renew::Found;
 use super::turn::{Turn, Turns, What};
 use crate::app::{epoch_millis, now, random};
 
-/// Pieces of work for one session at once.
-const MAX_HOLDS: usize = 16;
+/// Asks of one session under way at once, whether their devices are still there or not.
+const MAX_HOLDS: usize = 256;
 
 /// Docs in memory at once; a device beyond it is asked to come back.
 const MAX_ROOMS: usize = 100_000;
@@ -37,6 +40,9 @@ const CHALLENGE: &str = "challenge";
 
 /// The salt of the key it is sealed with.
 const SALT: &str = "salt";
+
+/// Bytes of it.
+const SALT_LEN: usize = 16;
 
 /// Every doc in memory.
 pub(crate) struct Registry {
@@ -56,8 +62,17 @@ pub(crate) struct Room {
     state: Mutex<State>,
 }
 
+/// A challenge while it waits for a login (D-012), as the doc has it too: the doc would have to be decoded for each use.
+struct SealedChallenge {
+    sealed: Sealed,
+    salt: [u8; SALT_LEN],
+}
+
 struct State {
     doc: Doc,
+    challenge: SealedChallenge,
+    /// The version of the record that the doc shows, once that is known.
+    shown: Option<Version>,
     /// Counts changes, so that a socket knows what it has sent.
     version: u64,
     /// The latest changes, as far as some socket has yet to send them.
@@ -68,8 +83,8 @@ struct State {
     sockets: Vec<Listener>,
     next_seat: u64,
     turns: Turns<Found>,
-    /// A grant that the store would not keep, sealed: the one in the record is spent.
-    unsaved: Option<Sealed>,
+    /// A grant that the store has yet to keep: the one in the record is spent. The room stays until then.
+    unsaved: Option<SealedGrant>,
     /// How many work for the session. While somebody does, the room stays, so that a device that comes back finds
     /// the same one, and the same turn.
     holds: usize,
@@ -150,29 +165,24 @@ impl Registry {
     }
 
     fn open(&self, session: &RequestId, record: &Record, challenge: Challenge<'_>) -> Room {
-        let salt: [u8; 16] = random();
+        let salt: [u8; SALT_LEN] = random();
         let sealed = Key::of_server(&self.server_key, &salt, session).seal(
             CHALLENGE,
             random::<NONCE_LEN>(),
             challenge.expose_bytes(),
         );
-        let salt = Base64UrlUnpadded::encode_string(&salt);
-        let server = [
-            (Map::Server, CHALLENGE, sealed.as_str()),
-            (Map::Server, SALT, &salt),
-        ];
-        Room::open(session.clone(), record, &server)
+        Room::open(session.clone(), record, SealedChallenge { sealed, salt })
     }
 
-    /// Opens the challenge that lies sealed in the doc of a session whose device is connected (D-024), for one
+    /// Opens the challenge that lies sealed in the room of a session whose device is connected (D-024), for one
     /// use. It is wiped where it lay: a value that is handed out leaves copies on the way.
     pub(super) fn with_challenge<T>(&self, room: &Room, used: impl FnOnce(Challenge<'_>) -> T) -> Option<T> {
-        let [sealed, salt] = room.state().doc.read_each(Map::Server, [CHALLENGE, SALT]);
-        let (sealed, salt) = (sealed?, salt?);
-        let salt = <[u8; 16]>::try_from(Base64UrlUnpadded::decode_vec(&salt).ok()?).ok()?;
         let mut secret = Zeroizing::new([0; 32]);
-        let key = Key::of_server(&self.server_key, &salt, &room.session);
-        key.open(CHALLENGE, &Sealed::claimed(sealed), &mut *secret).ok()?;
+        let state = room.state();
+        let SealedChallenge { sealed, salt } = &state.challenge;
+        let key = Key::of_server(&self.server_key, salt, &room.session);
+        key.open(CHALLENGE, sealed, &mut *secret).ok()?;
+        drop(state);
         Some(used(Challenge::new(&secret)))
     }
 
@@ -190,23 +200,31 @@ impl Registry {
         found.await.ok()
     }
 
-    /// Holds the session's room, if it is in memory and not too many work for it already.
+    /// Holds the session's room, if it is in memory.
     pub(crate) fn hold(&self, session: &RequestId) -> Option<Hold<'_>> {
+        self.hold_if(session, |_| true)
+    }
+
+    /// The same for what a device asks: `None` as well when too much is asked for already. There is always a place
+    /// for the end.
+    pub(super) fn hold_for(&self, session: &RequestId, ask: &Ask) -> Option<Hold<'_>> {
+        let is_end = matches!(ask, Ask::End { .. });
+        self.hold_if(session, |state| is_end || state.holds < MAX_HOLDS)
+    }
+
+    fn hold_if(&self, session: &RequestId, may: impl FnOnce(&State) -> bool) -> Option<Hold<'_>> {
         let rooms = self.rooms();
         let room = Arc::clone(rooms.get(session)?);
         {
             let mut state = room.state();
-            if state.holds >= MAX_HOLDS {
-                return None;
-            }
-            state.holds += 1;
+            may(&state).then(|| state.holds += 1)?;
         }
         Some(Hold { registry: self, room })
     }
 
     /// Takes the room off the map when nobody is in it any more.
     fn tidy(rooms: &mut HashMap<RequestId, Arc<Room>>, room: &Room, state: &State) {
-        if state.sockets.is_empty() && state.holds == 0 {
+        if state.sockets.is_empty() && state.holds == 0 && state.unsaved.is_none() {
             rooms.remove(&room.session);
         }
     }
@@ -217,7 +235,7 @@ impl Registry {
 }
 
 impl Room {
-    fn open(session: RequestId, record: &Record, server: &[(Map, &str, &str)]) -> Self {
+    fn open(session: RequestId, record: &Record, challenge: SealedChallenge) -> Self {
         let written = if let Stage::Active(active) = &record.stage {
             active.writer
         } else {
@@ -225,9 +243,7 @@ impl Room {
         };
         // The larger writer wins on a device that kept an old doc (D-034).
         let mut doc = Doc::new(epoch_millis().max(written + 1));
-        let entries = entries(&record.stage);
-        let sealed = server.iter().map(|&(map, key, value)| Change { map, key, value });
-        doc.write(&changes(&entries).into_iter().chain(sealed).collect::<Vec<_>>());
+        doc.write(&changes(&[entries(&record.stage), challenge.entries()].concat()));
         let login_ends = if let Stage::Pending { login_ends } = record.stage {
             Some(login_ends)
         } else {
@@ -235,6 +251,8 @@ impl Room {
         };
         let state = State {
             doc,
+            challenge,
+            shown: None,
             version: 0,
             changes: VecDeque::new(),
             login_ends,
@@ -252,33 +270,29 @@ impl Room {
         }
     }
 
-    /// Writes what the record now says, as far as it is new, and rings every socket.
-    pub(super) fn show(&self, stage: &Stage) {
-        let entries = entries(stage);
+    /// Writes what the record says at this version, as far as it is new, and rings every socket.
+    pub(super) fn show(&self, stage: &Stage, version: Version) {
         let mut state = self.state();
-        let update = state.doc.write_all_of(Map::Tokens, &changes(&entries));
-        state.changed(update);
-        state.login_ends = None;
+        if state.shown != Some(version) {
+            state.show(stage);
+            state.shown = Some(version);
+        }
     }
 
-    /// Begins a new incarnation of a doc that is mostly shadows. Before [`Room::writer`] is asked for: the record has
-    /// to know it.
-    pub(super) fn refresh_worn(&self, stage: &Stage) {
+    /// Begins a new incarnation of a doc that is mostly shadows, and returns whether it did. Before [`Room::writer`] is
+    /// asked for: the record has to know it.
+    pub(super) fn refresh_worn(&self, stage: &Stage) -> bool {
         let mut state = self.state();
         if !state.doc.is_worn() {
-            return;
-        }
-        let mut entries = entries(stage);
-        let keys = [CHALLENGE, SALT];
-        for (key, value) in keys.into_iter().zip(state.doc.read_each(Map::Server, keys)) {
-            entries.extend(value.map(|value| (Map::Server, key.to_owned(), value)));
+            return false;
         }
         let mut doc = Doc::new(epoch_millis().max(state.doc.writer() + 1));
-        doc.write(&changes(&entries));
+        doc.write(&changes(&[entries(stage), state.challenge.entries()].concat()));
         state.doc = doc;
         state.version += 1;
         state.changes.clear();
         state.ring();
+        true
     }
 
     /// Returns the turn for what is asked of the provider for this session.
@@ -291,13 +305,18 @@ impl Room {
         self.pen.lock().await
     }
 
-    /// Remembers a grant that the store would not keep, or that there is none any more.
-    pub(super) fn set_unsaved(&self, grant: Option<Sealed>) {
-        self.state().unsaved = grant;
+    /// Remembers a grant until the store keeps it.
+    pub(super) fn set_unsaved(&self, grant: SealedGrant) {
+        self.state().unsaved = Some(grant);
     }
 
-    /// Returns the grant that the store would not keep.
-    pub(super) fn unsaved(&self) -> Option<Sealed> {
+    /// The store keeps this grant.
+    pub(super) fn forget_unsaved(&self, grant: &SealedGrant) {
+        self.state().unsaved.take_if(|unsaved| unsaved == grant);
+    }
+
+    /// Returns the grant that the store has yet to keep.
+    pub(super) fn unsaved(&self) -> Option<SealedGrant> {
         self.state().unsaved.clone()
     }
 
@@ -310,11 +329,11 @@ impl Room {
 
     /// Nobody signed in in time (D-005): the device is told, then the session ends.
     pub(super) fn expire(&self) {
-        let description = "nobody signed in in time".to_owned();
-        self.show(&Stage::Failed {
+        let failed = Stage::Failed {
             error: "expired_token".into(),
-            description,
-        });
+            description: "nobody signed in in time".into(),
+        };
+        self.state().show(&failed);
         self.end();
     }
 
@@ -359,7 +378,26 @@ impl Room {
     }
 }
 
+impl SealedChallenge {
+    /// What it is in the doc.
+    fn entries(&self) -> Vec<Entry> {
+        let salt = Base64UrlUnpadded::encode_string(&self.salt);
+        [(CHALLENGE, self.sealed.to_string()), (SALT, salt)]
+            .map(|(key, value)| (Map::Server, key.to_owned(), value))
+            .into()
+    }
+}
+
 impl State {
+    fn show(&mut self, stage: &Stage) {
+        let update = self.doc.write_all_of(Map::Tokens, &changes(&entries(stage)));
+        self.changed(update);
+        self.shown = None;
+        if !matches!(stage, Stage::Pending { .. }) {
+            self.login_ends = None;
+        }
+    }
+
     fn ring(&self) {
         for socket in &self.sockets {
             socket.bell.notify_one();
@@ -458,7 +496,10 @@ impl Deref for Hold<'_> {
     }
 }
 
-fn changes(entries: &[(Map, String, String)]) -> Vec<Change<'_>> {
+/// An entry of a doc: its map, its key, its value.
+type Entry = (Map, String, String);
+
+fn changes(entries: &[Entry]) -> Vec<Change<'_>> {
     let changes = entries.iter().map(|(map, key, value)| Change {
         map: *map,
         key,
@@ -468,7 +509,7 @@ fn changes(entries: &[(Map, String, String)]) -> Vec<Change<'_>> {
 }
 
 /// The doc's entries that a stage stands for.
-fn entries(stage: &Stage) -> Vec<(Map, String, String)> {
+fn entries(stage: &Stage) -> Vec<Entry> {
     let session = |key: &str, value: &str| (Map::Session, key.to_owned(), value.to_owned());
     match stage {
         Stage::Pending { .. } => vec![session("status", "pending")],

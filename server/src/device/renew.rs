@@ -1,17 +1,17 @@
 //! A device wants a token that lasts (D-040 … D-043): one that there is, the login's own, or one that is exchanged for it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder, Retryable as _};
 use device_proto::ResourceUrn;
 use device_proto::seal::Sealed;
 use thiserror::Error;
 
+use super::edit::{Edit, edit, save_later};
 use super::grant;
 use super::publish::seal_token;
 use super::record::{Active, Record, SessionError, Stage, TooMany};
 use super::registry::Room;
-use super::turn::What;
+use super::turn::{Turn, What};
 use crate::app::{App, chain, now};
 use crate::token::{self, AccessToken, ExchangeFor, Grant, ProviderError, Target};
 
@@ -21,14 +21,8 @@ const MIN_VALID: u64 = 60;
 /// Seconds that the login's own token must last to be exchanged: the time of a call, and two clocks that differ.
 const EXCHANGE_WITHIN: u64 = 15;
 
-/// How often the store is asked to keep what the provider gave, beyond the first time.
-const KEEP_TRIES: usize = 5;
-
-/// The pause before the second time; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// The longest pause while the store keeps refusing a grant.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What a device would take for the end of its login.
+const ABOUT_LOGINS: [&str; 3] = ["invalid_grant", "login_required", "expired_token"];
 
 /// Why there is no token.
 #[derive(Clone, Debug, Error)]
@@ -45,6 +39,9 @@ pub(super) enum RenewError {
     /// The provider gave none.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The server leaves: what it began now, nobody might keep.
+    #[error("the server is about to stop")]
+    Leaving,
     /// The store failed.
     #[error("the server's store does not answer")]
     Store(#[from] SessionError),
@@ -60,7 +57,17 @@ impl RenewError {
             Self::InvalidTarget | Self::TooMany(_) => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::Provider(error) => error.code(),
-            Self::Store(_) => "temporarily_unavailable",
+            Self::Leaving | Self::Store(_) => "temporarily_unavailable",
+        }
+    }
+
+    /// The provider's no to one exchange is no word about the login, however it is put.
+    fn of_an_exchange(self) -> Self {
+        match self {
+            Self::Provider(ProviderError::Refused(code)) if ABOUT_LOGINS.contains(&&*code) => {
+                Self::InvalidTarget
+            }
+            other => other,
         }
     }
 
@@ -76,49 +83,66 @@ impl RenewError {
 /// nobody who wants something else.
 pub(super) async fn renew(app: &App, room: &Room, resource: &ResourceUrn, min_valid: Option<u64>) -> Found {
     let target = token::target(&app.config.resources, resource).ok_or(RenewError::InvalidTarget)?;
-    let until = now().plus(min_valid.unwrap_or(MIN_VALID)).seconds();
-    let login = Login {
+    let renewal = Renewal {
         app,
         room,
+        resource,
+        until: now().plus(min_valid.unwrap_or(MIN_VALID)).seconds(),
         came: Instant::now(),
-        turn: room.turn(What::Grant),
+        login: room.turn(What::Grant),
     };
-    let mine = match room.turn(What::Token(resource.clone())).take(login.came).await {
+    let mine = match room.turn(What::Token(resource.clone())).take(renewal.came).await {
         Ok(mine) => mine,
         Err(found) => return found,
     };
-    if active(app, room).await?.has(resource, until) {
+    let Some(grant) = renewal.needed().await? else {
         return Ok(());
-    }
+    };
     match target {
         Target::Session => {
-            let grant = login.lasting(until).await?;
-            keep(app, room, resource, &grant.access).await
+            let grant = renewal.lasting(grant, renewal.until).await?;
+            renewal.keep(&grant.access).await
         }
-        Target::Exchange(target) => mine.found(login.exchange(resource, &target).await),
+        Target::Exchange(target) => mine.found(renewal.exchange(grant, &target).await),
     }
 }
 
-/// The login of a session, for one who came to ask.
-struct Login<'a> {
+/// What one who came asks for.
+struct Renewal<'a> {
     app: &'a App,
     room: &'a Room,
+    resource: &'a ResourceUrn,
+    /// Unix seconds.
+    until: u64,
     came: Instant,
-    turn: super::turn::Turn<Found>,
+    /// One at a time changes the login's grant.
+    login: Turn<Found>,
 }
 
-impl Login<'_> {
+impl Renewal<'_> {
+    /// Returns the login's grant; `None`: there is a token that lasts, and the doc shows it.
+    async fn needed(&self) -> Result<Option<Grant>, RenewError> {
+        let sealed = self.edit(|active| {
+            if active.has(self.resource, self.until) {
+                return Ok(Edit::Unchanged(None));
+            }
+            // Before the provider is asked for what nobody can keep.
+            active.has_room(self.resource, now())?;
+            Ok(Edit::Unchanged(Some(active.grant.clone())))
+        });
+        sealed.await?.map(|sealed| self.open(&sealed)).transpose()
+    }
+
     /// Returns the login's own token, valid until then if the provider gives such long ones.
-    async fn lasting(&self, until: u64) -> Result<Grant, RenewError> {
-        let grant = self.grant().await?;
-        if grant.access.expires_at > until {
+    async fn lasting(&self, grant: Grant, until: u64) -> Result<Grant, RenewError> {
+        if grant.access.lasts(until) {
             return Ok(grant);
         }
-        match self.turn.take(self.came).await {
+        match self.login.take(self.came).await {
             Err(found) => found?,
             Ok(mine) => {
                 let grant = self.grant().await?;
-                if grant.access.expires_at > until {
+                if grant.access.lasts(until) {
                     return Ok(grant);
                 }
                 mine.found(self.refresh(grant).await)?;
@@ -128,26 +152,31 @@ impl Login<'_> {
     }
 
     /// Exchanges the login's own token, and keeps what that gives.
-    async fn exchange(&self, resource: &ResourceUrn, target: &ExchangeFor) -> Found {
-        let grant = self.lasting(now().plus(EXCHANGE_WITHIN).seconds()).await?;
-        let exchanged = match self.exchanged(&grant, target).await {
+    async fn exchange(&self, grant: Grant, target: &ExchangeFor) -> Found {
+        let grant = self.lasting(grant, now().plus(EXCHANGE_WITHIN).seconds()).await?;
+        let token = match self.exchanged(&grant, target).await {
             // It may have been revoked; the refresh token knows.
             Err(error) if error.is_about_the_subject() => {
-                let newer = self.newer_than(&grant).await?;
-                self.exchanged(&newer, target).await
+                self.exchanged(&self.newer_than(&grant).await?, target).await
+            }
+            // It ends with the login's own.
+            Ok(short) if !short.lasts(self.until) && !grant.access.lasts(self.until) => {
+                let again = async { self.exchanged(&self.newer_than(&grant).await?, target).await };
+                again.await.or(Ok(short))
             }
             exchanged => exchanged,
         };
-        keep(self.app, self.room, resource, &exchanged?).await
+        self.keep(&token.map_err(RenewError::of_an_exchange)?).await
     }
 
     async fn exchanged(&self, grant: &Grant, target: &ExchangeFor) -> Result<AccessToken, RenewError> {
+        self.stays()?;
         Ok(self.app.provider.exchange(&grant.access.text, target).await?)
     }
 
-    /// Returns another grant than this one.
+    /// Returns another grant than this one, if there is another.
     async fn newer_than(&self, old: &Grant) -> Result<Grant, RenewError> {
-        let mine = self.turn.take_anyway().await;
+        let mine = self.login.take_anyway().await;
         let grant = self.grant().await?;
         if grant.access.text == old.access.text {
             mine.found(self.refresh(grant).await)?;
@@ -157,62 +186,98 @@ impl Login<'_> {
 
     /// Opens the grant that is kept. One that the store would not keep is kept first (D-043).
     async fn grant(&self) -> Result<Grant, RenewError> {
-        save(self.app, self.room).await?;
-        let active = active(self.app, self.room).await?;
-        open(self.app, self.room, &active.grant).ok_or(RenewError::LoginRequired)
+        let sealed = self.edit(|active| Ok(Edit::Unchanged(active.grant.clone())));
+        self.open(&sealed.await?)
+    }
+
+    fn open(&self, sealed: &Sealed) -> Result<Grant, RenewError> {
+        grant::opened(self.app, self.room, sealed).ok_or(RenewError::LoginRequired)
     }
 
     /// Asks the provider for a new grant and keeps it (D-043).
     async fn refresh(&self, old: Grant) -> Found {
         let Some(refresh_token) = &old.refresh_token else {
-            let lasts = old.access.expires_at > now().seconds();
             // There is no longer one.
-            return if lasts {
+            return if old.access.lasts(now().seconds()) {
                 Ok(())
             } else {
-                Err(give_up(self.app, self.room).await)
+                Err(self.give_up().await)
             };
         };
+        self.stays()?;
         // A store that cannot write must not cost the refresh token, which the provider takes but once.
-        change(self.app, self.room, |_| Ok(())).await?;
+        self.edit(|_| Ok(Edit::Changed(()))).await?;
         let new = match self.app.provider.refresh(refresh_token).await {
             Err(ProviderError::Refused(code)) if code == "invalid_grant" => {
-                return Err(give_up(self.app, self.room).await);
+                return Err(self.give_up().await);
             }
             new => new?,
         };
-        self.keep_grant(succeed(old, new)).await
+        self.keep_grant(&succeed(old, new)).await
     }
 
     /// Keeps a new grant. The refresh token before it is spent: what the store would not keep is remembered for when it
     /// will.
-    async fn keep_grant(&self, grant: Grant) -> Found {
-        let (app, room) = (self.app, self.room);
-        let sealed = app
-            .registry
-            .with_challenge(room, |challenge| grant::seal(challenge, &room.session, &grant));
-        room.set_unsaved(Some(sealed.ok_or(RenewError::LoginRequired)?));
-        let patience = patience().with_max_times(KEEP_TRIES);
-        let once = || async { save(app, room).await };
-        let saved = once.retry(patience).when(RenewError::may_pass).await;
-        if let Err(error @ RenewError::Store(_)) = &saved {
+    async fn keep_grant(&self, grant: &Grant) -> Found {
+        let sealed = self.app.registry.with_challenge(self.room, |challenge| {
+            grant::seal(challenge, &self.room.session, grant)
+        });
+        self.room.set_unsaved(sealed.ok_or(RenewError::LoginRequired)?);
+        let kept = self.edit(|_| Ok(Edit::Unchanged(()))).await;
+        if let Err(RenewError::Store(error)) = &kept {
             tracing::error!(error = chain(error), "a new refresh token is in memory alone");
-            app.tasks.spawn(save_later(app.clone(), room.session.clone()));
+            let later = save_later(self.app.clone(), self.room.session.clone());
+            self.app.tasks.spawn(later);
         }
-        saved
+        kept
     }
-}
 
-impl RenewError {
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(_))
+    /// Keeps the resource's token, then shows it (D-043).
+    async fn keep(&self, token: &AccessToken) -> Found {
+        let sealed = self.app.registry.with_challenge(self.room, |challenge| {
+            seal_token(challenge, &self.room.session, self.resource, token)
+        });
+        let held = sealed.ok_or(RenewError::LoginRequired)?;
+        self.edit(|active| {
+            active.hold(self.resource, held.clone(), now())?;
+            Ok(Edit::Changed(()))
+        })
+        .await
     }
-}
 
-fn patience() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
+    /// The refresh token is spent or revoked: only a new login helps, and everybody learns it.
+    async fn give_up(&self) -> RenewError {
+        let given_up = edit(self.app, self.room, |record| {
+            let record = record
+                .as_mut()
+                .filter(|record| matches!(record.stage, Stage::Active(_)));
+            record.ok_or(RenewError::LoginRequired)?.stage = Stage::Failed {
+                error: "login_required".into(),
+                description: "the identity provider ended the login".into(),
+            };
+            Ok(Edit::Changed(()))
+        });
+        given_up.await.err().unwrap_or(RenewError::LoginRequired)
+    }
+
+    async fn edit<T>(
+        &self,
+        editor: impl Fn(&mut Active) -> Result<Edit<T>, RenewError>,
+    ) -> Result<T, RenewError> {
+        edit(self.app, self.room, |record| {
+            let active = record.as_mut().and_then(Record::active);
+            editor(active.ok_or(RenewError::LoginRequired)?)
+        })
+        .await
+    }
+
+    /// Nothing new is asked of the provider by a server that leaves.
+    fn stays(&self) -> Found {
+        if self.app.leaving.is_cancelled() {
+            return Err(RenewError::Leaving);
+        }
+        Ok(())
+    }
 }
 
 /// What a provider that does not rotate leaves out goes on as it was.
@@ -227,137 +292,4 @@ fn succeed(old: Grant, new: Grant) -> Grant {
         },
         refresh_token: new.refresh_token.or(old.refresh_token),
     }
-}
-
-/// Keeps a grant that the store would not keep before, if there is one.
-async fn save(app: &App, room: &Room) -> Found {
-    let _pen = room.pen().await;
-    let Some(sealed) = room.unsaved() else {
-        return Ok(());
-    };
-    let Some(grant) = open(app, room, &sealed) else {
-        return Err(RenewError::LoginRequired);
-    };
-    rewrite(app, room, |active| {
-        active.ends = grant.ends();
-        active.grant = sealed.clone();
-        Ok(())
-    })
-    .await?;
-    room.set_unsaved(None);
-    Ok(())
-}
-
-/// Goes on trying to keep a grant, whether its device stays or not, for as long as the server lives.
-async fn save_later(app: App, session: device_proto::RequestId) {
-    let Some(room) = app.registry.hold(&session) else {
-        return;
-    };
-    for pause in patience().without_max_times().build() {
-        let leaving = app
-            .leaving
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none();
-        match save(&app, &room).await {
-            Err(error) if error.may_pass() && leaving => break,
-            Err(error) if error.may_pass() => {}
-            _ => return,
-        }
-    }
-    tracing::error!("a new refresh token is lost: its person has to log in again");
-}
-
-/// Keeps a resource's token, then shows it (D-043).
-async fn keep(app: &App, room: &Room, resource: &ResourceUrn, token: &AccessToken) -> Found {
-    let sealed = app.registry.with_challenge(room, |challenge| {
-        seal_token(challenge, &room.session, resource, token)
-    });
-    let held = sealed.ok_or(RenewError::LoginRequired)?;
-    change(app, room, |active| {
-        Ok(active.hold(resource, held.clone(), now())?)
-    })
-    .await
-}
-
-/// Changes the record of an active session, then shows what it says. A store that stumbles is asked again.
-async fn change(app: &App, room: &Room, edit: impl Fn(&mut Active) -> Found) -> Found {
-    let once = || async {
-        let _pen = room.pen().await;
-        rewrite(app, room, &edit).await
-    };
-    let patience = patience().with_max_times(KEEP_TRIES);
-    once.retry(patience).when(RenewError::may_pass).await
-}
-
-/// Whoever calls this has the pen.
-async fn rewrite(app: &App, room: &Room, edit: impl Fn(&mut Active) -> Found) -> Found {
-    let (mut record, version) = found(app, room).await?;
-    room.refresh_worn(&record.stage);
-    let Stage::Active(active) = &mut record.stage else {
-        return Err(RenewError::LoginRequired);
-    };
-    active.drop_ended(now());
-    edit(active)?;
-    active.writer = room.writer();
-    app.sessions
-        .replace(&room.session, version, &record, now())
-        .await?;
-    room.show(&record.stage);
-    Ok(())
-}
-
-/// The refresh token is spent or revoked: only a new login helps, and everybody learns it.
-async fn give_up(app: &App, room: &Room) -> RenewError {
-    let _pen = room.pen().await;
-    let (mut record, version) = match found(app, room).await {
-        Ok(found) => found,
-        Err(error) => return error,
-    };
-    record.stage = Stage::Failed {
-        error: "login_required".into(),
-        description: "the identity provider ended the login".into(),
-    };
-    match app.sessions.replace(&room.session, version, &record, now()).await {
-        Ok(()) => {
-            room.show(&record.stage);
-            RenewError::LoginRequired
-        }
-        Err(error) => error.into(),
-    }
-}
-
-async fn found(app: &App, room: &Room) -> Result<(Record, store::Version), RenewError> {
-    let record = app.sessions.find(&room.session, now()).await?;
-    record.ok_or(RenewError::LoginRequired)
-}
-
-async fn active(app: &App, room: &Room) -> Result<Active, RenewError> {
-    match found(app, room).await?.0.stage {
-        Stage::Active(active) => Ok(active),
-        _ => Err(RenewError::LoginRequired),
-    }
-}
-
-fn open(app: &App, room: &Room, sealed: &Sealed) -> Option<Grant> {
-    let opened = app
-        .registry
-        .with_challenge(room, |challenge| grant::open(challenge, &room.session, sealed));
-    opened.flatten()
-}
-
-/// Returns the newest grant of a session, kept or not, for its end.
-pub(super) async fn last_grant(app: &App, room: &Room) -> Result<Option<Grant>, SessionError> {
-    let kept = match app.sessions.find(&room.session, now()).await? {
-        Some((
-            Record {
-                stage: Stage::Active(active),
-                ..
-            },
-            _,
-        )) => Some(active.grant),
-        _ => None,
-    };
-    let newest = room.unsaved().or(kept);
-    Ok(newest.and_then(|sealed| open(app, room, &sealed)))
 }

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use zeroize::Zeroizing;
 
 use super::answer;
+use super::edit::{Edit, edit};
 use super::record::{Record, SessionError};
 use super::registry::{News, Room, Seat};
 use crate::app::{App, chain, now};
@@ -36,8 +37,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// How long a session that is over waits for the answers under way.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Asks of one socket under way at once.
-const MAX_ASKS: usize = 16;
+/// Asks of one socket under way at once. Each document's end has a place of its own.
+const MAX_ASKS: usize = 128;
 
 /// Checked in place of a record that does not exist, so that there is a hash and a comparison all the same (D-011).
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -79,6 +80,18 @@ struct Connection<'a> {
 struct Taken<'a> {
     document: Box<str>,
     seat: Seat<'a>,
+    /// Its asks under way.
+    asks: usize,
+    is_ending: bool,
+}
+
+impl Taken<'_> {
+    /// Takes an ask up, if there is a place for it beside so many.
+    fn take_up(&mut self, ask: &Ask, others: usize) -> bool {
+        let is_first_end = matches!(ask, Ask::End { .. }) && !std::mem::replace(&mut self.is_ending, true);
+        self.asks += 1;
+        is_first_end || others < MAX_ASKS
+    }
 }
 
 /// The socket is over: with a close frame of ours, or without one.
@@ -213,8 +226,12 @@ impl<'a> Connection<'a> {
         };
         let joined = self.app.registry.join(session, record, challenge, &self.bell);
         let seat = joined.map_err(|_| Close::RESET)?;
-        let document = document.into();
-        self.seats.push(Taken { document, seat });
+        self.seats.push(Taken {
+            document: document.into(),
+            seat,
+            asks: 0,
+            is_ending: false,
+        });
         Ok(Some(self.seats.len() - 1))
     }
 
@@ -229,13 +246,13 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    fn ask(&self, document: &str, text: &str) {
-        let Some(taken) = self.seats.iter().find(|taken| &*taken.document == document) else {
+    fn ask(&mut self, document: &str, text: &str) {
+        let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) else {
             return;
         };
         let Ok(ask) = Ask::decode(text) else { return };
         let (id, document) = (ask.id().to_owned(), Box::from(document));
-        if self.asks.len() >= MAX_ASKS {
+        if !taken.take_up(&ask, self.asks.len()) {
             let busy = answer::error(id, "slow_down", "too much is asked for at once");
             self.asks.push(Box::pin(async move { (document, busy) }));
             return;
@@ -261,6 +278,9 @@ impl<'a> Connection<'a> {
         document: &str,
         reply: &Reply,
     ) -> Result<(), Over> {
+        if let Some(taken) = self.seats.iter_mut().find(|taken| &*taken.document == document) {
+            taken.asks = taken.asks.saturating_sub(1);
+        }
         self.send_news(websocket).await?;
         send(websocket, hub::Socket::stateless(document, &reply.encode())).await
     }
@@ -290,8 +310,11 @@ impl<'a> Connection<'a> {
     async fn leave_ended(&mut self, websocket: &mut WebSocket) -> Result<(), Over> {
         while let Some(at) = self.seats.iter().position(|taken| taken.seat.room.is_over()) {
             // The one who asked is told before the socket goes.
-            while let Ok(Some((document, reply))) = tokio::time::timeout(LAST_WORDS, self.asks.next()).await {
-                send(websocket, hub::Socket::stateless(&document, &reply.encode())).await?;
+            let until = tokio::time::Instant::now() + LAST_WORDS;
+            while self.seats[at].asks > 0
+                && let Ok(Some((document, reply))) = tokio::time::timeout_at(until, self.asks.next()).await
+            {
+                self.answered(websocket, &document, &reply).await?;
             }
             let taken = self.seats.swap_remove(at);
             send(websocket, self.socket.close(&taken.document, Close::ENDED.reason)).await?;
@@ -347,15 +370,8 @@ async fn catch_up(app: &App, room: &Room, read: &Record) -> Result<(), Over> {
     if !read.is_pending() {
         return Ok(());
     }
-    let _pen = room.pen().await;
-    let found = app.sessions.find(&room.session, now()).await;
-    if let Some((record, _)) = found
-        .map_err(|error| unreadable(&error))?
-        .filter(|(record, _)| !record.is_pending())
-    {
-        room.show(&record.stage);
-    }
-    Ok(())
+    let caught_up = edit(app, room, |_| Ok(Edit::Unchanged(()))).await;
+    caught_up.map_err(|error: SessionError| Some(unreadable(&error)))
 }
 
 /// The store stumbled: the device is asked to come back.

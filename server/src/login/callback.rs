@@ -13,7 +13,7 @@ use super::attempt::{Attempt, Browser};
 use super::page::Notice;
 use crate::app::{App, chain};
 use crate::device::{self, PublishError};
-use crate::token::{self, Grant, ProviderError};
+use crate::token::{Grant, ProviderError};
 
 /// How long a device that is away may take to come back before the code is spent (D-022).
 const DEVICE_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -104,9 +104,7 @@ async fn sign_in(app: &App, attempt: Attempt, code: String) -> Notice {
 /// The tokens reached nobody: they are given back, and the device learns that nothing will come.
 async fn unpublished(app: &App, session: &RequestId, grant: &Grant, error: &PublishError) -> Notice {
     tracing::warn!(error = chain(error), "a login's tokens were not published");
-    if let Some(refresh_token) = &grant.refresh_token {
-        app.provider.revoke(refresh_token, token::Kind::Refresh).await;
-    }
+    device::revoke(app, grant).await;
     match error {
         PublishError::NotPending => return Notice::AlreadyUsed,
         PublishError::Expired => return Notice::Expired,

@@ -42,6 +42,13 @@ pub(crate) struct AccessToken {
     pub(crate) issued_type: Option<String>,
 }
 
+impl AccessToken {
+    /// Whether it is valid beyond then, Unix seconds.
+    pub(crate) fn lasts(&self, until: u64) -> bool {
+        self.expires_at > until
+    }
+}
+
 impl Grant {
     /// Returns when the session ends for want of tokens, if that is known.
     pub(crate) fn ends(&self) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! D-043 and the session's end: what the provider gives for a login, and what becomes of it when things fail.
 
+use device_proto::ask::Ask;
 use rusqlite::Connection;
 
-use crate::device::{Link, RESOURCE};
+use crate::browser::Browser;
+use crate::device::{Link, RESOURCE, Session};
 use crate::idp::{
     ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
 };
@@ -10,6 +12,9 @@ use crate::in_time;
 use crate::publish::signed_in;
 use crate::renew::{EVER, LONG, OTHER, asked, held, ready, refused, renewed, stage, token_request};
 use crate::server::Site;
+
+/// Asks of one device at once.
+const ASKS: usize = 16;
 
 #[tokio::test]
 async fn a_login_without_a_refresh_token_says_when_it_ends_and_lasts_until_then() {
@@ -76,14 +81,22 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
     let server = site.start().await;
     let (session, mut link) = signed_in(&server).await;
     link.ask(&token_request("ask", RESOURCE, Some(LONG))).await;
+    for n in 1..ASKS {
+        link.ask(&token_request(&n.to_string(), &format!("urn:d:{n}"), Some(LONG)))
+            .await;
+    }
     idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;
+    assert_eq!(refused(&mut link, "urn:other:x", None).await, "invalid_target");
+    link.replies.clear();
     let before = stage(&site, &session).await;
     let lock = Connection::open(site.database()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     idp.script(|script| script.refresh = Answer::Good);
-    link.until(|link| !link.replies.is_empty()).await;
-    let told = serde_json::to_value(&link.replies[0]).unwrap();
-    assert_eq!(told["error"], "temporarily_unavailable");
+    link.until(|link| link.replies.len() == ASKS).await;
+    for reply in &link.replies {
+        let told = serde_json::to_value(reply).unwrap();
+        assert_eq!(told["error"], "temporarily_unavailable");
+    }
     assert_eq!(
         held(&session, &link, RESOURCE).0,
         ACCESS_TOKEN,
@@ -108,6 +121,67 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
         idp.seen().refreshed_with(),
         [REFRESH_TOKEN.to_owned(), refresh_token(1)]
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.refresh = Answer::Held);
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (_session, mut link) = signed_in(&server).await;
+    link.ask(&token_request("ask", RESOURCE, Some(LONG))).await;
+    idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;
+    let lock = Connection::open(site.database()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    idp.script(|script| script.refresh = Answer::Refused);
+    server.until_said("the store stumbles").await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    link.until_status("failed").await;
+    assert_eq!(link.session["error"], "login_required");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_024_a_store_that_stumbles_at_a_login_does_not_cost_it() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.token = Answer::Held);
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let session = Session::begin(&server).await;
+    let mut link = Link::connect(&server, &session).await;
+    let url = session.url().to_owned();
+    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    idp.until_seen(|seen| !seen.token.is_empty()).await;
+    let lock = Connection::open(site.database()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    idp.script(|script| script.token = Answer::Good);
+    server.until_said("the store stumbles").await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(login.await.unwrap().outcome(), "signed-in");
+    link.until_status("active").await;
+    assert!(idp.seen().revoked.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_044_a_session_that_ends_while_somebody_signs_in_leaves_nothing_at_the_provider() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.exchange = Answer::Held);
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let session = Session::begin_for(&server, "urn:sap:identity:api:name:my-api").await;
+    let mut link = Link::connect(&server, &session).await;
+    let url = session.url().to_owned();
+    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    idp.until_seen(|seen| !seen.exchanged_for().is_empty()).await;
+    link.ask(&Ask::End { id: "bye".into() }).await;
+    assert_eq!(link.closed().await, 1000);
+    idp.script(|script| script.exchange = Answer::Good);
+    assert_eq!(login.await.unwrap().outcome(), "expired");
+    assert_eq!(idp.seen().revoked, [REFRESH_TOKEN, ACCESS_TOKEN]);
+    assert!(site.record(session.id.as_str()).await.is_none());
     server.stop().await;
 }
 

@@ -9,7 +9,7 @@ use crate::idp::{
     ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
 };
 use crate::in_time;
-use crate::publish::{holds, signed_in};
+use crate::publish::{holds, rewrite, sealed, signed_in};
 use crate::server::{Site, assert_unsaid};
 
 /// Another destination of the same login.
@@ -24,8 +24,11 @@ pub(crate) const EVER: u64 = 10 * RENEWED_LIFETIME;
 /// Renewals in a row.
 const RENEWALS: usize = 40;
 
-/// Asks on one socket at once; a session has 16.
+/// Asks on one socket at once.
 const ASKS: usize = 4;
+
+/// Asks that one socket may have under way; a session may have twice as many.
+const MAX_ASKS: usize = 128;
 
 pub(crate) fn token_request(id: &str, resource: &str, min_valid: Option<u64>) -> Ask {
     Ask::Token {
@@ -141,6 +144,23 @@ async fn d_040_a_token_that_lasts_costs_no_call() {
 }
 
 #[tokio::test]
+async fn d_040_a_token_that_is_kept_is_in_the_doc_before_the_reply() {
+    let idp = Idp::start().await;
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    // Kept, and never shown.
+    rewrite(&site, &session, |tokens| {
+        tokens[OTHER] = tokens[RESOURCE].clone();
+        tokens[OTHER]["sealed"] = sealed(&session, OTHER, 0, b"a token").into();
+    })
+    .await;
+    assert_eq!(asked(&mut link, OTHER, None).await, ready("ask", OTHER));
+    assert_eq!(session.open_for(OTHER, &link.tokens[OTHER]), b"a token");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn d_040_many_who_ask_at_once_cost_one_call() {
     let idp = Idp::start().await;
     idp.script(|script| script.refresh = Answer::Held);
@@ -177,6 +197,45 @@ async fn d_040_many_who_ask_at_once_cost_one_call() {
     }
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn d_040_a_device_that_asks_for_too_much_is_told_and_may_still_end_its_session() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.refresh = Answer::Held);
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    // As many as one socket may have under way, and as many as one session may.
+    for n in 0..=MAX_ASKS {
+        link.ask(&token_request(&n.to_string(), RESOURCE, Some(EVER)))
+            .await;
+    }
+    link.until(|link| !link.replies.is_empty()).await;
+    assert_slow_down(&link);
+    let mut other = Link::connect(&server, &session).await;
+    let mut third = Link::connect(&server, &session).await;
+    for n in 0..MAX_ASKS {
+        other
+            .ask(&token_request(&n.to_string(), RESOURCE, Some(EVER)))
+            .await;
+    }
+    // It has taken up what came before.
+    other.ask(&token_request("more", RESOURCE, Some(EVER))).await;
+    other.until(|link| !link.replies.is_empty()).await;
+    third.ask(&token_request("more", RESOURCE, Some(EVER))).await;
+    third.until(|link| !link.replies.is_empty()).await;
+    assert_slow_down(&third);
+    link.replies.clear();
+    link.ask(&Ask::End { id: "bye".into() }).await;
+    idp.script(|script| script.refresh = Answer::Good);
+    assert_eq!(link.closed().await, 1000);
+    assert!(link.replies.contains(&Reply::Ended { id: "bye".into() }));
+    server.stop().await;
+}
+
+fn assert_slow_down(link: &Link) {
+    let told = serde_json::to_value(&link.replies[0]).unwrap();
+    assert_eq!(told["error"], "slow_down");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::PATIENCE;
 pub(crate) const CLIENT_SECRET: &str = "the-secret-of-ciba-server-at-its-provider";
 
 /// How long a server may take to leave: its own grace, and some more.
-const LEAVES_WITHIN: Duration = Duration::from_secs(15);
+const LEAVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Where a server keeps what outlives it: configuration, database, port.
 pub(crate) struct Site {
@@ -184,6 +184,16 @@ impl Server {
             readers: vec![stderr, stdout],
             dir: None,
         }
+    }
+
+    /// Waits until the log has a line with this.
+    pub(crate) async fn until_said(&self, text: &str) {
+        crate::in_time(async {
+            while !self.log.lock().unwrap().contains(text) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     pub(crate) fn pid(&self) -> u32 {

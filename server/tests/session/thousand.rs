@@ -15,7 +15,7 @@ use crate::server::Site;
 /// The login's own token is one more.
 const RESOURCES: usize = 1_000;
 
-/// Asks under way at once; a session has 16.
+/// Asks under way at once.
 const AT_ONCE: usize = 8;
 
 fn urn(n: usize) -> String {

@@ -36,8 +36,8 @@ const BODY_PAUSE: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// How long requests may go on after the server was told to leave.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long requests may go on after the server was told to leave: an answer of the identity provider, and keeping it.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Connections and devices' sockets at once; more are closed unheard.
 const MAX_CONNECTIONS: usize = 65_536;

@@ -29,6 +29,8 @@ struct Plain<'a> {
     /// Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_ends: Option<u64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    subject: Option<Cow<'a, str>>,
 }
 
 /// A login's grant as it is kept.
@@ -47,6 +49,7 @@ pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant)
         scope: grant.access.scope.as_deref().map(Into::into),
         refresh_token: grant.refresh_token.as_ref().map(|token| token.as_str().into()),
         refresh_ends: grant.refresh_ends,
+        subject: grant.subject.as_deref().map(Into::into),
     };
     let text = serde_json::to_vec(&plain).expect("texts and numbers always serialize");
     let key = Key::of_challenge(challenge, session, Purpose::Refresh);
@@ -77,5 +80,6 @@ fn open(challenge: Challenge<'_>, session: &RequestId, sealed: &Sealed) -> Optio
         },
         refresh_token: plain.refresh_token.map(secret),
         refresh_ends: plain.refresh_ends,
+        subject: plain.subject.map(Cow::into_owned),
     })
 }

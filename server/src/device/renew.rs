@@ -207,13 +207,16 @@ impl Renewal<'_> {
         self.stays()?;
         // A store that cannot write must not cost the refresh token, which the provider takes but once.
         self.edit(|_| Ok(Edit::Changed(()))).await?;
-        let new = match self.app.provider.refresh(refresh_token).await {
+        let subject = old.subject.as_deref();
+        let new = match self.app.provider.refresh(refresh_token, subject).await {
             Err(ProviderError::Refused(code)) if code == "invalid_grant" => {
                 return Err(self.give_up().await);
             }
             new => new?,
         };
-        self.keep_grant(&succeed(old, new)).await
+        let (grant, is_good) = new.after(old);
+        self.keep_grant(&grant).await?;
+        Ok(is_good?)
     }
 
     /// Keeps a new grant. The refresh token before it is spent: what the store would not keep is remembered for when it
@@ -277,19 +280,5 @@ impl Renewal<'_> {
             return Err(RenewError::Leaving);
         }
         Ok(())
-    }
-}
-
-/// What a provider that does not rotate leaves out goes on as it was.
-fn succeed(old: Grant, new: Grant) -> Grant {
-    let is_rotated = new.refresh_token.is_some();
-    Grant {
-        access: new.access,
-        refresh_ends: if is_rotated {
-            new.refresh_ends
-        } else {
-            new.refresh_ends.or(old.refresh_ends)
-        },
-        refresh_token: new.refresh_token.or(old.refresh_token),
     }
 }

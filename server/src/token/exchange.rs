@@ -2,18 +2,16 @@
 
 use openidconnect::HttpResponse;
 use serde::Deserialize;
+use store::UnixSeconds;
 use zeroize::Zeroizing;
 
-use super::provider::{code_of, refused};
-use super::{AccessToken, DEFAULT_LIFETIME, ExchangeFor, MAX_SCOPE, MAX_TOKEN, Provider, ProviderError};
+use super::provider::{answered, usable_scope};
+use super::{AccessToken, DEFAULT_LIFETIME, ExchangeFor, MAX_TOKEN, Provider, ProviderError};
 use crate::app::now;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-const NO_ENDPOINT: ProviderError = ProviderError::Nonsense("it has no token endpoint");
-const UNREADABLE: ProviderError = ProviderError::Nonsense("its token response cannot be read");
 
 /// RFC 8693 §2.2.1.
 #[derive(Deserialize)]
@@ -25,12 +23,6 @@ struct Exchanged {
     scope: Option<String>,
 }
 
-/// RFC 6749 §5.2.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
 impl Provider {
     /// Exchanges the login's access token for one of a target.
     pub(crate) async fn exchange(
@@ -38,8 +30,7 @@ impl Provider {
         subject_token: &str,
         target: &ExchangeFor,
     ) -> Result<AccessToken, ProviderError> {
-        let metadata = self.metadata(false).await?;
-        let endpoint = metadata.token_endpoint().ok_or(NO_ENDPOINT)?.url().clone();
+        let endpoint = self.token_endpoint().await?;
         let mut form = vec![
             ("grant_type", GRANT_TYPE),
             ("subject_token", subject_token),
@@ -55,22 +46,21 @@ impl Provider {
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value.as_deref()?))),
         );
-        read(&self.post(endpoint, form).await?)
+        let asked = now();
+        let mut token = read(&self.post(endpoint, form).await?, asked)?;
+        // RFC 8693 §2.2.1: left out, it is what was asked for.
+        token.scope = token.scope.or_else(|| target.scope.clone());
+        Ok(token)
     }
 }
 
-fn read(answer: &HttpResponse) -> Result<AccessToken, ProviderError> {
-    if !answer.status().is_success() {
-        let refusal: Refusal = serde_json::from_slice(answer.body()).map_err(|_| UNREADABLE)?;
-        return Err(refused(code_of(&refusal.error)));
-    }
-    let exchanged: Exchanged = serde_json::from_slice(answer.body()).map_err(|_| UNREADABLE)?;
-    exchanged.checked()
+fn read(answer: &HttpResponse, asked: UnixSeconds) -> Result<AccessToken, ProviderError> {
+    answered::<Exchanged>(answer)?.checked(asked)
 }
 
 impl Exchanged {
     /// A device shows its token as `Bearer`: what cannot be used so is no token for it.
-    fn checked(self) -> Result<AccessToken, ProviderError> {
+    fn checked(self, asked: UnixSeconds) -> Result<AccessToken, ProviderError> {
         let lifetime = self.expires_in.unwrap_or(DEFAULT_LIFETIME);
         let problem = match () {
             () if self.access_token.is_empty() => "its exchanged token is empty",
@@ -83,8 +73,8 @@ impl Exchanged {
             () => {
                 return Ok(AccessToken {
                     text: Zeroizing::new(self.access_token),
-                    expires_at: now().plus(lifetime).seconds(),
-                    scope: self.scope.filter(|scope| scope.len() <= MAX_SCOPE),
+                    expires_at: asked.plus(lifetime).seconds(),
+                    scope: self.scope.and_then(usable_scope),
                     issued_type: Some(self.issued_token_type),
                 });
             }
@@ -99,10 +89,12 @@ mod tests {
 
     use super::*;
 
-    fn answered(status: u16, body: &Value) -> Result<AccessToken, ProviderError> {
-        let mut answer = HttpResponse::new(body.to_string().into_bytes());
-        *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
-        read(&answer)
+    const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
+
+    fn answer(status: u16, body: &Value) -> Result<AccessToken, ProviderError> {
+        let mut response = HttpResponse::new(body.to_string().into_bytes());
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        read(&response, NOW)
     }
 
     fn good() -> Value {
@@ -117,22 +109,22 @@ mod tests {
 
     #[test]
     fn d_041_a_good_answer_is_a_token() {
-        let before = now();
-        let token = answered(200, &with("scope", json!("api:read"))).unwrap();
+        let token = answer(200, &with("scope", json!("api:read"))).unwrap();
         assert_eq!((&**token.text, token.scope.as_deref()), ("a.b", Some("api:read")));
         assert_eq!(token.issued_type.as_deref(), Some(ACCESS_TOKEN));
-        assert!((before.plus(60)..=now().plus(60)).contains(&store::UnixSeconds::new(token.expires_at)));
+        assert_eq!(token.expires_at, NOW.plus(60).seconds());
         for fine in [
             with("issued_token_type", json!(JWT)),
             with("token_type", json!("bearer")),
         ] {
-            assert!(answered(200, &fine).is_ok(), "{fine}");
+            assert!(answer(200, &fine).is_ok(), "{fine}");
         }
         let mut unsaid = good();
         unsaid.as_object_mut().unwrap().remove("expires_in");
-        let token = answered(200, &unsaid).unwrap();
-        assert!(
-            token.expires_at <= now().plus(DEFAULT_LIFETIME).seconds(),
+        let token = answer(200, &unsaid).unwrap();
+        assert_eq!(
+            token.expires_at,
+            NOW.plus(DEFAULT_LIFETIME).seconds(),
             "not for ever"
         );
     }
@@ -155,25 +147,22 @@ mod tests {
             ("expires_in", json!(-1)),
             ("expires_in", json!("60")),
         ] {
-            let error = answered(200, &with(name, value)).err();
+            let error = answer(200, &with(name, value)).err();
             assert!(
                 matches!(error, Some(ProviderError::Nonsense(_))),
                 "{name}: {error:?}"
             );
         }
-        assert!(matches!(
-            answered(200, &json!([])),
-            Err(ProviderError::Nonsense(_))
-        ));
+        assert!(matches!(answer(200, &json!([])), Err(ProviderError::Nonsense(_))));
     }
 
     #[test]
     fn d_042_the_providers_word_passes_through_and_its_trouble_is_told_as_such() {
-        let code = |status, error: &str| answered(status, &json!({ "error": error })).err().unwrap();
+        let code = |status, error: &str| answer(status, &json!({ "error": error })).err().unwrap();
         assert_eq!(code(400, "invalid_target").code(), "invalid_target");
         assert_eq!(code(401, "invalid_client").code(), "invalid_client");
         assert_eq!(code(400, "own \u{1b}[31mword").code(), "own[31mword");
         assert_eq!(code(400, "server_error").code(), "temporarily_unavailable");
-        assert_eq!(answered(403, &json!("no")).err().unwrap().code(), "server_error");
+        assert_eq!(answer(403, &json!("no")).err().unwrap().code(), "server_error");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Grant {
     pub(crate) refresh_token: Option<Zeroizing<String>>,
     /// When the refresh token ends, Unix seconds, if the provider says so.
     pub(crate) refresh_ends: Option<u64>,
+    /// The id_token's `sub`.
+    pub(crate) subject: Option<String>,
 }
 
 /// An access token, the login's own or an exchanged one.

@@ -16,7 +16,9 @@ use openidconnect::{
     PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RefreshToken, RequestTokenError,
     Scope, SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use store::UnixSeconds;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use url::Url;
@@ -170,6 +172,14 @@ pub(crate) struct Redeem {
     nonce: String,
 }
 
+/// Who signed in.
+struct Who {
+    /// For people.
+    name: String,
+    /// `sub`
+    subject: String,
+}
+
 /// Why the provider gave no tokens: what a person can be told.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum ProviderError {
@@ -257,12 +267,13 @@ impl Provider {
         if let Some(resource) = &self.resource {
             request = request.add_extra_param("resource", resource);
         }
+        let asked = now();
         let tokens = request.request_async(self.http()?).await.map_err(token_error)?;
         let id_token = tokens
             .id_token()
             .ok_or(ProviderError::Nonsense("it gave no id_token"))?;
         let nonce = Nonce::new(redeem.nonce);
-        let subject = match self.verify(&client, id_token, &nonce) {
+        let who = match self.verify(&client, id_token, &nonce) {
             // The keys may have been rotated since we looked.
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
@@ -272,8 +283,12 @@ impl Provider {
             }
             other => other,
         };
-        let subject = subject.map_err(|error| ProviderError::BadIdToken(id_token_problem(&error)))?;
-        Ok((grant(&tokens)?, subject))
+        let who = who.map_err(|error| ProviderError::BadIdToken(id_token_problem(&error)))?;
+        let mut grant = grant(&tokens, asked)?;
+        // RFC 6749 §5.1: left out, it is what was asked for.
+        grant.access.scope = grant.access.scope.or_else(|| usable_scope(self.scopes.join(" ")));
+        grant.subject = Some(who.subject);
+        Ok((grant, who.name))
     }
 
     /// Asks whether the provider can be found at all.
@@ -287,11 +302,14 @@ impl Provider {
         client: &Client,
         token: &CoreIdToken,
         nonce: &Nonce,
-    ) -> Result<String, ClaimsVerificationError> {
+    ) -> Result<Who, ClaimsVerificationError> {
         // Whatever discovery lists: HS256 would make our client secret, which others share, a signing key.
         let verifier = client.id_token_verifier().set_allowed_algs(SIGNED_BY);
         let claims = token.claims(&verifier, nonce)?;
-        Ok(display_name(claims))
+        Ok(Who {
+            name: display_name(claims),
+            subject: claims.subject().to_string(),
+        })
     }
 
     /// Returns discovery's document. One caller looks, the others wait for what it finds, a failure too.
@@ -354,6 +372,17 @@ impl Provider {
             .build()
             .map_err(|_| ProviderError::Unreachable("the system's certificates cannot be read".into()))?;
         Ok(self.http.get_or_init(|| Http(client)))
+    }
+
+    pub(super) async fn token_endpoint(&self) -> Result<Url, ProviderError> {
+        let metadata = self.metadata(false).await?;
+        let endpoint = metadata.token_endpoint();
+        let endpoint = endpoint.ok_or(ProviderError::Nonsense("it has no token endpoint"))?;
+        Ok(endpoint.url().clone())
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     pub(super) fn resource(&self) -> Option<&str> {
@@ -461,12 +490,33 @@ fn discovery_error(error: openidconnect::DiscoveryError<CallError>) -> ProviderE
     }
 }
 
+/// RFC 6749 §5.2.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// Reads an answer of the token endpoint. It may hold a token: neither it nor the parser's words go anywhere.
+pub(super) fn answered<T: DeserializeOwned>(answer: &HttpResponse) -> Result<T, ProviderError> {
+    const UNREADABLE: ProviderError = ProviderError::Nonsense("its token response cannot be read");
+    if !answer.status().is_success() {
+        let refusal: Refusal = serde_json::from_slice(answer.body()).map_err(|_| UNREADABLE)?;
+        return Err(refused(code_of(&refusal.error)));
+    }
+    serde_json::from_slice(answer.body()).map_err(|_| UNREADABLE)
+}
+
+/// Leaves out a scope that is too long to be passed on.
+pub(super) fn usable_scope(scope: String) -> Option<String> {
+    Some(scope).filter(|scope| scope.len() <= MAX_SCOPE)
+}
+
 /// A provider's error code: RFC 6749 §5.2 allows printable ASCII without quotes; anything else is not worth telling.
-pub(super) fn code_of(code: &str) -> String {
+fn code_of(code: &str) -> String {
     code.chars().filter(char::is_ascii_graphic).take(60).collect()
 }
 
-pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
+fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderError {
     match error {
         RequestTokenError::ServerResponse(refusal) => refused(code_of(refusal.error().as_ref())),
         RequestTokenError::Request(cause) => ProviderError::Unreachable(cause.to_string()),
@@ -478,7 +528,7 @@ pub(super) fn token_error(error: CoreRequestTokenError<CallError>) -> ProviderEr
 }
 
 /// Some providers put a fault of their own into the words of a refusal (RFC 6749 §4.1.2.1 names both codes).
-pub(super) fn refused(code: String) -> ProviderError {
+fn refused(code: String) -> ProviderError {
     match code.as_str() {
         "server_error" | "temporarily_unavailable" => {
             ProviderError::Unreachable(format!("it answers {code}"))
@@ -487,7 +537,7 @@ pub(super) fn refused(code: String) -> ProviderError {
     }
 }
 
-pub(super) fn grant(tokens: &Tokens) -> Result<Grant, ProviderError> {
+fn grant(tokens: &Tokens, asked: UnixSeconds) -> Result<Grant, ProviderError> {
     let access = tokens.access_token().secret();
     let refresh = tokens.refresh_token().map(RefreshToken::secret);
     let too_long = |token: &String| token.len() > MAX_TOKEN;
@@ -504,14 +554,15 @@ pub(super) fn grant(tokens: &Tokens) -> Result<Grant, ProviderError> {
     Ok(Grant {
         access: AccessToken {
             text: Zeroizing::new(access.clone()),
-            expires_at: now().plus(lifetime).seconds(),
-            scope: scope.filter(|scope| scope.len() <= MAX_SCOPE),
+            expires_at: asked.plus(lifetime).seconds(),
+            scope: scope.and_then(usable_scope),
             issued_type: None,
         },
         refresh_token: refresh.map(|token| Zeroizing::new(token.clone())),
         refresh_ends: hint
             .filter(|seconds| *seconds > 0)
-            .map(|seconds| now().plus(seconds).seconds()),
+            .map(|seconds| asked.plus(seconds).seconds()),
+        subject: None,
     })
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Script {
     pub(crate) revoked: Option<String>,
     /// How long the access tokens of logins and renewals last, if not as usual.
     pub(crate) lifetime: Option<u64>,
+    /// What a good refresh answers beyond or instead of the usual.
+    pub(crate) refresh_says: Option<(&'static str, Value)>,
     /// Gives no refresh token with a login.
     pub(crate) no_refresh_token: bool,
     /// `refresh_expires_in`, as some providers have it.
@@ -94,6 +96,8 @@ pub(crate) enum Answer {
     Garbage,
     /// Not before the script changes.
     Held,
+    /// Refresh: rotates, and the answer is lost.
+    Lost,
     /// Discovery: names another issuer. Token endpoint: `invalid_grant`.
     Refused,
     /// Token endpoint: this OAuth error.
@@ -242,6 +246,7 @@ impl World {
             .clone();
         match which(&script) {
             Answer::Status(code) => Err(StatusCode::from_u16(code).unwrap().into_response()),
+            Answer::Lost => Err(StatusCode::BAD_GATEWAY.into_response()),
             Answer::Garbage => Err("<html>not what you asked for".into_response()),
             Answer::Good | Answer::Refused | Answer::Error(_) | Answer::Held => Ok(script),
         }
@@ -339,7 +344,10 @@ async fn token(State(world): State<Arc<World>>, Form(form): Form<Vec<(String, St
 
 /// Spends the newest refresh token when it arrives, however long the answer takes.
 async fn refresh(world: &World, form: Vec<(String, String)>, spent: &str) -> Response {
-    let is_good = matches!(world.script.borrow().refresh, Answer::Good | Answer::Held);
+    let is_good = matches!(
+        world.script.borrow().refresh,
+        Answer::Good | Answer::Held | Answer::Lost
+    );
     let renewed = is_good.then(|| world.rotate(spent));
     world.seen.send_modify(|seen| seen.token.push(form));
     let script = match world.answer(|script| script.refresh).await {
@@ -352,12 +360,15 @@ async fn refresh(world: &World, form: Vec<(String, String)>, spent: &str) -> Res
     let Some(n) = renewed.flatten() else {
         return refused("invalid_grant");
     };
-    let answer = json!({
+    let mut answer = json!({
         "access_token": access_token(n),
         "refresh_token": refresh_token(n),
         "token_type": "Bearer",
         "expires_in": script.lifetime.unwrap_or(RENEWED_LIFETIME),
     });
+    if let Some((name, value)) = script.refresh_says {
+        answer[name] = value;
+    }
     Json(answer).into_response()
 }
 

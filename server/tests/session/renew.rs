@@ -2,7 +2,7 @@
 
 use device_proto::ask::{Ask, Reply};
 use device_proto::token::Token;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::device::{Link, RESOURCE, Session};
 use crate::idp::{
@@ -336,6 +336,52 @@ async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_the_token() {
     }
     idp.script(|script| script.refresh = Answer::Good);
     renewed(&session, &mut link, 1).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_whatever_else_is_wrong_with_an_answer_its_refresh_token_is_kept() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    // As long as a token may be, and one more.
+    for (name, value) in [
+        ("access_token", json!("x".repeat(16 * 1024 + 1))),
+        ("expires_in", json!(0)),
+        ("id_token", json!("not.a.jwt")),
+    ] {
+        idp.script(|script| script.refresh_says = Some((name, value)));
+        assert_eq!(
+            refused(&mut link, RESOURCE, Some(EVER)).await,
+            "server_error",
+            "{name}"
+        );
+        assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN, "{name}");
+    }
+    idp.script(|script| script.refresh_says = None);
+    renewed(&session, &mut link, 4).await;
+    let spent: Vec<_> = (0..4).map(refresh_token).collect();
+    assert_eq!(idp.seen().refreshed_with(), spent);
+    let plain = session.open(&link.tokens[RESOURCE]);
+    let scope = Token::decode(&plain).unwrap().scope.unwrap().into_owned();
+    assert_eq!(scope, "openid profile", "as it was");
+    server.stop().await;
+}
+
+/// Nothing helps against this: the new refresh token is on no disk but the provider's. It is told at once.
+#[tokio::test]
+async fn d_043_an_answer_that_is_lost_after_the_rotation_costs_the_login() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.refresh = Answer::Lost);
+    let server = Site::new(&idp.issuer).start().await;
+    let (_session, mut link) = signed_in(&server).await;
+    let code = refused(&mut link, RESOURCE, Some(EVER)).await;
+    assert_eq!(code, "temporarily_unavailable");
+    assert_eq!(link.session["status"], "active");
+    idp.script(|script| script.refresh = Answer::Good);
+    assert_eq!(refused(&mut link, RESOURCE, Some(EVER)).await, "login_required");
+    link.until_status("failed").await;
+    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN, REFRESH_TOKEN]);
     server.stop().await;
 }
 

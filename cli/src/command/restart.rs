@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::agent::Agent;
 use crate::error::Error;
+use crate::launch::{self, Installed};
 use crate::terminal::{self, Plain};
 
 /// How long the daemon may take to agree, to change, and to answer again: each of them.
@@ -17,22 +18,57 @@ pub(crate) struct Args {}
 
 /// Asks a daemon that is there; without one the next command starts what is installed anyway.
 pub(crate) fn run() -> Result<(), Error> {
-    let Some(mut agent) = Agent::connect()? else {
+    let Some(before) = hello()? else {
         terminal::tell("Nothing to restart: cibad is not running.");
         return Ok(());
     };
+    let mut agent = Agent::connect()?.ok_or_else(gone)?;
     agent.send(Op::HandOver {})?;
     agent.answer::<IgnoredAny>(PATIENCE)?;
     // The old program hangs up when it is replaced: only then is the new one asked.
     agent.hung_up(PATIENCE)?;
-    let agent = Agent::connect()?.ok_or_else(gone)?;
-    let hello: Hello = agent.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE)?;
-    terminal::tell(format_args!(
-        "cibad {} has taken over, pid {}. Every session is kept.",
-        Plain(&hello.version),
-        hello.pid
-    ));
-    Ok(())
+    tell(&before, &hello()?.ok_or_else(gone)?)
+}
+
+/// Asks who serves; `None` when nobody does.
+fn hello() -> Result<Option<Hello>, Error> {
+    let ask = |agent: Agent| agent.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE);
+    Agent::connect()?.map(ask).transpose()
+}
+
+fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {
+    let (version, pid) = (Plain(&after.version), after.pid);
+    if before.pid != after.pid {
+        return Err(gone());
+    }
+    if before.version != after.version {
+        terminal::tell(format_args!(
+            "cibad {version} has taken over, pid {pid}. Every session is kept."
+        ));
+        return Ok(());
+    }
+    // What cannot be asked for its version is no better.
+    match launch::installed() {
+        Ok(installed) if installed.version != after.version => Err(goes_on(after, &installed)),
+        _ => {
+            terminal::tell(format_args!(
+                "cibad {version} is the installed version already; it has begun anew, pid {pid}. \
+                 Every session is kept."
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// It was started from another place, or the system has refused the new program at the last moment.
+fn goes_on(running: &Hello, installed: &Installed) -> Error {
+    let message = format!(
+        "cibad {} goes on; {} is cibad {}",
+        running.version,
+        installed.path.display(),
+        installed.version
+    );
+    Error::internal(message).hint("ciba logs")
 }
 
 fn gone() -> Error {

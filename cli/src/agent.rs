@@ -11,7 +11,8 @@ use interprocess::ConnectWaitMode;
 use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
 use ipc_proto::{
-    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request,
+    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, LEAVING, Lines, Message, Op, PROTOCOL,
+    Request,
 };
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,18 @@ impl Agent {
             stream,
             lines: Lines::default(),
         }))
+    }
+
+    /// Asks the daemon, which is started when there is none. One that leaves or becomes another program meanwhile is
+    /// asked again, once: only for what may be asked twice.
+    pub(crate) fn ask_whoever_serves<T>(
+        op: Op,
+        asking: impl Fn(Self, Op) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match asking(Self::connect_or_start()?, op.clone()) {
+            Err(error) if has_left(&error) => asking(Self::connect_or_start()?, op),
+            asked => asked,
+        }
     }
 
     /// Sends a request and returns its one answer.
@@ -268,8 +281,16 @@ fn check_peer(stream: &Stream, uid: u32) -> Result<(), Error> {
     }
 }
 
+const WENT_AWAY: &str = "cibad went away before it had answered";
+
 fn went_away() -> Error {
-    Error::internal("cibad went away before it had answered")
+    Error::internal(WENT_AWAY)
+}
+
+fn has_left(error: &Error) -> bool {
+    error
+        .failure()
+        .is_some_and(|failure| [WENT_AWAY, LEAVING].contains(&failure.message.as_str()))
 }
 
 /// Returns what to say about an answer that is not understood: asks which protocol the daemon speaks

@@ -26,7 +26,7 @@ pub use keychain::{Kept, KeychainKind, KeychainKindError};
 pub use line::{Lines, MAX_LINE, TooLong};
 pub use profile::{ProfileName, ProfileNameError};
 pub use program::started_as;
-pub use request::{BadRequest, Id, Op, Request, UNKNOWN_OP};
+pub use request::{BadRequest, Id, LEAVING, Op, Request, UNKNOWN_OP};
 pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
 pub use state::{configuration_file, state_directory};
 

@@ -149,6 +149,9 @@ impl Request {
 /// What is wrong with an `op` that this version does not know: the other side is newer.
 pub const UNKNOWN_OP: &str = "unknown \"op\"";
 
+/// What a daemon says to whoever still waits when it leaves or becomes another program: ask again.
+pub const LEAVING: &str = "cibad is shutting down";
+
 const NO_ID: &str = "no \"id\"";
 
 const BAD_ID: &str = "\"id\" is neither a string nor a whole number of 64 bits";

@@ -30,7 +30,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         .ok_or_else(|| Error::usage("no resource is named").hint("ciba add --resource URN"))?;
     let what = format!("Getting a token for {}", Plain(&resource));
     let op = Op::Add { resource, profile };
-    let added: Added = Agent::connect_or_start()?.ask_visibly(op, PATIENCE, what)?;
+    let added: Added = Agent::ask_whoever_serves(op, |agent, op| agent.ask_visibly(op, PATIENCE, &what))?;
     if args.json {
         return terminal::print_json(&added);
     }

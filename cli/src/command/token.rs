@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         min_valid: args.min_valid,
         force: false,
     };
-    let token = Agent::connect_or_start()?.ask(op, PATIENCE)?;
+    let token = Agent::ask_whoever_serves(op, |agent, op| agent.ask(op, PATIENCE))?;
     print(&token, &args.form)
 }
 

@@ -1,8 +1,34 @@
 //! `ciba token`.
 
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Home, Run, token};
+
+/// It becomes another program just then.
+#[test]
+fn a_daemon_that_leaves_is_asked_again_once() {
+    let leaving = json!({"id": 1, "error": {"code": "internal", "message": "cibad is shutting down"}});
+    for farewell in [format!("{leaving}\n"), String::new()] {
+        let was_asked = AtomicBool::new(false);
+        let home = Home::with_daemon(move |_, stream| {
+            let answer = match was_asked.swap(true, Ordering::Relaxed) {
+                true => format!("{}\n", token("t")),
+                false => farewell.clone(),
+            };
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        assert_eq!(home.ciba(&["token"]), Run::new(0, "t\n", ""));
+        assert_eq!(home.request(), home.request());
+    }
+    let home = Home::with_lines(&[leaving]);
+    let told = Run::new(1, "", "ciba: cibad is shutting down\n");
+    assert_eq!(home.ciba(&["token"]), told);
+    let _ = [home.request(), home.request()];
+    assert!(home.is_quiet());
+}
 
 #[test]
 fn a_token_is_printed_with_a_newline_and_nothing_else() {

@@ -58,6 +58,8 @@ struct Inner {
 #[derive(Default)]
 struct Sessions {
     by_profile: BTreeMap<ProfileName, Handle>,
+    /// Logins that another one is about to replace: they serve until it is done.
+    former: BTreeMap<ProfileName, Handle>,
     /// One-shots so far: each has a name of its own.
     one_shots: u64,
 }
@@ -144,7 +146,7 @@ impl Agent {
 
     /// The same, without a word about a login under way.
     pub(crate) async fn save_all(&self) -> Vec<Zeroizing<Vec<u8>>> {
-        let sessions: Vec<_> = self.sessions().by_profile.values().cloned().collect();
+        let sessions = self.sessions().with_former();
         let saved = join_all(sessions.iter().map(Handle::save)).await;
         saved.into_iter().flatten().collect()
     }
@@ -172,6 +174,7 @@ impl Agent {
     async fn valid(&self, ask: &TokenAsk) -> Result<(Handle, Arc<Token>), Failure> {
         let resource = urn(&ask.resource)?;
         let session = self.find(&ask.profile).await?;
+        let session = self.serving(&ask.profile).unwrap_or(session);
         let token = match held(&session, &resource, ask) {
             Some(token) => token,
             None => fetched(&session, resource, ask).await?,
@@ -179,7 +182,8 @@ impl Agent {
         Ok((session, token))
     }
 
-    /// Begins a login, or joins the one that is under way: one login a profile at a time.
+    /// Begins a login, or joins the one that is under way: one login a profile at a time. One that is over, or will be
+    /// soon, makes way for a new one.
     pub(crate) async fn start(&self, ask: StartAsk) -> Result<Login, Failure> {
         let resource = urn(&ask.resource)?;
         let server = Server::parse(&ask.url)
@@ -192,7 +196,7 @@ impl Agent {
             ask.profile
         };
         match sessions.by_profile.get(&profile).cloned() {
-            Some(session) if session.state().is_over() => self.replace(&mut sessions, &session),
+            Some(session) if session.makes_way() => _ = sessions.former.insert(profile.clone(), session),
             Some(session) => return join(session, &server, resource),
             None => {}
         }
@@ -236,6 +240,7 @@ impl Agent {
             Which::All => self.all().await,
         };
         self.none_is_out_of_reach(&sessions)?;
+        join_all(self.take_former(&sessions).iter().map(Handle::end)).await;
         let farewells = join_all(sessions.iter().map(Handle::end)).await;
         for session in &sessions {
             self.forget(session);
@@ -273,11 +278,12 @@ impl Agent {
         self.0.closing.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        self.sessions().by_profile.clear();
+        *self.sessions() = Sessions::default();
     }
 
     fn begin(&self, sessions: &mut Sessions, purpose: Purpose) -> Result<Login, Failure> {
-        if sessions.by_profile.len() >= MAX_SESSIONS {
+        let is_new = !sessions.by_profile.contains_key(&purpose.profile);
+        if is_new && sessions.by_profile.len() >= MAX_SESSIONS {
             return Err(Failure::new(ErrorCode::Busy, "too many logins at once"));
         }
         let resource = purpose.resource.clone();
@@ -301,28 +307,48 @@ impl Agent {
         self.0.tasks.spawn(closing.run_until_cancelled_owned(task));
     }
 
-    /// Makes room for a new login where an old one yields nothing more.
-    fn replace(&self, sessions: &mut Sessions, old: &Handle) {
-        sessions.by_profile.remove(&old.purpose().profile);
-        let old = old.clone();
-        // What the keychain has of it stays until the new login takes its place.
-        self.spawn(async move { old.let_go().await });
-    }
-
-    /// Takes a session off the list. The last one-shot leaves nothing behind, not even the daemon.
+    /// Takes a session off the list; one that it did not come to replace is back. The last one-shot leaves nothing
+    /// behind, not even the daemon.
     fn forget(&self, session: &Handle) {
         let mut sessions = self.sessions();
         let profile = &session.purpose().profile;
-        let is_listed = sessions
-            .by_profile
-            .get(profile)
-            .is_some_and(|listed| listed.is(session));
-        if is_listed {
+        let listed = sessions.by_profile.get(profile);
+        if listed.is_some_and(|listed| listed.is(session)) {
             sessions.by_profile.remove(profile);
+            if let Some(former) = sessions.former.remove(profile) {
+                sessions.insert(former);
+            }
         }
+        sessions.former.retain(|_, former| !former.is(session));
         if session.purpose().one_shot && sessions.by_profile.is_empty() {
             self.0.shutdown.begin();
         }
+    }
+
+    /// Returns the login that a profile's tokens come from: while a new one waits for its person, the former one.
+    fn serving(&self, profile: &ProfileName) -> Option<Handle> {
+        self.succeed(profile);
+        let sessions = self.sessions();
+        let former = sessions.former.get(profile);
+        former.or_else(|| sessions.by_profile.get(profile)).cloned()
+    }
+
+    /// Ends a login that another one has replaced. The keychain has the new one by now.
+    pub(crate) fn succeed(&self, profile: &ProfileName) {
+        let mut sessions = self.sessions();
+        let is_done = |session: &Handle| session.state().was_active();
+        if sessions.by_profile.get(profile).is_some_and(is_done)
+            && let Some(former) = sessions.former.remove(profile)
+        {
+            self.spawn(async move { former.retire().await });
+        }
+    }
+
+    fn take_former(&self, of: &[Handle]) -> Vec<Handle> {
+        let mut sessions = self.sessions();
+        of.iter()
+            .filter_map(|session| sessions.former.remove(&session.purpose().profile))
+            .collect()
     }
 
     async fn find(&self, profile: &ProfileName) -> Result<Handle, Failure> {
@@ -365,6 +391,14 @@ impl Sessions {
     fn insert(&mut self, session: Handle) {
         let profile = session.purpose().profile.clone();
         self.by_profile.insert(profile, session);
+    }
+
+    fn with_former(&self) -> Vec<Handle> {
+        self.by_profile
+            .values()
+            .chain(self.former.values())
+            .cloned()
+            .collect()
     }
 
     fn one_shot_name(&mut self) -> ProfileName {

@@ -784,6 +784,40 @@ async fn a_login_that_the_server_forgot_stays_in_the_keychain_until_a_new_one_ta
 }
 
 #[tokio::test]
+async fn a_login_that_ends_soon_makes_way_for_a_new_one_and_serves_until_that_is_done() {
+    let ((agent, keyring), fake) = (with_keychain(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    kept(&agent).await;
+    let mut joined = agent.start(ask(&fake)).await.unwrap();
+    assert!(matches!(step(&mut joined).await, Step::Started(_)), "it lasts");
+    fake.session(&[("expires_at", &now().to_string())]);
+    status(&agent, |profile| profile.expires_at.is_some()).await;
+
+    // The server's doc is one for all; a real one has one for each login.
+    fake.session(&[("status", "pending")]);
+    let abandoned = connected(&agent, ask(&fake)).await;
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
+    drop(abandoned);
+    let back = async {
+        while !agent.sessions().former.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the former login's return", back).await;
+    assert_eq!(keyring.profiles().len(), 1, "as it was");
+
+    let mut login = connected(&agent, ask(&fake)).await;
+    fake.log_in(DEFAULT_RESOURCE, now() + 900);
+    assert!(matches!(step(&mut login).await, Step::Started(_)));
+    agent.succeed(&ProfileName::default());
+    assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
+    assert_eq!(agent.sessions().former.len(), 0);
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert!(stopped.daemon_leaves);
+    assert_eq!(keyring.profiles(), []);
+}
+
+#[tokio::test]
 async fn what_is_saved_for_a_successor_is_every_login_and_no_pending_one() {
     let (agent, fake, other) = (agent(), Fake::new().await, Fake::new().await);
     logged_in(&agent, &fake, 600).await;

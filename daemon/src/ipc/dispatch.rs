@@ -94,7 +94,7 @@ fn hello(protocol: u32) -> Result<Hello, Failure> {
     if protocol > PROTOCOL {
         let message = format!("cibad {version} speaks protocol {PROTOCOL}, this client speaks {protocol}");
         return Err(Failure::new(ErrorCode::UnsupportedProtocol, message)
-            .hint("upgrade cibad, then end the old one with: ciba stop --all"));
+            .hint("upgrade cibad, then: ciba restart"));
     }
     Ok(Hello {
         protocol: PROTOCOL,
@@ -119,7 +119,10 @@ async fn start(agent: &Agent, ask: StartAsk, reply: &Reply) {
     loop {
         match login.next().await {
             Step::Event(event) => reply.event(&event).await,
-            Step::Started(started) => return reply.yes(&started).await,
+            Step::Started(started) => {
+                agent.succeed(&started.profile);
+                return reply.yes(&started).await;
+            }
             Step::Token(token) => return reply.token(&token).await,
             Step::Failed(failure) => return reply.no(&failure).await,
         }

@@ -62,8 +62,8 @@ pub(super) enum Input<W, E> {
     Fetch(ResourceUrn, u64, Option<W>),
     /// Somebody wants it ended, here and on the server.
     End(E),
-    /// Another login takes its place.
-    LetGo,
+    /// Another login has taken its place.
+    Retire,
     /// Nobody waits for this login any more.
     Abandoned,
     /// The time that [`Course::next_due`] said has come.
@@ -248,7 +248,7 @@ impl<W, E> Turn<'_, W, E> {
             Input::NotSent(id) => self.not_sent(&id),
             Input::Fetch(resource, until, waiter) => self.fetch(resource, until, waiter),
             Input::End(waiter) => self.end(Some(waiter)),
-            Input::LetGo => self.finish(true),
+            Input::Retire => self.retire(),
             Input::Abandoned => self.abandon(),
             Input::Tick => self.tick(),
         }
@@ -403,6 +403,13 @@ impl<W, E> Turn<'_, W, E> {
         if is_pending(self.state) {
             // From here on a new login may take its place.
             self.tell(Happening::Ended);
+        }
+        self.end(None);
+    }
+
+    fn retire(&mut self) {
+        if self.state.is_over() {
+            return self.finish(true);
         }
         self.end(None);
     }
@@ -744,10 +751,15 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_replaced_says_nothing_to_anybody() {
+    fn a_login_that_is_replaced_is_not_forgotten_in_its_place() {
         let mut case = Case::active();
         case.happens(Happening::Denied);
-        assert_eq!(case.takes(Input::LetGo), ["clear"]);
+        assert_eq!(case.takes(Input::Retire), ["clear"]);
         assert!(case.course.is_over());
+        assert_eq!(
+            Case::active().takes(Input::Retire),
+            ["send end"],
+            "the keychain has the new one"
+        );
     }
 }

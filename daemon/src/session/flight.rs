@@ -170,6 +170,7 @@ impl<W> Flights<W> {
     }
 
     /// Whether nobody waits.
+    #[cfg(test)]
     pub(super) fn are_unwaited(&self) -> bool {
         self.by_resource.values().all(|flight| flight.waiters.is_empty())
     }

@@ -122,8 +122,9 @@ enum Command {
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
     /// End the session here, on the server and in the keychain.
     End(Answer<Farewell>),
-    /// Go, without a word to anybody: another login takes the place of this one, which is over.
-    LetGo,
+    /// Go: another login has taken the place of this one, in the keychain too. The server is told, unless this one is
+    /// over.
+    Retire,
 }
 
 type Answer<T> = oneshot::Sender<T>;
@@ -244,9 +245,15 @@ impl Handle {
         answered.await.unwrap_or(Farewell::COMPLETE)
     }
 
-    /// Lets go of a session that is over, so that another login can take its place.
-    pub(crate) async fn let_go(&self) {
-        let _ = self.commands.send(Command::LetGo).await;
+    /// Ends a session that another login has replaced.
+    pub(crate) async fn retire(&self) {
+        let _ = self.commands.send(Command::Retire).await;
+    }
+
+    /// Whether a new login may take its place: it is over, or will be soon.
+    pub(crate) fn makes_way(&self) -> bool {
+        let state = self.state();
+        state.is_over() || state.ends_soon(now())
     }
 
     /// Returns what a keychain would keep of it; nothing when it is not to outlive this daemon.

@@ -145,6 +145,16 @@ impl State {
         (self.phase == Phase::Active).then_some(ends.notice_at)
     }
 
+    /// Whether somebody has logged in.
+    pub(crate) fn was_active(&self) -> bool {
+        self.was_active
+    }
+
+    /// Whether its end is near.
+    pub(crate) fn ends_soon(&self, now: u64) -> bool {
+        self.ends.as_ref().is_some_and(|ends| ends.notice_at <= now)
+    }
+
     /// Returns the event that leads a person to the page, once there is one.
     pub(crate) fn authorize(&self) -> Option<Event> {
         let page = self.page.clone()?;

@@ -152,7 +152,7 @@ async fn ended(commands: &mut mpsc::Receiver<Command>) {
             Command::Fetch(.., answer) => answer.into_iter().for_each(|answer| reply(answer, Err(over()))),
             Command::Save(answer) => reply(answer, None),
             Command::End(answer) => return reply(answer, Farewell::COMPLETE),
-            Command::LetGo => return,
+            Command::Retire => return,
         }
     }
 }
@@ -275,7 +275,7 @@ impl Session<'_> {
             Command::Fetch(resource, until, answer) => self.handle(Input::Fetch(resource, until, answer)),
             Command::Save(answer) => reply(answer, self.saved()),
             Command::End(answer) => self.handle(Input::End(answer)),
-            Command::LetGo => self.handle(Input::LetGo),
+            Command::Retire => self.handle(Input::Retire),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The identity provider: found by discovery, asked for codes and tokens (D-021). Every call has a deadline and a limit.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::UnixSeconds;
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -42,6 +42,9 @@ const KEYS_KEPT: Duration = Duration::from_secs(60);
 
 /// How long discovery's document and keys are believed: a key that was withdrawn is not trusted for longer.
 const METADATA_KEPT: Duration = Duration::from_secs(3600);
+
+/// How long an old document is used without another look after one that failed, or that nobody waited for.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The algorithms an id_token may be signed with: the asymmetric ones.
 const SIGNED_BY: [Algorithm; 10] = [
@@ -134,15 +137,22 @@ pub(crate) struct Provider {
     redirect: RedirectUrl,
     scopes: Vec<String>,
     resource: Option<String>,
-    discovery: Mutex<Discovery>,
+    /// How long discovery's document and keys are believed.
+    kept: Duration,
+    found: RwLock<Option<Found>>,
+    /// Held by the one who looks.
+    look: Mutex<Look>,
 }
 
+/// How the last looks went.
 #[derive(Default)]
-struct Discovery {
-    found: Option<Found>,
+struct Look {
     failed: Option<(Instant, ProviderError)>,
+    /// When somebody last began to look for a newer document.
+    began: Option<Instant>,
 }
 
+#[derive(Clone)]
 struct Found {
     metadata: Arc<Metadata>,
     at: Instant,
@@ -151,10 +161,10 @@ struct Found {
 }
 
 impl Found {
-    fn is_stale(&self, keys_are_old: bool) -> bool {
+    /// Whether its keys will not do.
+    fn lacks_keys(&self, keys_are_old: bool) -> bool {
         let may_ask = self.keys_asked.is_none_or(|asked| asked.elapsed() >= KEYS_KEPT);
-        let is_old = self.at.elapsed() >= METADATA_KEPT;
-        is_old || self.metadata.jwks().keys().is_empty() || keys_are_old && may_ask
+        self.metadata.jwks().keys().is_empty() || keys_are_old && may_ask
     }
 }
 
@@ -218,7 +228,9 @@ impl Provider {
             redirect: RedirectUrl::from_url(callback),
             scopes: login.scopes.clone(),
             resource: login.resource.clone(),
-            discovery: Mutex::default(),
+            kept: METADATA_KEPT,
+            found: RwLock::default(),
+            look: Mutex::default(),
         })
     }
 
@@ -312,41 +324,55 @@ impl Provider {
         })
     }
 
-    /// Returns discovery's document. One caller looks, the others wait for what it finds, a failure too.
+    /// Returns discovery's document. Of an old one, one caller looks for a newer, and nobody waits for that: the
+    /// provider may hang. While there is none, everybody waits for the one who looks, for its failure too.
     pub(super) async fn metadata(&self, keys_are_old: bool) -> Result<Arc<Metadata>, ProviderError> {
         let came = Instant::now();
-        let mut discovery = self.discovery.lock().await;
-        if let Some(known) = discovery
-            .found
-            .as_ref()
-            .filter(|known| !known.is_stale(keys_are_old))
-        {
-            return Ok(Arc::clone(&known.metadata));
-        }
-        if let Some((at, error)) = &discovery.failed
-            && *at > came
-        {
-            return Err(error.clone());
-        }
-        let asked = Metadata::discover_async(self.issuer.clone(), self.http()?).await;
-        match (asked.map_err(discovery_error), &discovery.found) {
-            (Ok(metadata), _) => {
-                let metadata = Arc::new(metadata);
-                let keys_asked = keys_are_old.then(Instant::now);
-                discovery.found = Some(Found {
-                    metadata: Arc::clone(&metadata),
-                    at: Instant::now(),
-                    keys_asked,
-                });
-                Ok(metadata)
+        if let Some(known) = self.known().filter(|known| !known.lacks_keys(keys_are_old)) {
+            if known.at.elapsed() >= self.kept
+                && let Ok(look) = self.look.try_lock()
+            {
+                self.look_for_newer(look).await;
             }
             // Old keys are better than no login, while the provider is away.
-            (Err(_), Some(known)) if !keys_are_old => Ok(Arc::clone(&known.metadata)),
-            (Err(error), _) => {
-                discovery.failed = Some((Instant::now(), error.clone()));
-                Err(error)
+            return Ok(self.known().unwrap_or(known).metadata);
+        }
+        let mut look = self.look.lock().await;
+        if let Some(known) = self.known().filter(|known| !known.lacks_keys(keys_are_old)) {
+            return Ok(known.metadata);
+        }
+        match &look.failed {
+            Some((at, error)) if *at > came => Err(error.clone()),
+            _ => self.discover(&mut look, keys_are_old).await,
+        }
+    }
+
+    async fn look_for_newer(&self, mut look: MutexGuard<'_, Look>) {
+        if look.began.is_none_or(|began| began.elapsed() >= LOOK_AGAIN) {
+            look.began = Some(Instant::now());
+            if self.discover(&mut look, false).await.is_ok() {
+                look.began = None;
             }
         }
+    }
+
+    async fn discover(&self, look: &mut Look, keys_are_old: bool) -> Result<Arc<Metadata>, ProviderError> {
+        let asked = Metadata::discover_async(self.issuer.clone(), self.http()?).await;
+        let metadata = asked.map_err(discovery_error).inspect_err(|error| {
+            look.failed = Some((Instant::now(), error.clone()));
+        })?;
+        let found = Found {
+            metadata: Arc::new(metadata),
+            at: Instant::now(),
+            keys_asked: keys_are_old.then(Instant::now),
+        };
+        let metadata = Arc::clone(&found.metadata);
+        *self.found.write().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        Ok(metadata)
+    }
+
+    fn known(&self) -> Option<Found> {
+        self.found.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn client(&self, metadata: &Metadata) -> Client {
@@ -579,4 +605,101 @@ fn display_name(claims: &CoreIdTokenClaims) -> String {
         .or(email)
         .unwrap_or_else(|| claims.subject().as_str());
     chosen.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::config::Confirm;
+
+    /// A provider whose discovery answers while it is open, and which counts the looks.
+    struct Discovery {
+        provider: Arc<Provider>,
+        is_open: watch::Sender<bool>,
+        looks: watch::Receiver<usize>,
+    }
+
+    async fn discovery(kept: Duration) -> Discovery {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let (is_open, looks) = (watch::Sender::new(true), watch::Sender::new(0));
+        let (opens, seen, base) = (is_open.subscribe(), looks.subscribe(), issuer.clone());
+        let document = async move || {
+            looks.send_modify(|looks| *looks += 1);
+            opens.clone().wait_for(|is_open| *is_open).await.unwrap();
+            axum::Json(json!({
+                "issuer": base,
+                "authorization_endpoint": base,
+                "token_endpoint": base,
+                "jwks_uri": format!("{base}/keys"),
+                "response_types_supported": ["code"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }))
+        };
+        let key = json!({ "kty": "RSA", "use": "sig", "kid": "1", "alg": "RS256", "n": "AQAB", "e": "AQAB" });
+        let keys = async move || axum::Json(json!({ "keys": [key] }));
+        let routes = Router::new()
+            .route("/.well-known/openid-configuration", get(document))
+            .route("/keys", get(keys));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let login = Login {
+            issuer: issuer.clone(),
+            client_id: "x".into(),
+            client_secret: None,
+            scopes: vec!["openid".into()],
+            resource: None,
+            confirm: Confirm::Code,
+        };
+        let mut provider = Provider::new(&login, issuer.parse().unwrap()).unwrap();
+        provider.kept = kept;
+        Discovery {
+            provider: Arc::new(provider),
+            is_open,
+            looks: seen,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_discovery_that_hangs_holds_up_nobody_who_has_an_old_document() {
+        let Discovery {
+            provider,
+            is_open,
+            mut looks,
+        } = discovery(Duration::ZERO).await;
+        provider.check().await.unwrap();
+        is_open.send_replace(false);
+        let one = Arc::clone(&provider);
+        let one = tokio::spawn(async move { one.check().await });
+        looks.wait_for(|looks| *looks == 2).await.unwrap();
+        for _ in 0..3 {
+            provider.check().await.unwrap();
+        }
+        assert!(!one.is_finished(), "one looks");
+        // Whoever looked gave up: nobody else does so at once.
+        one.abort();
+        assert!(one.await.unwrap_err().is_cancelled());
+        provider.check().await.unwrap();
+        assert_eq!(*looks.borrow(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_document_is_looked_for_when_it_is_old_and_once_by_all_who_have_none() {
+        let Discovery { provider, looks, .. } = discovery(METADATA_KEPT).await;
+        let (first, second) = tokio::join!(provider.check(), provider.check());
+        assert!(first.is_ok() && second.is_ok());
+        provider.check().await.unwrap();
+        assert_eq!(*looks.borrow(), 1);
+        let Discovery { provider, looks, .. } = discovery(Duration::ZERO).await;
+        for _ in 0..3 {
+            provider.check().await.unwrap();
+        }
+        assert_eq!(*looks.borrow(), 3);
+    }
 }

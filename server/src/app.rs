@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::routing::get;
+use device_proto::RequestId;
 use store::{OpenMode, Store, UnixSeconds};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,9 @@ pub struct Parts {
     /// Logins begun by devices, and logins that browsers set out for.
     pub(crate) devices: Throttle,
     pub(crate) browsers: Throttle,
+    /// What sessions ask of the provider.
+    pub(crate) renewals: Throttle<RequestId>,
+    pub(crate) exchanges: Throttle<RequestId>,
     /// Cancelled when the server is to leave.
     pub(crate) leaving: CancellationToken,
     /// What has to come to its end before the server is gone.
@@ -64,6 +68,8 @@ impl App {
             registry: Registry::default(),
             devices: Throttle::new(config.limits.logins_per_minute),
             browsers: Throttle::new(config.limits.logins_per_minute),
+            renewals: Throttle::renewals(),
+            exchanges: Throttle::exchanges(),
             provider,
             store,
             public_url,

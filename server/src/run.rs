@@ -228,6 +228,8 @@ async fn sweep(app: App) {
         }
         app.devices.forget_quiet();
         app.browsers.forget_quiet();
+        app.renewals.forget_quiet();
+        app.exchanges.forget_quiet();
     }
 }
 

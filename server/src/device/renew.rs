@@ -39,6 +39,9 @@ pub(super) enum RenewError {
     /// The provider gave none.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The device makes the provider work too much.
+    #[error("too much was asked of the identity provider")]
+    TooOften,
     /// The server leaves: what it began now, nobody might keep.
     #[error("the server is about to stop")]
     Leaving,
@@ -56,6 +59,7 @@ impl RenewError {
         match self {
             Self::InvalidTarget | Self::TooMany(_) => "invalid_target",
             Self::LoginRequired => "login_required",
+            Self::TooOften => "slow_down",
             Self::Provider(error) => error.code(),
             Self::Leaving | Self::Store(_) => "temporarily_unavailable",
         }
@@ -171,6 +175,9 @@ impl Renewal<'_> {
 
     async fn exchanged(&self, grant: &Grant, target: &ExchangeFor) -> Result<AccessToken, RenewError> {
         self.stays()?;
+        if !self.app.exchanges.allows(&self.room.session) {
+            return Err(RenewError::TooOften);
+        }
         Ok(self.app.provider.exchange(&grant.access.text, target).await?)
     }
 
@@ -205,6 +212,11 @@ impl Renewal<'_> {
             };
         };
         self.stays()?;
+        if !self.app.renewals.allows(&self.room.session) {
+            // What there is has to do.
+            let lasts = old.access.lasts(now().seconds());
+            return if lasts { Ok(()) } else { Err(RenewError::TooOften) };
+        }
         // A store that cannot write must not cost the refresh token, which the provider takes but once.
         self.edit(|_| Ok(Edit::Changed(()))).await?;
         let subject = old.subject.as_deref();

@@ -123,6 +123,23 @@ async fn d_040_a_device_that_asks_gets_a_new_token() {
 }
 
 #[tokio::test]
+async fn d_040_a_device_that_asks_and_asks_gets_what_there_is() {
+    let idp = Idp::start().await;
+    let server = Site::new(&idp.issuer).start().await;
+    let (session, mut link) = signed_in(&server).await;
+    for _ in 0..2 * RENEWALS {
+        assert_eq!(
+            asked(&mut link, RESOURCE, Some(EVER)).await,
+            ready("ask", RESOURCE)
+        );
+    }
+    let renewals = idp.seen().refreshed_with().len();
+    assert!((RENEWALS..2 * RENEWALS).contains(&renewals), "{renewals}");
+    assert_eq!(held(&session, &link, RESOURCE).0, access_token(renewals));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn d_040_a_token_that_lasts_costs_no_call() {
     let idp = Idp::start().await;
     let server = Site::new(&idp.issuer).start().await;
@@ -442,6 +459,31 @@ async fn d_043_a_device_that_leaves_comes_back_and_asks_again_joins_its_own_rene
     assert_eq!(link.replies, [ready("again", RESOURCE)]);
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
     assert_eq!(link.session["status"], "active");
+    renewed(&session, &mut link, 2).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_043_a_server_that_leaves_asks_nothing_more_of_the_provider() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.refresh = Answer::Held);
+    let mut site = Site::new(&idp.issuer);
+    let server = site.start().await;
+    let (session, mut link) = signed_in(&server).await;
+    link.ask(&token_request("first", RESOURCE, Some(LONG))).await;
+    idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;
+    // It waits for the first, and wants another exchange then.
+    let api = "urn:sap:identity:api:name:my-api";
+    link.ask(&token_request("second", api, Some(EVER))).await;
+    idp.until_seen(|seen| seen.exchanged_for().len() == 1).await;
+    server.terminate();
+    assert_eq!(link.closed().await, 1001);
+    idp.script(|script| script.refresh = Answer::Good);
+    server.left().await;
+    let seen = idp.seen();
+    assert_eq!((seen.refreshed_with().len(), seen.exchanged_for().len()), (1, 1));
+    let server = site.start().await;
+    let mut link = Link::connect(&server, &session).await;
     renewed(&session, &mut link, 2).await;
     server.stop().await;
 }

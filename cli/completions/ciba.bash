@@ -232,7 +232,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__service__subcmd__install)
-            opts="-h --print --json --profile --help"
+            opts="-h --print --force --json --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,7 +268,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__service__subcmd__uninstall)
-            opts="-h --json --profile --help"
+            opts="-h --force --json --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

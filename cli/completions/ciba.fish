@@ -89,9 +89,11 @@ complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_s
 complete -c ciba -n "__fish_ciba_using_subcommand service; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Show whether the service is there'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l print -d 'Show what would be written and run, and do nothing'
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l force -d 'End logins that no keychain keeps, too'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -l json -d 'Print a JSON object'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l force -d 'End logins that no keychain keeps, too'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l json -d 'Print a JSON object'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand service; and __fish_seen_subcommand_from status" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
-use ipc_proto::{ErrorCode, Failure, Op};
+use ipc_proto::{ErrorCode, Failure, Kept, KeychainKind, Op, ProfileStatus, SessionState, Status};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
@@ -36,12 +36,20 @@ enum Action {
         #[arg(long)]
         print: bool,
 
+        /// End logins that no keychain keeps, too
+        #[arg(long)]
+        force: bool,
+
         /// Print a JSON object
         #[arg(long)]
         json: bool,
     },
     /// Undo what install did; logins in a keychain stay
     Uninstall {
+        /// End logins that no keychain keeps, too
+        #[arg(long)]
+        force: bool,
+
         /// Print a JSON object
         #[arg(long)]
         json: bool,
@@ -58,9 +66,11 @@ enum Action {
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let plan = service::plan(&place()?)?;
     match args.action {
-        Action::Install { print: true, json } => show(&plan, json),
-        Action::Install { json, .. } => report(&plan, &install(&plan)?, json),
-        Action::Uninstall { json } => report(&plan, &uninstall(&plan)?, json),
+        Action::Install {
+            print: true, json, ..
+        } => show(&plan, json),
+        Action::Install { force, json, .. } => report(&plan, &install(&plan, force)?, json),
+        Action::Uninstall { force, json } => report(&plan, &uninstall(&plan, force)?, json),
         Action::Status { json } => status(&plan, json),
     }
 }
@@ -91,10 +101,13 @@ fn place() -> Result<Place, Error> {
 /// What was done, in the order in which it was.
 type Done = Vec<String>;
 
-fn install(plan: &Plan) -> Result<Done, Error> {
+fn install(plan: &Plan, force: bool) -> Result<Done, Error> {
     probe(plan)?;
     let mut done = Done::new();
     let is_active = plan.is_active.succeeds();
+    if !is_active || plan.renewing_ends {
+        lose_nothing("install", force)?;
+    }
     if !is_active {
         done.extend(dismiss_daemon()?);
     }
@@ -106,12 +119,13 @@ fn install(plan: &Plan) -> Result<Done, Error> {
     Ok(done)
 }
 
-fn uninstall(plan: &Plan) -> Result<Done, Error> {
+fn uninstall(plan: &Plan, force: bool) -> Result<Done, Error> {
     let mut done = Done::new();
     if !plan.files.iter().any(|file| file.path.exists()) {
         return Ok(done);
     }
     probe(plan)?;
+    lose_nothing("uninstall", force)?;
     do_each(&plan.end, &mut done)?;
     for file in &plan.files {
         done.extend(remove(&file.path)?);
@@ -137,6 +151,39 @@ fn probe(plan: &Plan) -> Result<(), Error> {
         plan.manager
     );
     Err(Failure::new(ErrorCode::Internal, message).hint(plan.hint).into())
+}
+
+/// Refuses to end a daemon that has logins which no keychain keeps, unless that is wanted.
+fn lose_nothing(action: &str, force: bool) -> Result<(), Error> {
+    // One that does not say what it has must not stand in the way of being replaced.
+    let status = if force { None } else { daemon_status() };
+    let logins = status.map(|status| status.profiles).unwrap_or_default();
+    let lost: Vec<&str> = logins
+        .iter()
+        .filter(|login| ends_with_daemon(login))
+        .map(|login| login.profile.as_str())
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the running cibad would end, and logins with it that no keychain keeps: {}",
+        lost.join(", ")
+    );
+    let hint = format!("keep them: ciba doctor; or lose them: ciba service {action} --force");
+    Err(Error::internal(message).hint(hint))
+}
+
+fn daemon_status() -> Option<Status> {
+    let op = Op::Status { profile: None };
+    Agent::connect().ok()??.ask(op, PATIENCE).ok()
+}
+
+/// Whether there is something to lose: also a login that waits for its person, or for its keychain.
+fn ends_with_daemon(login: &ProfileStatus) -> bool {
+    let is_kept = |kept: &Kept| kept.problem.is_none() && kept.keychain != KeychainKind::Memory;
+    let is_over = matches!(login.state, SessionState::Failed | SessionState::Ended);
+    !is_over && !login.kept.as_ref().is_some_and(is_kept)
 }
 
 /// Asks a daemon that was started without a service manager to leave the place to one that is.
@@ -270,6 +317,8 @@ fn status(plan: &Plan, json: bool) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -292,6 +341,30 @@ mod tests {
             1,
             "nothing is left beside it"
         );
+    }
+
+    #[test]
+    fn a_login_is_lost_unless_a_keychain_has_it() {
+        let login = |state: &str, kept: serde_json::Value| -> ProfileStatus {
+            serde_json::from_value(json!({"profile": "default", "url": "https://c", "state": state,
+                "link": "connected", "tokens": [], "kept": kept}))
+            .unwrap()
+        };
+        let kept = json!({"keychain": "kernel"});
+        let waits =
+            json!({"keychain": "kernel", "problem": {"code": "keychain_locked", "message": "locked"}});
+        for (state, kept, is_lost) in [
+            ("active", kept.clone(), false),
+            ("active", json!({"keychain": "memory"}), true),
+            ("active", waits, true),
+            ("active", json!(null), true),
+            ("pending", json!(null), true),
+            ("failed", json!(null), false),
+            ("ended", kept, false),
+        ] {
+            let login = login(state, kept);
+            assert_eq!(ends_with_daemon(&login), is_lost, "{login:?}");
+        }
     }
 
     #[test]

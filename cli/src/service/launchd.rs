@@ -8,13 +8,11 @@ const LABEL: &str = "io.github.ciba-cli.cibad";
 
 pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
     let path = place.home.join(format!("Library/LaunchAgents/{LABEL}.plist"));
-    let log = place.home.join("Library/Logs/cibad.log");
     let domain = format!("gui/{}", place.uid);
     let service = format!("{domain}/{LABEL}");
     let agent = AGENT
         .replace(SHIPPED_PROGRAM, &escaped(text(&place.program)?))
-        .replace(">SOCKET<", &format!(">{}<", escaped(text(&place.socket)?)))
-        .replace(">LOG<", &format!(">{}<", escaped(text(&log)?)));
+        .replace(">SOCKET<", &format!(">{}<", escaped(text(&place.socket)?)));
     let written = text(&path)?.to_owned();
     let load = || launchctl(["bootstrap", &domain, &written], "loaded the launch agent");
     let unload = || launchctl(["bootout", &service], "unloaded the launch agent");
@@ -35,6 +33,7 @@ pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
         files: vec![UnitFile { path, text: agent }],
         begin: vec![make_directory(), load()],
         renew: vec![unload(), make_directory(), load()],
+        renewing_ends: true,
         end: vec![unload()],
         forget: vec![],
     })
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agent_names_program_socket_and_log() {
+    fn the_agent_names_program_and_socket() {
         let place = Place {
             program: "/opt/R&D/cibad".into(),
             ..Place::example()
@@ -72,7 +71,6 @@ mod tests {
         for text in [
             "<string>/opt/R&amp;D/cibad</string>",
             "<string>/run/user/1000/ciba/agent.sock</string>",
-            "<string>/home/zoe/Library/Logs/cibad.log</string>",
         ] {
             assert!(agent.text.contains(text), "{text}");
         }
@@ -81,7 +79,9 @@ mod tests {
             plan.end[0].to_string(),
             "launchctl bootout gui/1000/io.github.ciba-cli.cibad"
         );
-        assert!(!agent.text.contains("SOCKET<") && !agent.text.contains("LOG<"));
+        assert!(!agent.text.contains("SOCKET<"));
+        // What nobody reads goes to the daemon's own files, which it clears away: `ciba logs` finds them.
+        assert!(!agent.text.contains("StandardErrorPath"));
         assert!(agent.text.contains(&format!("<string>{LABEL}</string>")));
     }
 }

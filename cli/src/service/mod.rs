@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) begin: Vec<Step>,
     /// The same where the manager holds the socket already.
     pub(crate) renew: Vec<Step>,
+    /// Whether that ends the daemon.
+    pub(crate) renewing_ends: bool,
     /// While the files are still there.
     pub(crate) end: Vec<Step>,
     /// When the files are gone.

@@ -27,6 +27,7 @@ pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
         ],
         begin: enable(),
         renew: enable(),
+        renewing_ends: false,
         end: vec![
             systemctl(&["disable", "--now", "cibad.socket"], "disabled cibad.socket"),
             systemctl(&["stop", "cibad.service"], "stopped cibad.service"),

@@ -12,6 +12,7 @@ mod login;
 mod logs;
 mod output;
 mod restart;
+mod service;
 mod session;
 mod token;
 mod trust;

@@ -1,5 +1,5 @@
-//! The daemon's log: a daily file in the state directory, or stderr in the foreground. Nothing a client or a
-//! server sent is ever quoted in it.
+//! The daemon's log: a daily file in the state directory, or stderr in the foreground where somebody reads that.
+//! Nothing a client or a server sent is ever quoted in it.
 
 use std::env;
 use std::fs::DirBuilder;

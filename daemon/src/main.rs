@@ -48,7 +48,7 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Stay in the foreground and log to stderr
+    /// Stay in the foreground and log to stderr, where somebody reads it
     #[arg(long)]
     foreground: bool,
 

@@ -3,12 +3,13 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use rustix::fs::{FileType, Stat, fstat, stat};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
@@ -116,8 +117,18 @@ fn daemon(
 
 fn sink(mode: Mode) -> Sink {
     match mode {
-        Mode::Detach | Mode::Detached => Sink::StateDirectory,
-        Mode::Foreground => Sink::Stderr,
+        Mode::Foreground if !is_thrown_away(rustix::stdio::stderr()) => Sink::Stderr,
+        // launchd reads nothing, and would keep every line for ever.
+        _ => Sink::StateDirectory,
+    }
+}
+
+/// Whether nobody ever reads what is written there.
+fn is_thrown_away(output: BorrowedFd<'_>) -> bool {
+    let device = |file: Stat| (FileType::from_raw_mode(file.st_mode), file.st_rdev);
+    match (fstat(output), stat("/dev/null")) {
+        (Ok(output), Ok(null)) => device(output) == device(null),
+        _ => false,
     }
 }
 

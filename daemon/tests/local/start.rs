@@ -230,6 +230,17 @@ fn in_the_foreground_it_stays_and_logs_to_stderr() {
     assert!(log.contains("serving"), "{log}");
 }
 
+/// As launchd starts it.
+#[test]
+fn in_the_foreground_with_nobody_to_read_stderr_it_logs_to_its_file() {
+    let home = Home::new();
+    let mut cibad = home.cibad();
+    let mut child = cibad.arg("--foreground").stderr(Stdio::null()).spawn().unwrap();
+    wait_until("it is written down", || home.log().contains("serving"));
+    home.connect().ask(r#"{"id":1,"op":"shutdown"}"#);
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn it_holds_nothing_of_its_caller() {
     let home = Home::new();

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use ciba_tests::{PATIENCE, World, until};
@@ -14,6 +15,9 @@ const HUGE: usize = 1 << 30;
 
 /// More of it than this is never taken: I-003's 64 KiB, and what the kernel holds for both ends.
 const TAKEN_MAX: usize = 2 << 20;
+
+/// More than it takes to be asked at each moment of one.
+const HAND_OVERS: usize = 20;
 
 /// What the daemon may grow by while somebody sends it [`HUGE`] bytes.
 const GROWTH_MAX: u64 = 4 << 20;
@@ -73,6 +77,28 @@ async fn refuses_to_speak(world: &World, planted: &UnixListener, said: &str) -> 
     let visitor = planted.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(visitor, Err(ErrorKind::WouldBlock));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_token_is_there_all_the_while_the_daemon_becomes_another_program() -> Result<()> {
+    let world = World::new()?;
+    let server = world.server_dev().await?;
+    world.log_in(&server).await?;
+    let over = AtomicBool::new(false);
+    let restart = async {
+        for _ in 0..HAND_OVERS {
+            let _ = world.ciba(&["restart"]).await?.success();
+        }
+        over.store(true, Ordering::Relaxed);
+        Ok(())
+    };
+    let ask = async {
+        while !over.load(Ordering::Relaxed) {
+            let _ = world.ciba(&["token"]).await?.success();
+        }
+        Ok(())
+    };
+    tokio::try_join!(restart, ask).map(drop)
 }
 
 #[tokio::test]

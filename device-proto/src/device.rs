@@ -26,6 +26,10 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a sign of life goes out: less than the 30 s after which intermediaries and peers give up (D-050).
 pub const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// How much later than its rhythm a server's own ping may come. While it comes, ours is not needed: the machine wakes once
+/// for both.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Signs of life that may stay unanswered (D-050).
 const MISSED: u32 = 2;
 
@@ -164,7 +168,13 @@ impl Device {
         self.send(Message::Awareness(EMPTY_AWARENESS));
     }
 
-    /// The server was heard in a way that carries no frame: a WebSocket ping or pong.
+    /// The server sent a WebSocket ping, which the WebSocket answers: that is a sign of life from both.
+    pub fn handle_ping(&mut self, now: Instant) {
+        self.unanswered = 0;
+        self.next_keepalive = now + KEEPALIVE + GRACE;
+    }
+
+    /// The server was heard in another way that carries no frame: a WebSocket pong.
     pub fn handle_sign_of_life(&mut self) {
         self.unanswered = 0;
     }
@@ -467,6 +477,24 @@ mod tests {
             device.poll_timeout().is_some(),
             "a server that answers keeps it alive"
         );
+    }
+
+    #[test]
+    fn d_050_while_the_server_pings_nothing_more_goes_out() {
+        let start = Instant::now();
+        let mut device = granted(start);
+        receive(&mut device, Message::Sync(Sync::Step2(EMPTY_UPDATE)));
+        assert!(frames(&mut device).is_empty());
+        for n in 1..=100 {
+            let now = start + KEEPALIVE * n;
+            device.handle_ping(now);
+            device.handle_timeout(now + KEEPALIVE);
+            assert!(device.poll_transmit().is_none(), "at {n}");
+        }
+        let silent = device.poll_timeout().unwrap();
+        assert_eq!(silent, start + KEEPALIVE * 101 + GRACE);
+        device.handle_timeout(silent);
+        assert!(matches!(device.poll_transmit(), Some(Transmit::Ping)));
     }
 
     #[test]

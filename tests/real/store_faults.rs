@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::Result;
-use ciba_tests::{PATIENCE, Process, Server, binary, confirm, until};
+use ciba_tests::{Output, PATIENCE, Process, Server, binary, confirm, until};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -63,7 +63,8 @@ async fn log_in(site: &Site, server: &Server) -> Result<()> {
 /// Asks until there is another token than `old`.
 async fn other_token(site: &Site, old: &str) -> Result<String> {
     until("another token", PATIENCE, async || {
-        let token = site.world.ciba(&LONGER).await.ok()?.success();
+        let output = site.world.ciba(&LONGER).await.ok()?;
+        let token = (output.code() == Some(0)).then(|| output.success())?;
         (token != old).then_some(token)
     })
     .await
@@ -85,19 +86,21 @@ async fn d_043_a_full_disk_costs_no_login_and_spends_no_refresh_token() -> Resul
     let first = site.world.ciba(&["token"]).await?.success();
     tell(&mut server.process, "fill").await?;
     let before = site.idp.state().await?["requests"].clone();
+    let mut asking = site.world.spawn_ciba(&LONGER)?;
+    until_logged(&server, "disk is full").await?;
     assert_eq!(
-        site.world.ciba(&LONGER).await?.success(),
+        site.world.ciba(&["token"]).await?.success(),
         first,
         "what there is goes on"
     );
-    until_logged(&server, "disk is full").await?;
     assert_eq!(
         site.idp.state().await?["requests"],
         before,
         "the provider was not asked"
     );
     tell(&mut server.process, "clear").await?;
-    let _ = other_token(&site, &first).await?;
+    let asked = Output::of(&mut asking).await?.success();
+    assert_ne!(asked, first, "the daemon asked again, not its user");
     let after = site.idp.state().await?["requests"].clone();
     assert_eq!(
         before["GET /auth"], after["GET /auth"],
@@ -115,12 +118,14 @@ async fn a_database_that_is_gone_is_an_error_and_a_restart_makes_no_new_one() ->
     let database = site.world.home().join("ciba.db");
     let away = site.world.home().join("away.db");
     fs::rename(&database, &away)?;
+    let mut asking = site.world.spawn_ciba(&LONGER)?;
+    until_logged(&server, "deleted or replaced").await?;
     assert_eq!(
-        site.world.ciba(&LONGER).await?.success(),
+        site.world.ciba(&["token"]).await?.success(),
         first,
         "what there is goes on"
     );
-    until_logged(&server, "deleted or replaced").await?;
+    asking.signal(Signal::TERM)?;
     server.process.signal(Signal::KILL)?;
     server.process.exit(PATIENCE).await?;
     let restarted = site.world.ciba_server("serve", site.config()).await?;

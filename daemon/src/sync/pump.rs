@@ -123,6 +123,7 @@ fn take(
     match message {
         Some(Ok(Message::Binary(bytes))) => device.handle_message(&bytes, challenge),
         Some(Ok(Message::Close(frame))) => return Err(closed(frame.as_ref())),
+        Some(Ok(Message::Ping(_))) => device.handle_ping(Instant::now().into_std()),
         // Texts are not of this protocol, but they are signs of life.
         Some(Ok(_)) => device.handle_sign_of_life(),
         Some(Err(Error::Capacity(_))) => return Err(Lost::TooBig),

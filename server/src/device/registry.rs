@@ -14,7 +14,7 @@ use device_proto::hub::MAX_SOCKETS;
 use device_proto::seal::{Key, NONCE_LEN, Sealed};
 use device_proto::{Challenge, Doc, RequestId};
 use store::Version;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use zeroize::Zeroizing;
 
 use super::grant::SealedGrant;
@@ -25,6 +25,9 @@ use crate::app::{epoch_millis, now, random};
 
 /// Asks of one session under way at once, whether their devices are still there or not.
 const MAX_HOLDS: usize = 256;
+
+/// Exchanges of one session at once; the others wait.
+const MAX_EXCHANGES: usize = 16;
 
 /// Docs in memory at once; a device beyond it is asked to come back.
 const MAX_ROOMS: usize = 100_000;
@@ -59,6 +62,8 @@ pub(crate) struct Room {
     pub(crate) session: RequestId,
     /// Held by whoever changes the record: what is kept last is shown last.
     pen: tokio::sync::Mutex<()>,
+    /// Taken by whoever exchanges the login's token.
+    pub(super) exchanges: Semaphore,
     state: Mutex<State>,
 }
 
@@ -266,6 +271,7 @@ impl Room {
         Self {
             session,
             pen: tokio::sync::Mutex::default(),
+            exchanges: Semaphore::new(MAX_EXCHANGES),
             state: Mutex::new(state),
         }
     }

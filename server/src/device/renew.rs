@@ -174,6 +174,7 @@ impl Renewal<'_> {
     }
 
     async fn exchanged(&self, grant: &Grant, target: &ExchangeFor) -> Result<AccessToken, RenewError> {
+        let _one = self.room.exchanges.acquire().await;
         self.stays()?;
         if !self.app.exchanges.allows(&self.room.session) {
             return Err(RenewError::TooOften);

@@ -13,6 +13,9 @@ use crate::server::{Site, assert_unsaid};
 const API: &str = "urn:sap:identity:api:name:my-api";
 const AUDIENCE: &str = "my-api";
 
+/// Exchanges of one session at once.
+const MAX_EXCHANGES: usize = 16;
+
 /// Exchanged for a resource, by the default rules.
 const APPLICATION: &str = "urn:sap:identity:application:provider:name:my-app";
 
@@ -159,6 +162,28 @@ async fn d_040_a_slow_exchange_holds_up_nobody_else() {
     assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
     assert_eq!(idp.seen().exchanged_for().len(), 1, "one for all three");
     assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn d_040_more_exchanges_than_a_session_may_have_at_once_wait() {
+    let idp = Idp::start().await;
+    idp.script(|script| script.exchange = Answer::Held);
+    let server = Site::new(&idp.issuer).start().await;
+    let (_session, mut link) = signed_in(&server).await;
+    for n in 0..2 * MAX_EXCHANGES {
+        let api = format!("urn:sap:identity:api:name:{n}");
+        link.ask(&token_request(&n.to_string(), &api, None)).await;
+    }
+    idp.until_seen(|seen| seen.exchanged_for().len() == MAX_EXCHANGES)
+        .await;
+    // What costs no exchange does not wait.
+    assert_eq!(asked(&mut link, RESOURCE, None).await, ready("ask", RESOURCE));
+    assert_eq!(idp.seen().exchanged_for().len(), MAX_EXCHANGES);
+    link.replies.clear();
+    idp.script(|script| script.exchange = Answer::Good);
+    link.until(|link| link.replies.len() == 2 * MAX_EXCHANGES).await;
+    assert_eq!(link.tokens.len(), 2 * MAX_EXCHANGES + 1);
     server.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! One session with a thousand tokens: all of them reach a device that comes back, and one at a time one that is there.
 
+use std::time::SystemTime;
+
 use device_proto::ask::Reply;
 use device_proto::doc::{Map, Replica};
 use device_proto::frame::{Frame, Message, Packet, Sender, Sync};
@@ -9,7 +11,7 @@ use crate::device::{Link, RESOURCE, Raw, Session};
 use crate::idp::Idp;
 use crate::in_time;
 use crate::publish::{rewrite, sealed, signed_in};
-use crate::renew::{OTHER, renewed, stage, token_request};
+use crate::renew::{OTHER, held, renewed, stage, token_request};
 use crate::server::Site;
 
 /// The login's own token is one more.
@@ -122,18 +124,17 @@ async fn what_has_ended_is_dropped_from_the_record_and_the_doc() {
     link.until(|link| !link.replies.is_empty()).await;
     assert!(link.tokens.contains_key(OTHER));
     idp.script(|script| script.lifetime = None);
-    let mut n = 1;
-    renewed(&session, &mut link, n).await;
+    let (_, end) = held(&session, &link, OTHER);
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     in_time(async {
-        while stage(&site, &session).await["active"]["tokens"]
-            .get(OTHER)
-            .is_some()
-        {
-            n += 1;
-            renewed(&session, &mut link, n).await;
+        while now() < end {
+            tokio::task::yield_now().await;
         }
     })
     .await;
+    renewed(&session, &mut link, 1).await;
+    let kept = &stage(&site, &session).await["active"]["tokens"];
+    assert_eq!(kept.get(OTHER), None);
     let late = Link::connect(&server, &session).await;
     assert_eq!(late.tokens.keys().collect::<Vec<_>>(), [RESOURCE]);
     server.stop().await;

@@ -134,18 +134,19 @@ pub(crate) async fn fail(
         }
         _ => Edit::Unchanged(()),
     };
-    if let Some(room) = app.registry.hold(session) {
-        return edit(app, &room, |record| Ok(fail(record))).await;
+    if app.registry.hold(session).is_none() {
+        // Its device is away, and reads the record when it comes back.
+        let (mut record, version) = app.sessions.find(session, now()).await?.unzip();
+        let edited = fail(&mut record);
+        if let (Edit::Changed(()), Some(record), Some(version)) = (edited, &record, version) {
+            app.sessions.replace(session, version, record, now()).await?;
+        }
     }
-    // Its device is away, and reads the record when it comes back.
-    let Some((record, version)) = app.sessions.find(session, now()).await? else {
-        return Ok(());
-    };
-    let mut record = Some(record);
-    if let (Edit::Changed(()), Some(record)) = (fail(&mut record), &record) {
-        app.sessions.replace(session, version, record, now()).await?;
+    // It may have come back meanwhile.
+    match app.registry.hold(session) {
+        Some(room) => edit(app, &room, |record| Ok(fail(record))).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A provider's words end in somebody's terminal: no control characters, no novels.

@@ -503,7 +503,8 @@ fn login_required(message: &str, session: &Handle) -> Failure {
 fn with_hint(failure: Failure, session: &Handle) -> Failure {
     match failure.code {
         ErrorCode::LoginRequired | ErrorCode::NotLoggedIn => {
-            failure.hint(format!("ciba start --url {}", session.purpose().server))
+            let Purpose { profile, server, .. } = session.purpose();
+            failure.hint(profile.login(&server.to_string()))
         }
         _ => failure,
     }
@@ -511,7 +512,7 @@ fn with_hint(failure: Failure, session: &Handle) -> Failure {
 
 fn unknown(profile: &ProfileName, known: &BTreeMap<ProfileName, Handle>) -> Failure {
     if *profile == ProfileName::default() {
-        return Failure::new(ErrorCode::NotLoggedIn, "nobody is logged in").hint("ciba start --url <server>");
+        return Failure::new(ErrorCode::NotLoggedIn, "nobody is logged in").hint(profile.login("<server>"));
     }
     let names: Vec<_> = known.keys().map(ProfileName::as_str).collect();
     let message = if names.is_empty() {
@@ -519,8 +520,7 @@ fn unknown(profile: &ProfileName, known: &BTreeMap<ProfileName, Handle>) -> Fail
     } else {
         format!("there is no profile '{profile}'; there is {}", names.join(", "))
     };
-    let hint = format!("ciba start --profile {profile} --url <server>");
-    Failure::new(ErrorCode::UnknownProfile, message).hint(hint)
+    Failure::new(ErrorCode::UnknownProfile, message).hint(profile.login("<server>"))
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ async fn a_database_that_is_gone_is_an_error_and_a_restart_makes_no_new_one() ->
     let database = site.world.home().join("ciba.db");
     let away = site.world.home().join("away.db");
     fs::rename(&database, &away)?;
-    let mut asking = site.world.spawn_ciba(&LONGER)?;
+    let asking = site.world.spawn_ciba(&LONGER)?;
     until_logged(&server, "deleted or replaced").await?;
     assert_eq!(
         site.world.ciba(&["token"]).await?.success(),

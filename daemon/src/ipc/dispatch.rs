@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ipc_proto::{
-    DEFAULT_RESOURCE, ErrorCode, Event, Failure, Hello, Id, Op, PROTOCOL, ProfileName, Request,
+    DEFAULT_RESOURCE, ErrorCode, Event, Failure, Hello, Id, LEAVING, Op, PROTOCOL, ProfileName, Request,
     encode_answer, encode_event, encode_failure, encode_token,
 };
 use serde::Serialize;
@@ -93,8 +93,9 @@ fn hello(protocol: u32) -> Result<Hello, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if protocol > PROTOCOL {
         let message = format!("cibad {version} speaks protocol {PROTOCOL}, this client speaks {protocol}");
-        return Err(Failure::new(ErrorCode::UnsupportedProtocol, message)
-            .hint("upgrade cibad, then: ciba restart"));
+        return Err(
+            Failure::new(ErrorCode::UnsupportedProtocol, message).hint("upgrade cibad, then: ciba restart")
+        );
     }
     Ok(Hello {
         protocol: PROTOCOL,
@@ -169,7 +170,7 @@ async fn hand_over(context: &Context, reply: &Reply) {
 }
 
 fn leaving() -> Failure {
-    Failure::new(ErrorCode::Internal, "cibad is shutting down")
+    Failure::new(ErrorCode::Internal, LEAVING)
 }
 
 /// Where one request's lines go.

@@ -23,7 +23,8 @@ async fn of_the_world(time: Duration) {
 #[cfg(target_os = "linux")]
 async fn timer(time: Duration) -> std::io::Result<()> {
     use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
     };
     use tokio::io::unix::AsyncFd;
 
@@ -37,7 +38,10 @@ async fn timer(time: Duration) -> std::io::Result<()> {
         it_interval: Timespec::default(),
     };
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
-    #[expect(deprecated, reason = "the other way is unsafe; this descriptor is owned, and stays the same")]
+    #[expect(
+        deprecated,
+        reason = "the other way is unsafe; this descriptor is owned, and stays the same"
+    )]
     let timer = AsyncFd::new(timer)?;
     timer.readable().await.map(drop)
 }
@@ -56,7 +60,10 @@ mod tests {
     async fn d_050_the_kernels_clock_ends_a_pause_by_itself() {
         for time in [Duration::ZERO, Duration::from_millis(5)] {
             let deadline = Duration::from_secs(20);
-            tokio::time::timeout(deadline, timer(time)).await.unwrap().unwrap();
+            tokio::time::timeout(deadline, timer(time))
+                .await
+                .unwrap()
+                .unwrap();
         }
     }
 }

@@ -18,8 +18,8 @@ const WHEN_FULL: Duration = Duration::from_secs(60);
 /// Renewals of one login in a row: a person tries things out, a device does not.
 const RENEWALS: NonZeroU32 = NonZeroU32::new(60).expect("it is not 0");
 
-/// One more every so often.
-const RENEWAL_EVERY: Duration = Duration::from_secs(30);
+/// One more every so often: the shortest-lived tokens there are, of five seconds, are still renewed in time.
+const RENEWAL_EVERY: Duration = Duration::from_secs(3);
 
 /// Exchanges of one login in a row: each token it may have, twice.
 const EXCHANGES: NonZeroU32 = NonZeroU32::new(2_048).expect("it is not 0");

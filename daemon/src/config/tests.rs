@@ -1,3 +1,5 @@
+//! The configuration: what is read, what is refused and how that is said, and what a reload changes.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;

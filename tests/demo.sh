@@ -15,8 +15,10 @@ show() { printf '$ %s\n' "$*"; }
 
 finish() {
     status=$?
-    "$bin/ciba" stop > /dev/null 2>&1 || true
-    [ -z "$daemon" ] || kill "$daemon" 2> /dev/null || true
+    if [ -n "$daemon" ]; then
+        "$bin/ciba" stop > /dev/null 2>&1 || true
+        kill "$daemon" 2> /dev/null || true
+    fi
     if [ -n "$server" ]; then
         kill "$server" 2> /dev/null || true
         wait "$server" 2> /dev/null || true
@@ -122,6 +124,7 @@ show "ciba stop"
 # Logins of your own would keep this daemon as well.
 kill "$daemon" 2> /dev/null || true
 [ ! -d /proc/self ] || await "the daemon to leave" gone "$daemon"
+daemon=
 [ ! -e "$XDG_RUNTIME_DIR/ciba/agent.sock" ]
 kill "$server" && wait "$server" || { echo "the server did not leave in order" >&2; exit 1; }
 server=

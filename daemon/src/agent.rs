@@ -260,6 +260,11 @@ impl Agent {
         })
     }
 
+    /// Whether nobody is logged in, and no keychain that cannot be read may hold a login.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sessions().by_profile.is_empty() && self.0.loading.borrow().problem().is_none()
+    }
+
     /// Nobody is told that all is ended while a keychain that cannot be read may hold more.
     fn none_is_out_of_reach(&self, found: &[Handle]) -> Result<(), Failure> {
         match self.0.loading.borrow().problem() {

@@ -133,7 +133,8 @@ async fn start(agent: &Agent, ask: StartAsk, reply: &Reply) {
 async fn stop(context: &Context, which: Which, reply: &Reply) {
     let stopped = context.agent.stop(which).await;
     reply.result(&stopped).await;
-    if stopped.is_ok_and(|stopped| stopped.daemon_leaves) {
+    // Who was started to end a login that is not there has nothing to stay for either.
+    if stopped.map_or_else(|_| context.agent.is_idle(), |stopped| stopped.daemon_leaves) {
         context.shutdown.begin();
     }
 }

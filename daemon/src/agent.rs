@@ -151,10 +151,10 @@ impl Agent {
         saved.into_iter().flatten().collect()
     }
 
-    /// Returns a token that is valid for at least `min_valid` seconds. From memory when it can.
+    /// Returns a token that is valid for at least `min_valid` seconds, if the provider gives such long ones. From memory
+    /// when it can.
     ///
-    /// One that is valid for less is better than none: when the server cannot be asked, or is slow, it is served
-    /// (D-051).
+    /// For who does not say how long, one that is about to end is better than none (D-051): see [`held`].
     pub(crate) async fn token(&self, ask: TokenAsk) -> Result<Arc<Token>, Failure> {
         let (session, token) = self.valid(&ask).await?;
         session.note_use(&token);

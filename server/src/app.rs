@@ -1,12 +1,11 @@
 //! What every handler may reach, and how it is built: everything is checked here, before anything is served.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::routing::get;
 use device_proto::RequestId;
-use store::{OpenMode, Store, UnixSeconds};
+use store::{OpenMode, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -85,28 +84,4 @@ impl App {
         let api = device::routes().route("/healthz", get(http::healthz));
         http::guarded(api.merge(pages).with_state(self.clone()).merge(more))
     }
-}
-
-/// Returns the time. Here and nowhere else is the clock read for what is kept.
-pub(crate) fn now() -> UnixSeconds {
-    UnixSeconds::new(epoch_millis() / 1000)
-}
-
-/// Returns the milliseconds since 1970.
-pub(crate) fn epoch_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Returns an error with its causes, for a log line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// Returns a fresh secret or name.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    bytes
 }

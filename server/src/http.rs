@@ -22,7 +22,8 @@ use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutBody;
 
-use crate::app::{App, chain};
+use crate::app::App;
+use crate::cause::chain;
 
 /// Bytes of a body that any route reads.
 const MAX_BODY: usize = 64 * 1024;

@@ -8,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod cause;
+mod clock;
 pub mod config;
 pub mod dev;
 mod device;
 pub mod harden;
 mod http;
 mod login;
+mod random;
 pub mod run;
 mod token;

@@ -15,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::app::{App, now, random};
+use crate::app::App;
+use crate::clock::now;
 use crate::config::{self, Config, Confirm, Limits, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::http;
+use crate::random::random;
 use crate::token::Provider;
 
 /// How often expired records are removed, seconds.

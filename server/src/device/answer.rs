@@ -11,7 +11,8 @@ use super::record::{Record, SessionError};
 use super::registry::Room;
 use super::renew::renew;
 use super::turn::What;
-use crate::app::{App, chain};
+use crate::app::App;
+use crate::cause::chain;
 use crate::token::{Grant, Kind};
 
 /// How long the identity provider may take to revoke before the session ends without it.

@@ -18,8 +18,10 @@ use zeroize::Zeroizing;
 
 use super::record::{Record, SessionError, Stage};
 use super::user_code::user_code;
-use crate::app::{App, now, random};
+use crate::app::App;
+use crate::clock::now;
 use crate::http::Peer;
+use crate::random::random;
 use crate::token;
 
 /// Characters of a device's or session's name.

@@ -9,7 +9,9 @@ use store::Version;
 
 use super::record::{Record, SessionError};
 use super::registry::Room;
-use crate::app::{App, chain, now};
+use crate::app::App;
+use crate::cause::chain;
+use crate::clock::now;
 
 /// How often a record is read and written, beyond the first time.
 const TRIES: usize = 5;

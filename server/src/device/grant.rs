@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::registry::Room;
-use crate::app::{App, random};
+use crate::app::App;
+use crate::random::random;
 use crate::token::{AccessToken, Grant};
 
 /// What it is sealed for.

@@ -11,7 +11,9 @@ use super::edit::{Edit, edit};
 use super::grant;
 use super::record::{Active, Held, Record, SessionError, Stage};
 use super::registry::Room;
-use crate::app::{App, now, random};
+use crate::app::App;
+use crate::clock::now;
+use crate::random::random;
 use crate::token::{self, AccessToken, Grant, ProviderError, Target};
 
 /// Characters of a provider's error text that are kept.

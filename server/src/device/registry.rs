@@ -21,7 +21,8 @@ use super::grant::SealedGrant;
 use super::record::{Record, Stage};
 use super::renew::Found;
 use super::turn::{Turn, Turns, What};
-use crate::app::{epoch_millis, now, random};
+use crate::clock::{epoch_millis, now};
+use crate::random::random;
 
 /// Asks of one session under way at once, whether their devices are still there or not.
 const MAX_HOLDS: usize = 256;

@@ -12,7 +12,9 @@ use super::publish::seal_token;
 use super::record::{Active, Record, SessionError, Stage, TooMany};
 use super::registry::Room;
 use super::turn::{Turn, What};
-use crate::app::{App, chain, now};
+use crate::app::App;
+use crate::cause::chain;
+use crate::clock::now;
 use crate::token::{self, AccessToken, ExchangeFor, Grant, ProviderError, Target};
 
 /// Seconds a token must last when the device does not say.

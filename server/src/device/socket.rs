@@ -21,7 +21,9 @@ use super::answer;
 use super::edit::{Edit, edit};
 use super::record::{Record, SessionError};
 use super::registry::{News, Room, Seat};
-use crate::app::{App, chain, now};
+use crate::app::App;
+use crate::cause::chain;
+use crate::clock::now;
 
 /// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
 /// soon overwrites the one before it.

@@ -9,7 +9,9 @@ use store::{Key, Put, Space};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use crate::app::{App, now, random};
+use crate::app::App;
+use crate::clock::now;
+use crate::random::random;
 use crate::token::Redeem;
 
 /// How long the way to the provider and back may take, seconds.

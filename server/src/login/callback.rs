@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::attempt::{Attempt, Browser};
 use super::page::Notice;
-use crate::app::{App, chain};
+use crate::app::App;
+use crate::cause::chain;
 use crate::device::{self, PublishError};
 use crate::token::{Grant, ProviderError};
 

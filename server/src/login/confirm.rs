@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::attempt::{Attempt, Browser};
 use super::page::{Confirm, Notice};
-use crate::app::{App, chain, now};
+use crate::app::App;
+use crate::cause::chain;
+use crate::clock::now;
 use crate::config;
 use crate::device::{self, Record, Stage};
 use crate::http::Peer;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::provider::{answered, usable_scope};
 use super::{AccessToken, DEFAULT_LIFETIME, ExchangeFor, MAX_TOKEN, Provider, ProviderError};
-use crate::app::now;
+use crate::clock::now;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";

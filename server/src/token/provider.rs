@@ -25,7 +25,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{AccessToken, DEFAULT_LIFETIME, Grant, MAX_SCOPE, MAX_TOKEN};
-use crate::app::now;
+use crate::clock::now;
 use crate::config::Login;
 
 /// How long a connection to the provider may take.

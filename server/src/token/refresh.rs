@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::provider::{answered, usable_scope};
 use super::{AccessToken, DEFAULT_LIFETIME, Grant, MAX_TOKEN, Provider, ProviderError};
-use crate::app::now;
+use crate::clock::now;
 
 /// RFC 6749 §5.1, as far as it can be read.
 #[derive(Deserialize)]

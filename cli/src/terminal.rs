@@ -49,13 +49,13 @@ pub(crate) fn tell_failure(failure: &Failure) {
     }
 }
 
-/// A text from elsewhere, without its control characters: no escape sequence reaches the terminal.
+/// A text from elsewhere. Characters that steer a terminal, reorder a line or hide are replaced.
 pub(crate) struct Plain<'a>(pub(crate) &'a str);
 
 impl Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |c: char| {
-            if is_harmless(c) {
+            if ipc_proto::is_plain(c) {
                 c
             } else {
                 char::REPLACEMENT_CHARACTER
@@ -63,12 +63,6 @@ impl Display for Plain<'_> {
         };
         self.0.chars().try_for_each(|c| f.write_char(shown(c)))
     }
-}
-
-/// Whether a character neither steers the terminal nor turns the reading direction of what follows.
-fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns a text that stands out on a terminal.
@@ -144,6 +138,7 @@ mod tests {
             "\u{fffd}]0;x\u{fffd}a\u{fffd}\u{fffd}b"
         );
         assert_eq!(Plain("https://a/\u{202e}b").to_string(), "https://a/\u{fffd}b");
+        assert_eq!(Plain("a\u{e0062}\u{200b}c").to_string(), "a\u{fffd}\u{fffd}c");
         assert_eq!(Plain("Zoë 北").to_string(), "Zoë 北");
     }
 }

@@ -29,16 +29,9 @@ pub(crate) fn failure(error: &str, description: &str) -> Failure {
 
 /// Returns at most `most` characters of a text, without those that are not printed as themselves.
 pub(crate) fn printable(text: &str, most: usize) -> String {
-    let shown = |c: &char| !c.is_control() && !is_invisible(*c);
-    let line: String = text.trim().chars().filter(shown).take(most).collect();
+    let plain = |c: &char| ipc_proto::is_plain(*c);
+    let line: String = text.trim().chars().filter(plain).take(most).collect();
     line.trim_end().into()
-}
-
-/// Characters that reorder a line or take no room in it (Unicode's bidirectional and zero-width controls,
-/// its line separators and tags).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn plain(code: ErrorCode) -> &'static str {

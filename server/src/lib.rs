@@ -17,5 +17,6 @@ pub mod harden;
 mod http;
 mod login;
 mod random;
+mod refusal;
 pub mod run;
 mod token;

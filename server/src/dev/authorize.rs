@@ -11,7 +11,6 @@ use axum::extract::rejection::FormRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::pages::{self, Notice};
 use super::pkce::Challenge;
@@ -140,9 +139,7 @@ fn understand(parameters: Parameters) -> Result<Request, &'static str> {
 
 /// Keeps the request and shows the login page to the browser that holds the new cookie.
 fn begin(provider: &Provider, jar: CookieJar, request: Request) -> Response {
-    let Ok((id, browser)) = login_secrets() else {
-        return pages::notice(Notice::Broken);
-    };
+    let (id, browser) = (secret::random(), secret::random());
     let login = Login {
         browser: Fingerprint::of(&browser),
         request,
@@ -150,8 +147,4 @@ fn begin(provider: &Provider, jar: CookieJar, request: Request) -> Response {
     provider.state().open_login(id.to_string(), login, provider.now());
     let jar = jar.add(cookie(&provider.config, &id, &browser));
     (jar, pages::login(&provider.config, &id, pages::Attempt::First)).into_response()
-}
-
-fn login_secrets() -> Result<(Zeroizing<String>, Zeroizing<String>), getrandom::Error> {
-    Ok((secret::random()?, secret::random()?))
 }

@@ -6,8 +6,11 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::config::Config;
-use super::refusal::Refusal;
 use super::secret;
+use crate::refusal::Refusal;
+
+const TWO_WAYS: Refusal = Refusal::invalid_request("the client authenticates in two ways");
+const UNKNOWN: Refusal = Refusal::invalid_client();
 
 /// Checks the client's credentials from the `Authorization` header or from the form.
 pub(super) fn authenticate(
@@ -17,20 +20,20 @@ pub(super) fn authenticate(
     form_secret: Option<&str>,
 ) -> Result<(), Refusal> {
     match (headers.get(header::AUTHORIZATION), form_secret) {
-        (Some(_), Some(_)) => Err(Refusal::InvalidRequest("the client authenticates in two ways")),
+        (Some(_), Some(_)) => Err(TWO_WAYS),
         (Some(value), None) => {
-            let (id, secret) = basic(value.as_bytes()).ok_or(Refusal::InvalidClient)?;
+            let (id, secret) = basic(value.as_bytes()).ok_or(UNKNOWN)?;
             let same_client = form_id.is_none_or(|form_id| form_id == id);
             check(config, &id, &secret, same_client)
         }
         (None, Some(secret)) => check(config, form_id.unwrap_or_default(), secret, true),
-        (None, None) => Err(Refusal::InvalidClient),
+        (None, None) => Err(UNKNOWN),
     }
 }
 
 fn check(config: &Config, id: &str, secret: &str, same_client: bool) -> Result<(), Refusal> {
     let right = secret::equal(&config.client_secret, secret) && config.client_id == id && same_client;
-    right.then_some(()).ok_or(Refusal::InvalidClient)
+    right.then_some(()).ok_or(UNKNOWN)
 }
 
 /// Reads id and secret from a `Basic` header, whose two halves are form-encoded.

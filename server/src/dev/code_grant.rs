@@ -3,23 +3,21 @@
 use super::Provider;
 use super::config::{DEFAULT_AUDIENCE, RefreshTokens};
 use super::jwt::{ID_TOKEN_TYP, IdClaims};
-use super::refusal::Refusal;
 use super::scope::Scope;
 use super::secret::{self, Fingerprint};
 use super::state::{Authorization, Grant, GrantId};
-use super::token::{TokenRequest, TokenResponse};
+use super::token::{BROKEN, TokenRequest, TokenResponse};
+use crate::refusal::Refusal;
 
 pub(super) const GRANT_TYPE: &str = "authorization_code";
 
+const NO_CODE: Refusal = Refusal::invalid_request("code is missing");
 const BAD_CODE: Refusal =
-    Refusal::InvalidGrant("the code is unknown, expired or used, or was given to somebody else");
+    Refusal::invalid_grant("the code is unknown, expired or used, or was given to somebody else");
 
 pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<TokenResponse, Refusal> {
-    let code = request
-        .code
-        .as_deref()
-        .ok_or(Refusal::InvalidRequest("code is missing"))?;
-    let refresh_token = secret::random()?;
+    let code = request.code.as_deref().ok_or(NO_CODE)?;
+    let refresh_token = secret::random();
     let (id, authorization, scope) = redeem(provider, request, Fingerprint::of(code), &refresh_token)?;
     let mut response = provider.access_token(id, authorization.user, DEFAULT_AUDIENCE, &scope)?;
     response.id_token = Some(id_token(provider, &authorization)?);
@@ -84,5 +82,5 @@ fn id_token(provider: &Provider, authorization: &Authorization) -> Result<String
         email: user.email,
         preferred_username: user.username,
     };
-    Ok(provider.keys.sign(ID_TOKEN_TYP, &claims)?)
+    provider.keys.sign(ID_TOKEN_TYP, &claims).map_err(|_| BROKEN)
 }

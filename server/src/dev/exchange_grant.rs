@@ -4,35 +4,39 @@ use url::Url;
 
 use super::Provider;
 use super::config::DEFAULT_AUDIENCE;
-use super::refusal::Refusal;
 use super::scope::Scope;
-use super::token::{TokenRequest, TokenResponse};
+use super::token::{TOO_WIDE, TokenRequest, TokenResponse};
+use crate::refusal::Refusal;
 
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
+const NO_SUBJECT: Refusal = Refusal::invalid_request("subject_token is missing");
+const BAD_SUBJECT: Refusal =
+    Refusal::invalid_request("the subject token is not a valid access token of a login");
+const BAD_SUBJECT_TYPE: Refusal = Refusal::invalid_request("subject_token_type is missing or not supported");
+const BAD_REQUESTED_TYPE: Refusal = Refusal::invalid_request("requested_token_type is not supported");
+const NO_DELEGATION: Refusal = Refusal::invalid_request("delegation is not supported");
+const NOT_ONE_TARGET: Refusal = Refusal::invalid_request("exactly one of audience and resource is needed");
+const UNKNOWN_TARGET: Refusal = Refusal::invalid_target("the audience or resource is unknown");
+
 pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<TokenResponse, Refusal> {
     check_types(request)?;
     let target = target(request)?;
-    let token = request
-        .subject_token
-        .as_deref()
-        .ok_or(Refusal::InvalidRequest("subject_token is missing"))?;
+    let token = request.subject_token.as_deref().ok_or(NO_SUBJECT)?;
     // Only the login's own token may be exchanged: a chain of exchanges could outlive its lifetime.
     let (id, user, claims) = provider
         .own_access_token(token)
         .filter(|(.., claims)| claims.aud == DEFAULT_AUDIENCE)
-        .ok_or(Refusal::InvalidRequest(
-            "the subject token is not a valid access token of a login",
-        ))?;
+        .ok_or(BAD_SUBJECT)?;
     if !provider.config.targets.knows(target) {
-        return Err(Refusal::InvalidTarget);
+        return Err(UNKNOWN_TARGET);
     }
     let scope = Scope::of_request(&claims.scope)
         .narrowed(request.scope.as_deref())
-        .ok_or(Refusal::InvalidScope)?;
+        .ok_or(TOO_WIDE)?;
     let mut response = provider.access_token(id, user, target, &scope)?;
     response.issued_token_type = Some(ACCESS_TOKEN);
     Ok(response)
@@ -41,15 +45,13 @@ pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<Token
 fn check_types(request: &TokenRequest) -> Result<(), Refusal> {
     let ours = |kind: &str| kind == ACCESS_TOKEN || kind == JWT;
     if !request.subject_token_type.as_deref().is_some_and(ours) {
-        return Err(Refusal::InvalidRequest(
-            "subject_token_type is missing or not supported",
-        ));
+        return Err(BAD_SUBJECT_TYPE);
     }
     if !request.requested_token_type.as_deref().is_none_or(ours) {
-        return Err(Refusal::InvalidRequest("requested_token_type is not supported"));
+        return Err(BAD_REQUESTED_TYPE);
     }
     match request.actor_token {
-        Some(_) => Err(Refusal::InvalidRequest("delegation is not supported")),
+        Some(_) => Err(NO_DELEGATION),
         None => Ok(()),
     }
 }
@@ -59,10 +61,8 @@ fn target(request: &TokenRequest) -> Result<&str, Refusal> {
     match (request.audience.as_deref(), request.resource.as_deref()) {
         (Some(audience), None) => Ok(audience),
         (None, Some(resource)) if is_resource(resource) => Ok(resource),
-        (None, Some(_)) => Err(Refusal::InvalidTarget),
-        _ => Err(Refusal::InvalidRequest(
-            "exactly one of audience and resource is needed",
-        )),
+        (None, Some(_)) => Err(UNKNOWN_TARGET),
+        _ => Err(NOT_ONE_TARGET),
     }
 }
 

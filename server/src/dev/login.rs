@@ -79,7 +79,7 @@ fn cancel(provider: &Provider, login: &str) -> Result<Redirect, Notice> {
 }
 
 fn sign_in(provider: &Provider, login: &str, user: &'static User) -> Result<Redirect, Notice> {
-    let code = secret::random().map_err(|_| Notice::Broken)?;
+    let code = secret::random();
     let now = provider.now();
     let mut state = provider.state();
     let request = state.close_login(login, now).ok_or(Notice::Expired)?;

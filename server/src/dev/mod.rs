@@ -19,7 +19,6 @@ mod login;
 mod pages;
 mod pkce;
 mod refresh_grant;
-mod refusal;
 mod revoke;
 mod scope;
 mod secret;

@@ -38,8 +38,6 @@ pub(super) enum Notice {
     BadRequest,
     /// No such login waits for this browser.
     Expired,
-    /// The provider itself failed.
-    Broken,
 }
 
 #[derive(Template)]
@@ -96,11 +94,6 @@ pub(super) fn notice(notice: Notice) -> Response {
             StatusCode::FORBIDDEN,
             "This sign-in is over",
             "It took too long, was finished already, or began in another browser. Go back and start again.",
-        ),
-        Notice::Broken => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Something went wrong",
-            "The identity provider could not go on. Go back and start again.",
         ),
     };
     page_response(

@@ -3,21 +3,21 @@
 
 use super::Provider;
 use super::config::DEFAULT_AUDIENCE;
-use super::refusal::Refusal;
 use super::scope::Scope;
 use super::secret::{self, Fingerprint};
 use super::state::GrantId;
-use super::token::{TokenRequest, TokenResponse};
+use super::token::{TOO_WIDE, TokenRequest, TokenResponse};
 use super::users::User;
+use crate::refusal::Refusal;
 
 pub(super) const GRANT_TYPE: &str = "refresh_token";
 
+const NO_TOKEN: Refusal = Refusal::invalid_request("refresh_token is missing");
+const BAD_TOKEN: Refusal = Refusal::invalid_grant("the refresh token is unknown, expired, used or revoked");
+
 pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<TokenResponse, Refusal> {
-    let old = request
-        .refresh_token
-        .as_deref()
-        .ok_or(Refusal::InvalidRequest("refresh_token is missing"))?;
-    let new = secret::random()?;
+    let old = request.refresh_token.as_deref().ok_or(NO_TOKEN)?;
+    let new = secret::random();
     let (id, user, scope) = rotate(
         provider,
         Fingerprint::of(old),
@@ -38,9 +38,7 @@ fn rotate(
 ) -> Result<(GrantId, &'static User, Scope), Refusal> {
     let now = provider.now();
     let mut state = provider.state();
-    let (id, mut grant) = state.take_grant(old, now).ok_or(Refusal::InvalidGrant(
-        "the refresh token is unknown, expired, used or revoked",
-    ))?;
+    let (id, mut grant) = state.take_grant(old, now).ok_or(BAD_TOKEN)?;
     let user = grant.user;
     let scope = grant.scope.narrowed(asked);
     if scope.is_some() {
@@ -48,5 +46,5 @@ fn rotate(
         grant.expires = provider.grant_expiry(now);
     }
     state.keep_grant(id, grant, now);
-    scope.map(|scope| (id, user, scope)).ok_or(Refusal::InvalidScope)
+    scope.map(|scope| (id, user, scope)).ok_or(TOO_WIDE)
 }

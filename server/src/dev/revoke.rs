@@ -8,9 +8,12 @@ use axum::extract::rejection::FormRejection;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::refusal::Refusal;
 use super::secret::Fingerprint;
+use super::token::UNREADABLE;
 use super::{Provider, client, jwt};
+use crate::refusal::Refusal;
+
+const NO_TOKEN: Refusal = Refusal::invalid_request("token is missing");
 
 /// The form of a revocation; `token_type_hint` would only save a look-up.
 #[derive(Deserialize)]
@@ -26,10 +29,10 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     form: Result<Form<Revocation>, FormRejection>,
 ) -> Result<StatusCode, Refusal> {
-    let Form(request) = form.map_err(|_| Refusal::InvalidRequest("the form cannot be read"))?;
+    let Form(request) = form.map_err(|_| UNREADABLE)?;
     let (id, secret) = (request.client_id.as_deref(), request.client_secret.as_deref());
     client::authenticate(&provider.config, &headers, id, secret)?;
-    let token = request.token.ok_or(Refusal::InvalidRequest("token is missing"))?;
+    let token = request.token.ok_or(NO_TOKEN)?;
     let now = provider.now();
     match jwt::verify(&token, &provider.keys.public, provider.config.issuer_id(), now) {
         Ok(claims) => provider.state().revoke_access_token(&claims.jti, now),

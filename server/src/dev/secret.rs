@@ -5,14 +5,12 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Entropy of every value given out.
-const SECRET_BYTES: usize = 32;
+use crate::random;
 
 /// Returns 256 random bits in base64url.
-pub(super) fn random() -> Result<Zeroizing<String>, getrandom::Error> {
-    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-    getrandom::fill(&mut bytes[..])?;
-    Ok(Zeroizing::new(Base64UrlUnpadded::encode_string(&bytes[..])))
+pub(super) fn random() -> Zeroizing<String> {
+    let bytes = Zeroizing::new(random::random::<32>());
+    Zeroizing::new(Base64UrlUnpadded::encode_string(&bytes[..]))
 }
 
 /// Whether two strings are equal; takes no longer for a better guess.

@@ -9,11 +9,20 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::jwt::{ACCESS_TOKEN_TYP, AccessClaims};
-use super::refusal::Refusal;
 use super::scope::Scope;
 use super::state::{Grant, GrantId};
 use super::users::User;
 use super::{Provider, client, code_grant, exchange_grant, refresh_grant, secret};
+use crate::refusal::Refusal;
+
+/// The form of a client is none, or too long.
+pub(super) const UNREADABLE: Refusal = Refusal::invalid_request("the form cannot be read");
+pub(super) const TOO_WIDE: Refusal = Refusal::invalid_scope("the scope exceeds what was granted");
+/// Signing failed.
+pub(super) const BROKEN: Refusal = Refusal::server_error("the provider could not finish the request");
+
+const NO_GRANT_TYPE: Refusal = Refusal::invalid_request("grant_type is missing");
+const UNKNOWN_GRANT_TYPE: Refusal = Refusal::unsupported_grant_type();
 
 /// Everything a token request may carry; each grant picks its own. A parameter given twice is refused.
 #[derive(Deserialize)]
@@ -58,15 +67,15 @@ pub(super) async fn token(
     headers: HeaderMap,
     form: Result<Form<TokenRequest>, FormRejection>,
 ) -> Result<Json<TokenResponse>, Refusal> {
-    let Form(request) = form.map_err(|_| Refusal::InvalidRequest("the form cannot be read"))?;
+    let Form(request) = form.map_err(|_| UNREADABLE)?;
     let (id, secret) = (request.client_id.as_deref(), request.client_secret.as_deref());
     client::authenticate(&provider.config, &headers, id, secret)?;
     let response = match request.grant_type.as_deref() {
         Some(code_grant::GRANT_TYPE) => code_grant::grant(&provider, &request),
         Some(refresh_grant::GRANT_TYPE) => refresh_grant::grant(&provider, &request),
         Some(exchange_grant::GRANT_TYPE) => exchange_grant::grant(&provider, &request),
-        Some(_) => Err(Refusal::UnsupportedGrantType),
-        None => Err(Refusal::InvalidRequest("grant_type is missing")),
+        Some(_) => Err(UNKNOWN_GRANT_TYPE),
+        None => Err(NO_GRANT_TYPE),
     };
     response.map(Json)
 }
@@ -89,10 +98,10 @@ impl Provider {
             client_id: self.config.client_id.clone(),
             iat: now,
             exp: now + expires_in,
-            jti: secret::random()?.to_string(),
+            jti: secret::random().to_string(),
             scope: scope.to_string(),
         };
-        let access_token = self.keys.sign(ACCESS_TOKEN_TYP, &claims)?;
+        let access_token = self.keys.sign(ACCESS_TOKEN_TYP, &claims).map_err(|_| BROKEN)?;
         self.state().keep_access_token(claims.jti, grant, claims.exp, now);
         Ok(TokenResponse {
             access_token,

@@ -11,8 +11,7 @@ use interprocess::ConnectWaitMode;
 use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
 use ipc_proto::{
-    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, LEAVING, Lines, Message, Op, PROTOCOL,
-    Request,
+    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request,
 };
 use serde::de::DeserializeOwned;
 
@@ -281,16 +280,15 @@ fn check_peer(stream: &Stream, uid: u32) -> Result<(), Error> {
     }
 }
 
-const WENT_AWAY: &str = "cibad went away before it had answered";
-
+/// A daemon that hangs up has left, as one that says so.
 fn went_away() -> Error {
-    Error::internal(WENT_AWAY)
+    Failure::new(ErrorCode::Leaving, "cibad went away before it had answered").into()
 }
 
 fn has_left(error: &Error) -> bool {
     error
         .failure()
-        .is_some_and(|failure| [WENT_AWAY, LEAVING].contains(&failure.message.as_str()))
+        .is_some_and(|failure| failure.code == ErrorCode::Leaving)
 }
 
 /// Returns what to say about an answer that is not understood: asks which protocol the daemon speaks

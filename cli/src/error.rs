@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ipc_proto::{ErrorCode, Exit, Failure, ProfileName, UNKNOWN_OP};
+use ipc_proto::{ErrorCode, Exit, Failure, ProfileName};
 
 use crate::terminal;
 
@@ -70,20 +70,18 @@ impl Error {
 }
 
 impl From<Failure> for Error {
-    /// An `op` of ours that the daemon does not know says that it is older.
     fn from(failure: Failure) -> Self {
-        if failure.code == ErrorCode::BadRequest && failure.message == UNKNOWN_OP {
-            return too_old();
-        }
-        let code = failure.code;
-        let told = Self::Told(failure);
-        match code {
-            ErrorCode::UnsupportedProtocol => told.hint("install ciba and cibad of the same version"),
-            _ => told,
+        match failure.code {
+            ErrorCode::UnknownOp => too_old(),
+            ErrorCode::UnsupportedProtocol => {
+                Self::Told(failure).hint("install ciba and cibad of the same version")
+            }
+            _ => Self::Told(failure),
         }
     }
 }
 
+/// What was asked is an operation of ours: a daemon that does not know it is older.
 fn too_old() -> Error {
     Failure::new(
         ErrorCode::UnsupportedProtocol,

@@ -28,10 +28,14 @@ pub enum ErrorCode {
     Timeout,
     /// The request makes no sense.
     BadRequest,
+    /// The daemon does not know the operation: it is older than its client.
+    UnknownOp,
     /// The two sides speak different protocols (I-004).
     UnsupportedProtocol,
     /// Too many at once; try again.
     Busy,
+    /// The daemon leaves or becomes another program: ask the next one.
+    Leaving,
     /// A fault of ours. Also what a client makes of a word it does not know.
     #[serde(other)]
     Internal,
@@ -49,8 +53,10 @@ impl ErrorCode {
             Self::InvalidTarget
             | Self::KeychainUnavailable
             | Self::KeychainLocked
+            | Self::UnknownOp
             | Self::UnsupportedProtocol
             | Self::Busy
+            | Self::Leaving
             | Self::Internal => Exit::Error,
         }
     }
@@ -68,8 +74,10 @@ impl ErrorCode {
             Self::KeychainLocked => "keychain_locked",
             Self::Timeout => "timeout",
             Self::BadRequest => "bad_request",
+            Self::UnknownOp => "unknown_op",
             Self::UnsupportedProtocol => "unsupported_protocol",
             Self::Busy => "busy",
+            Self::Leaving => "leaving",
             Self::Internal => "internal",
         }
     }
@@ -112,7 +120,7 @@ mod tests {
     use super::*;
 
     /// Every word with the exit status it has become known by.
-    const KNOWN: [(ErrorCode, &str, u8); 13] = [
+    const KNOWN: [(ErrorCode, &str, u8); 15] = [
         (ErrorCode::NotLoggedIn, "not_logged_in", 3),
         (ErrorCode::LoginRequired, "login_required", 3),
         (ErrorCode::LoginDenied, "login_denied", 5),
@@ -123,8 +131,10 @@ mod tests {
         (ErrorCode::KeychainLocked, "keychain_locked", 1),
         (ErrorCode::Timeout, "timeout", 6),
         (ErrorCode::BadRequest, "bad_request", 2),
+        (ErrorCode::UnknownOp, "unknown_op", 1),
         (ErrorCode::UnsupportedProtocol, "unsupported_protocol", 1),
         (ErrorCode::Busy, "busy", 1),
+        (ErrorCode::Leaving, "leaving", 1),
         (ErrorCode::Internal, "internal", 1),
     ];
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{KeychainKind, ProfileName};
+use crate::{ErrorCode, KeychainKind, ProfileName};
 
 /// One request: an id to be echoed, and what is wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,8 @@ pub struct Request {
     pub op: Op,
 }
 
-/// A request's id: any string, or a whole number of 64 bits. Other numbers could not be echoed as they came. `null` only in an answer to a line that could not be read.
+/// A request's id: any string, or a whole number of 64 bits. Other numbers could not be echoed as they came.
+/// `null` only in an answer to a line that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Id {
@@ -34,7 +35,7 @@ pub enum Id {
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Number, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
     if number.is_f64() {
-        return Err(D::Error::custom(BAD_ID));
+        return Err(D::Error::custom(RequestProblem::BadId));
     }
     Ok(number)
 }
@@ -131,7 +132,7 @@ impl Request {
         match serde_json::from_slice(line) {
             Ok(Self { id: Id::Unknown, .. }) => Err(BadRequest {
                 id: Id::Unknown,
-                problem: NO_ID,
+                problem: RequestProblem::NoId,
             }),
             Ok(request) => Ok(request),
             Err(error) => Err(BadRequest::explain(line, &error)),
@@ -146,24 +147,66 @@ impl Request {
     }
 }
 
-/// What is wrong with an `op` that this version does not know: the other side is newer.
-pub const UNKNOWN_OP: &str = "unknown \"op\"";
-
-/// What a daemon says to whoever still waits when it leaves or becomes another program: ask again.
-pub const LEAVING: &str = "cibad is shutting down";
-
-const NO_ID: &str = "no \"id\"";
-
-const BAD_ID: &str = "\"id\" is neither a string nor a whole number of 64 bits";
-
 /// A line that is no request (I-007).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadRequest {
     /// The line's id, if it had one.
     pub id: Id,
-    /// What is wrong, in words of ours.
-    pub problem: &'static str,
+    /// What is wrong.
+    pub problem: RequestProblem,
 }
+
+/// What is wrong with a line. Its text never quotes the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestProblem {
+    /// It is not JSON, or not one object.
+    NotJson,
+    /// It is JSON, and no request.
+    NotARequest,
+    /// It has no id.
+    NoId,
+    /// Its id is of another kind than [`Id`].
+    BadId,
+    /// It has no operation.
+    NoOp,
+    /// Its operation is one that this version does not know.
+    UnknownOp,
+    /// Its operation lacks a field, or a field has the wrong form.
+    BadField,
+}
+
+impl RequestProblem {
+    /// Returns the code that the client is told.
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::UnknownOp => ErrorCode::UnknownOp,
+            _ => ErrorCode::BadRequest,
+        }
+    }
+}
+
+impl fmt::Display for RequestProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJson => "not a JSON object on one line",
+            Self::NotARequest => "not a request object",
+            Self::NoId => "no \"id\"",
+            Self::BadId => "\"id\" is neither a string nor a whole number of 64 bits",
+            Self::NoOp => "no \"op\"",
+            Self::UnknownOp => "unknown \"op\"",
+            Self::BadField => "a field is missing or has the wrong form",
+        })
+    }
+}
+
+impl From<RequestProblem> for String {
+    fn from(problem: RequestProblem) -> Self {
+        problem.to_string()
+    }
+}
+
+/// What a daemon says that leaves or becomes another program.
+pub const LEAVING: &str = "cibad is shutting down";
 
 impl BadRequest {
     fn explain(line: &[u8], error: &serde_json::Error) -> Self {
@@ -174,9 +217,9 @@ impl BadRequest {
         }
         let Ok(head) = serde_json::from_slice::<Head>(line) else {
             let problem = if error.is_data() {
-                "not a request object"
+                RequestProblem::NotARequest
             } else {
-                "not a JSON object on one line"
+                RequestProblem::NotJson
             };
             return Self {
                 id: Id::Unknown,
@@ -185,11 +228,11 @@ impl BadRequest {
         };
         let id = head.id.map_or(Ok(Id::Unknown), Id::deserialize);
         let problem = match (&id, head.op.as_deref()) {
-            (Err(_), _) => BAD_ID,
-            (Ok(Id::Unknown), _) => NO_ID,
-            (_, None) => "no \"op\"",
-            (_, Some(op)) if !is_known(op) => UNKNOWN_OP,
-            _ => "a field is missing or has the wrong form",
+            (Err(_), _) => RequestProblem::BadId,
+            (Ok(Id::Unknown), _) => RequestProblem::NoId,
+            (_, None) => RequestProblem::NoOp,
+            (_, Some(op)) if !is_known(op) => RequestProblem::UnknownOp,
+            _ => RequestProblem::BadField,
         };
         Self {
             id: id.unwrap_or_default(),
@@ -200,7 +243,7 @@ impl BadRequest {
 
 impl fmt::Display for BadRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.problem)
+        self.problem.fmt(f)
     }
 }
 
@@ -226,9 +269,9 @@ fn is_known(op: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn problem(line: &str) -> (Id, &'static str) {
+    fn problem(line: &str) -> (Id, String) {
         let bad = Request::decode(line.as_bytes()).unwrap_err();
-        (bad.id, bad.problem)
+        (bad.id, bad.problem.to_string())
     }
 
     #[test]
@@ -299,27 +342,36 @@ mod tests {
 
     #[test]
     fn i_007_a_bad_line_is_explained_without_being_quoted() {
-        assert_eq!(problem("hunter2"), (Id::Unknown, "not a JSON object on one line"));
-        assert_eq!(problem("[1]").1, "not a request object");
-        assert_eq!(problem(r#"{"op":"token"}"#).1, "no \"id\"");
-        assert_eq!(problem(r#"{"id":null,"op":"token"}"#).1, "no \"id\"");
-        assert_eq!(problem(r#"{"id":7}"#), (Id::from(7), "no \"op\""));
-        assert_eq!(
-            problem(r#"{"id":7,"op":"hunter2"}"#),
-            (Id::from(7), "unknown \"op\"")
-        );
-        assert_eq!(
-            problem(r#"{"id":7,"op":"hello"}"#).1,
-            "a field is missing or has the wrong form"
-        );
-        assert_eq!(
-            problem(r#"{"id":7,"op":"token","profile":"../x"}"#).1,
-            "a field is missing or has the wrong form"
-        );
-        assert_eq!(
-            problem(r#"{"id":7,"op":"token","op":"stop"}"#).1,
-            "not a request object"
-        );
+        let bad_field = "a field is missing or has the wrong form";
+        for (line, id, text) in [
+            ("hunter2", Id::Unknown, "not a JSON object on one line"),
+            ("[1]", Id::Unknown, "not a request object"),
+            (r#"{"op":"token"}"#, Id::Unknown, "no \"id\""),
+            (r#"{"id":null,"op":"token"}"#, Id::Unknown, "no \"id\""),
+            (r#"{"id":7}"#, Id::from(7), "no \"op\""),
+            (r#"{"id":7,"op":"hunter2"}"#, Id::from(7), "unknown \"op\""),
+            (r#"{"id":7,"op":"hello"}"#, Id::from(7), bad_field),
+            (
+                r#"{"id":7,"op":"token","profile":"../x"}"#,
+                Id::from(7),
+                bad_field,
+            ),
+            (
+                r#"{"id":7,"op":"token","op":"stop"}"#,
+                Id::Unknown,
+                "not a request object",
+            ),
+        ] {
+            assert_eq!(problem(line), (id, text.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn i_006_an_op_from_the_future_has_a_code_of_its_own() {
+        let code = |line: &str| Request::decode(line.as_bytes()).unwrap_err().problem.code();
+        assert_eq!(code(r#"{"id":7,"op":"from 2030"}"#), ErrorCode::UnknownOp);
+        assert_eq!(code(r#"{"id":7,"op":"hello"}"#), ErrorCode::BadRequest);
+        assert_eq!(code("hunter2"), ErrorCode::BadRequest);
     }
 
     #[test]
@@ -333,7 +385,11 @@ mod tests {
             "true",
         ] {
             let line = format!(r#"{{"id":{id},"op":"watch"}}"#);
-            assert_eq!(problem(&line), (Id::Unknown, BAD_ID), "{id}");
+            assert_eq!(
+                problem(&line),
+                (Id::Unknown, RequestProblem::BadId.to_string()),
+                "{id}"
+            );
         }
         for id in ["18446744073709551615", "-9223372036854775808", "0"] {
             let line = format!(r#"{{"id":{id},"op":"watch"}}"#);

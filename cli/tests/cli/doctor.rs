@@ -162,7 +162,7 @@ fn a_program_that_is_missing_or_another_fails() {
 
 #[test]
 fn an_old_daemon_is_told_to_be_old() {
-    let unknown = json!({"id": 1, "error": {"code": "bad_request", "message": "unknown \"op\""}});
+    let unknown = json!({"id": 1, "error": {"code": "unknown_op", "message": "unknown \"op\""}});
     let text = format!(
         "{}failure daemon: the running cibad is older than this ciba and cannot do that\n  \
            hint: upgrade cibad, then: ciba restart\n",

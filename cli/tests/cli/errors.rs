@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Run, failure, finish, token};
 
-const CODES: [(&str, i32); 14] = [
+const CODES: [(&str, i32); 15] = [
     ("not_logged_in", 3),
     ("login_required", 3),
     ("login_denied", 5),
@@ -19,6 +19,7 @@ const CODES: [(&str, i32); 14] = [
     ("bad_request", 2),
     ("unsupported_protocol", 1),
     ("busy", 1),
+    ("leaving", 1),
     ("internal", 1),
     ("invented_in_2030", 1),
 ];
@@ -138,7 +139,7 @@ fn garbage_is_an_error_that_does_not_quote_it() {
 
 #[test]
 fn a_daemon_that_does_not_know_what_is_asked_is_older() {
-    let line = json!({"id": 1, "error": {"code": "bad_request", "message": "unknown \"op\""}});
+    let line = json!({"id": 1, "error": {"code": "unknown_op", "message": "unknown \"op\""}});
     let home = Home::with_lines(&[line]);
     let expected = "ciba: the running cibad is older than this ciba and cannot do that\n\
         hint: upgrade cibad, then: ciba restart\n";

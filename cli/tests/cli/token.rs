@@ -10,7 +10,7 @@ use crate::harness::{Home, Run, token};
 /// It becomes another program just then.
 #[test]
 fn a_daemon_that_leaves_is_asked_again_once() {
-    let leaving = json!({"id": 1, "error": {"code": "internal", "message": "cibad is shutting down"}});
+    let leaving = json!({"id": 1, "error": {"code": "leaving", "message": "cibad is shutting down"}});
     for farewell in [format!("{leaving}\n"), String::new()] {
         let was_asked = AtomicBool::new(false);
         let home = Home::with_daemon(move |_, stream| {

@@ -42,7 +42,7 @@ impl Agent {
             match self.message().await? {
                 Message::Answer(answer) => return Ok(answer),
                 Message::Failure(failure) => bail!("the daemon says: {failure}"),
-                Message::Event(_) => {}
+                Message::Event(_) | Message::UnknownEvent => {}
             }
         }
     }

@@ -65,7 +65,7 @@ impl Session {
         loop {
             match agent.message::<Started>().await? {
                 Message::Event(Event::Authorize { url, .. }) => return Ok(url),
-                Message::Event(_) => {}
+                Message::Event(_) | Message::UnknownEvent => {}
                 Message::Failure(failure) => bail!("the daemon says: {failure}"),
                 Message::Answer(_) => bail!("logged in without a login"),
             }

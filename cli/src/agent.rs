@@ -190,7 +190,7 @@ fn is_final<T>(message: Message<T>) -> Result<Option<T>, Error> {
     match message {
         Message::Answer(answer) => Ok(Some(answer)),
         Message::Failure(failure) => Err(failure.into()),
-        Message::Event(_) => Ok(None),
+        Message::Event(_) | Message::UnknownEvent => Ok(None),
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn run<T: DeserializeOwned>(
                 on_event(&event)?;
                 wait.tell(&event, prompt);
             }
-            None => {}
+            Some(Message::UnknownEvent) | None => {}
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             Some(Message::Event(event)) => terminal::print(sentence(&event).as_bytes())?,
             Some(Message::Failure(failure)) => return Err(failure.into()),
             Some(Message::Answer(_)) => return Ok(()),
-            None => {}
+            Some(Message::UnknownEvent) | None => {}
         }
     }
 }

@@ -141,6 +141,19 @@ fn start_json_prints_an_object_a_line() {
 }
 
 #[test]
+fn start_passes_over_events_that_it_does_not_know() {
+    let later = json!({"id": 1, "event": "from_2030", "profile": ["work"]});
+    let home = Home::with_lines(&[later, authorize(PAGE), started()]);
+    let run = home.ciba(&["start", "--url", "https://c", "--json"]);
+    let events = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let names: Vec<_> = events.map(|event| event["event"].clone()).collect();
+    assert_eq!(names, ["authorize", "logged_in"]);
+}
+
+#[test]
 fn start_without_a_server_asks_nobody() {
     let home = Home::with_lines(&[started()]);
     let expected = Run::new(2, "", "ciba: no server is named\nhint: ciba start --url URL\n");

@@ -218,3 +218,14 @@ fn watch_json_is_what_the_daemon_says() {
     });
     assert_eq!(lines, expected.collect::<Vec<_>>());
 }
+
+/// A newer daemon may have more to tell.
+#[test]
+fn watch_passes_over_events_that_it_does_not_know() {
+    let later = json!({"id": 1, "event": "from_2030", "profile": ["work"]});
+    let [connected, .., end] = events();
+    let home = Home::with_lines(&[later, connected, end]);
+    assert_eq!(home.ciba(&["watch"]), Run::new(0, "work: connected\n", ""));
+    let json = "{\"event\":\"connected\",\"profile\":\"work\"}\n";
+    assert_eq!(home.ciba(&["watch", "--json"]), Run::new(0, json, ""));
+}

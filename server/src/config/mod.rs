@@ -2,6 +2,7 @@
 //!
 //! After [`Config::load`] no option is a text that still has to be understood.
 
+mod explain;
 mod overlay;
 mod resource;
 mod section;
@@ -83,12 +84,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// Not TOML, an unknown key, or a value of the wrong type; toml's own text has line and column.
+    /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("{place}: {problem}")]
     Syntax {
-        /// The file, or the environment.
+        /// The file with line and column, or the environment.
         place: String,
-        /// What and where.
+        /// At which key, and what.
         problem: String,
     },
     /// A value that cannot be.
@@ -99,6 +100,13 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl Error {
+    fn syntax(place: String, error: toml::de::Error) -> Self {
+        let problem = explain::problem(error);
+        Self::Syntax { place, problem }
+    }
 }
 
 impl Config {
@@ -125,10 +133,9 @@ impl Config {
         let environment: Vec<_> = environment.collect();
         let given = environment.iter().find(|(name, _)| name == CREDENTIALS);
         let credentials = given.map(|(_, directory)| PathBuf::from(directory));
-        // First alone, for toml's line and column; then together with the environment.
+        // First alone, for the line and column of what is wrong; then together with the environment.
         File::read(text, place)?;
-        let merged = overlay::merge(text, environment.into_iter())?;
-        let file = File::read(&merged, "the environment (CIBA_SERVER__…)")?;
+        let file = File::of_table(overlay::merge(text, environment.into_iter())?)?;
         file.understand(&Places {
             base,
             credentials: credentials.as_deref(),
@@ -255,5 +262,79 @@ mod tests {
         assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter2");
         let wrong = refused(&format!("{GOOD}client_secret = 12345678\n"));
         assert!(!wrong.contains("12345678"), "{wrong}");
+    }
+
+    #[test]
+    fn no_value_is_in_an_error_whatever_it_was_meant_for() {
+        const SECRET: &str = "hunter2, expected `x`";
+        let rule = "[[resource]]\nmatch = \"urn:x:*\"\n";
+        for (key, line) in [
+            (
+                "limits.logins_per_minute",
+                format!("[limits]\nlogins_per_minute = \"{SECRET}\""),
+            ),
+            (
+                "limits.login_expires_in",
+                format!("[limits]\nlogin_expires_in = [\"{SECRET}\"]"),
+            ),
+            (
+                "limits.login_expires_in",
+                "[limits]\nlogin_expires_in = -4711".into(),
+            ),
+            (
+                "limits.logins_per_minute",
+                "[limits]\nlogins_per_minute = 4711.5".into(),
+            ),
+            ("login.confirm", format!("confirm = \"{SECRET}\"")),
+            ("login.scopes", format!("scopes = \"{SECRET}\"")),
+            ("login.client_secret", "client_secret = 4711".into()),
+            ("login.resource", "resource = 4711".into()),
+            ("store", "[[store]]\nurl = 4711".into()),
+            ("store.url", "[store]\nurl = 4711".into()),
+            ("resource.kind", format!("{rule}kind = \"{SECRET}\"")),
+            (
+                "resource.scope",
+                format!("{rule}kind = \"session\"\nscope = 4711"),
+            ),
+        ] {
+            let error = refused(&format!("{GOOD}{line}\n"));
+            assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
+            assert!(error.contains(&format!(": {key}: ")), "{error}");
+            assert!(error.starts_with("test.toml: line "), "{error}");
+        }
+        for line in [
+            "listen = \"hunter2\"",
+            "behind_tls_proxy = \"hunter2\"",
+            "store = \"hunter2\"",
+            "x = hunter2",
+        ] {
+            let error = refused(&format!(
+                "{line}\n[login]\nissuer = \"https://x\"\nclient_id = \"x\"\n"
+            ));
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let error = parse(GOOD, &[("CIBA_SERVER__LIMITS__LOGINS_PER_MINUTE", "hunter2")]);
+        let error = error.err().unwrap();
+        assert!(
+            error.contains("limits.logins_per_minute: expected") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = parse(GOOD, &[("CIBA_SERVER__LISTEN__PORT", "hunter2")])
+            .err()
+            .unwrap();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_repeated_whatever_it_holds() {
+        for (name, shown) in [
+            ("client`_id", "client`_id"),
+            ("`, expected `client_id", "`, expected `client_id"),
+            ("client_id\\u001b[31m", "client_id\\u{1b}[31m"),
+        ] {
+            let error = refused(&GOOD.replace("client_id", &format!("\"{name}\"")));
+            let wanted = format!("login: unknown key `{shown}`; did you mean `client_");
+            assert!(error.contains(&wanted), "{error}");
+        }
     }
 }

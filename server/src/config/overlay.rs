@@ -7,28 +7,21 @@ use super::Error;
 /// What the variables begin with.
 const PREFIX: &str = "CIBA_SERVER__";
 
-/// Returns the file's text with the environment's values in place of its own.
-pub(super) fn merge(
-    text: &str,
-    environment: impl Iterator<Item = (String, String)>,
-) -> Result<String, Error> {
-    let mut variables: Vec<_> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    if variables.is_empty() {
-        return Ok(text.to_owned());
-    }
-    variables.sort();
-    let broken = |problem: String| Error::Syntax {
-        place: "configuration".into(),
-        problem,
-    };
+/// Returns the file's table with the environment's values in place of its own.
+pub(super) fn merge(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Table, Error> {
     let mut table: Table = text
         .parse()
-        .map_err(|error: toml::de::Error| broken(error.to_string()))?;
+        .map_err(|error| Error::syntax("configuration".into(), error))?;
+    let mut variables: Vec<_> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    variables.sort();
     for (name, value) in variables {
         let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_lowercase).collect();
-        set(&mut table, &path, literal(&value)).map_err(|()| broken(format!("{name} names no key")))?;
+        set(&mut table, &path, literal(&value)).map_err(|()| Error::Syntax {
+            place: name,
+            problem: "names no key".into(),
+        })?;
     }
-    toml::to_string(&table).map_err(|error| broken(error.to_string()))
+    Ok(table)
 }
 
 fn set(table: &mut Table, path: &[String], value: Value) -> Result<(), ()> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::{CREDENTIALS, Config, Error, Limits, Login, Places, resource};
+use super::{CREDENTIALS, Config, Error, Limits, Login, Places, explain, resource};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ pub(super) struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section")]
 struct StoreSection {
     url: String,
 }
@@ -43,7 +43,7 @@ impl Default for StoreSection {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section")]
 struct LoginSection {
     issuer: String,
     client_id: String,
@@ -79,7 +79,7 @@ pub enum Confirm {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section")]
 struct LimitsSection {
     logins_per_minute: NonZeroU32,
     login_expires_in: u64,
@@ -107,10 +107,17 @@ const LOGIN_EXPIRES_IN: std::ops::RangeInclusive<u64> = 5..=3600;
 
 impl File {
     pub(super) fn read(text: &str, place: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| Error::Syntax {
-            place: place.to_owned(),
-            problem: explain(&error),
+        toml::from_str(text).map_err(|error| {
+            let at = explain::place(&error, text);
+            let place = at.map_or(place.to_owned(), |at| format!("{place}: {at}"));
+            Error::syntax(place, error)
         })
+    }
+
+    /// Reads the file's table after the environment has changed it.
+    pub(super) fn of_table(table: toml::Table) -> Result<Self, Error> {
+        let place = "the environment (CIBA_SERVER__…)".to_owned();
+        table.try_into().map_err(|error| Error::syntax(place, error))
     }
 
     pub(super) fn understand(self, places: &Places<'_>) -> Result<Config, Error> {
@@ -229,45 +236,4 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-/// Toml's message without the line it quotes (it may hold a secret), and with the nearest known key.
-fn explain(error: &toml::de::Error) -> String {
-    let message = error.message().trim();
-    let place = error
-        .to_string()
-        .lines()
-        .next()
-        .map(str::to_owned)
-        .filter(|line| line.contains("line "));
-    let place = place
-        .map(|line| format!(" ({})", line.trim_start_matches("TOML parse error ").trim()))
-        .unwrap_or_default();
-    let Some((what, unknown, known)) = unknown_name(message) else {
-        return format!("{}{place}", without_values(message));
-    };
-    let nearest = known
-        .iter()
-        .copied()
-        .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
-    let hint = nearest
-        .map(|key| format!("; did you mean `{key}`?"))
-        .unwrap_or_default();
-    format!("unknown {what} `{unknown}`{hint}{place}")
-}
-
-/// Takes serde's "unknown field `a`, expected one of `b`, `c`" apart; "unknown variant" is of a value that is one of a few
-/// words, and so no secret.
-fn unknown_name(message: &str) -> Option<(&'static str, &str, Vec<&str>)> {
-    let (what, names) = match message.strip_prefix("unknown field ") {
-        Some(names) => ("key", names),
-        None => ("value", message.strip_prefix("unknown variant ")?),
-    };
-    let mut names = names.split('`').skip(1).step_by(2);
-    Some((what, names.next()?, names.collect()))
-}
-
-/// Serde quotes the value that has the wrong type: `invalid type: integer `5`, expected …`.
-fn without_values(message: &str) -> String {
-    message.split('`').step_by(2).collect::<Vec<_>>().join("…")
 }

@@ -15,6 +15,7 @@ use crate::frame::{
     Auth, EMPTY_AWARENESS, EMPTY_STATE_VECTOR, EMPTY_UPDATE, Frame, Message, Packet, Sender, Sync,
 };
 use crate::seal::Sealed;
+use crate::session::View;
 use crate::{Challenge, RequestId, ResourceUrn, frame};
 
 /// Bytes of a frame a server may send: a session with a thousand tokens still fits.
@@ -81,13 +82,8 @@ pub enum Event {
         /// The token, sealed.
         sealed: Sealed,
     },
-    /// The session's own entries changed: `status`, `error`, `error_description`, `subject`, `expires_at`.
-    Session {
-        /// Which entry.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    /// The doc says something new of the session. It follows the seals of the same update.
+    Session(View),
     /// An ask was answered.
     Reply(Reply),
     /// This connection is over; poll no more.
@@ -222,16 +218,19 @@ impl Device {
     }
 
     fn apply(&mut self, update: &[u8], completes: bool) {
-        match self.replica.apply(update) {
-            Ok(entries) => self.events.extend(entries.into_iter().filter_map(event)),
-            Err(poisoned) => {
-                self.over(poisoned.into());
-                return;
-            }
-        }
+        let changed = match self.replica.apply(update) {
+            Ok(changed) => changed,
+            Err(poisoned) => return self.over(poisoned.into()),
+        };
+        let is_session_new = changed.iter().any(|entry| entry.map == Map::Session);
+        self.events.extend(changed.into_iter().filter_map(sealed));
         if completes && self.stage == Stage::Granted {
             self.stage = Stage::Synced;
             self.events.push_back(Event::Synced);
+        }
+        if is_session_new {
+            let view = View::read(|key| self.replica.read(Map::Session, key));
+            self.events.push_back(Event::Session(view));
         }
     }
 
@@ -256,28 +255,22 @@ impl Device {
     }
 }
 
-/// What an entry means to a device. A key that is no URN names nothing it could ask for.
-fn event(entry: Entry) -> Option<Event> {
-    match entry.map {
-        Map::Tokens => {
-            let resource = entry.key.parse().ok()?;
-            Some(Event::Sealed {
-                resource,
-                sealed: Sealed::claimed(entry.value),
-            })
-        }
-        Map::Session => Some(Event::Session {
-            key: entry.key,
-            value: entry.value,
-        }),
-        Map::Server | Map::Approvals => None,
+/// Returns the event for a new seal. A key that is no URN names nothing that a device could ask for.
+fn sealed(entry: Entry) -> Option<Event> {
+    if entry.map != Map::Tokens {
+        return None;
     }
+    Some(Event::Sealed {
+        resource: entry.key.parse().ok()?,
+        sealed: Sealed::claimed(entry.value),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doc::{Change, Doc};
+    use crate::session::Status;
 
     const SECRET: [u8; 32] = [3; 32];
 
@@ -377,6 +370,56 @@ mod tests {
         assert_eq!(device.poll_event(), Some(sealed));
         assert_eq!(device.poll_event(), Some(Event::Synced));
         assert_eq!(device.poll_event(), None);
+    }
+
+    #[test]
+    fn d_023_an_updates_session_entries_are_one_event_behind_its_seals() {
+        let mut device = granted(Instant::now());
+        let mut doc = Doc::new(5);
+        let session = |key, value| Change {
+            map: Map::Session,
+            key,
+            value,
+        };
+        doc.write(&[
+            session("status", "active"),
+            session("subject", "Ada"),
+            Change {
+                map: Map::Tokens,
+                key: "urn:d:x",
+                value: "sealed",
+            },
+        ]);
+        receive(&mut device, Message::Sync(Sync::Step2(doc.state())));
+        assert!(matches!(device.poll_event(), Some(Event::Sealed { .. })));
+        assert_eq!(device.poll_event(), Some(Event::Synced));
+        let mut view = View {
+            status: Status::Active,
+            subject: Some("Ada".into()),
+            expires_at: None,
+        };
+        assert_eq!(device.poll_event(), Some(Event::Session(view.clone())));
+
+        let failing = doc.write(&[
+            session("error_description", "Ask Bob."),
+            session("status", "failed"),
+            session("error", "access_denied"),
+        ]);
+        receive(&mut device, Message::Sync(Sync::Update(&failing)));
+        view.status = Status::Failed {
+            error: "access_denied".into(),
+            description: "Ask Bob.".into(),
+        };
+        assert_eq!(device.poll_event(), Some(Event::Session(view)));
+
+        let token = doc.write(&[Change {
+            map: Map::Tokens,
+            key: "urn:d:x",
+            value: "another",
+        }]);
+        receive(&mut device, Message::Sync(Sync::Update(&token)));
+        assert!(matches!(device.poll_event(), Some(Event::Sealed { .. })));
+        assert_eq!(device.poll_event(), None, "nothing new of the session");
     }
 
     #[test]

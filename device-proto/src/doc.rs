@@ -218,6 +218,15 @@ impl Replica {
         fenced.unwrap_or(Err(Poisoned::Unreadable))
     }
 
+    /// Returns one entry's value.
+    pub fn read(&self, map: Map, key: &str) -> Option<String> {
+        let read = || {
+            let txn = self.doc.transact();
+            text(txn.get_map(map.name())?.get(&txn, key)?)
+        };
+        catch_unwind(AssertUnwindSafe(read)).ok().flatten()
+    }
+
     fn apply_unfenced(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
         let update = Update::decode_v1(bytes).map_err(|_| Poisoned::Unreadable)?;
         let mut txn = self.doc.transact_mut();

@@ -15,6 +15,7 @@ mod history;
 pub mod hub;
 pub mod resource;
 pub mod seal;
+pub mod session;
 pub mod token;
 pub mod update;
 

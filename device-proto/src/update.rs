@@ -15,9 +15,15 @@ use crate::frame::{MAX_SAFE_INTEGER, Reader};
 /// Levels of arrays and objects in a value. yrs decodes by recursion: 6,245 levels end a 2 MiB stack.
 pub const MAX_NESTING: usize = 32;
 
-/// Structs, values and deletions that one connection may bring. yrs compares each entry with all that claim the
-/// same key: these take it a third of a second, twice as many four times as long.
+/// Structs, values (those within arrays and objects too) and deletions that one connection may bring; a list of
+/// them counts as one at least. yrs holds up to some hundred bytes for each, however few the update spends on it.
+/// It compares each entry with all that claim the same key: these take it a third of a second, twice as many four
+/// times as long.
 pub const MAX_PIECES: usize = 8 * 1024;
+
+/// Bytes of a root's name or an entry's key: twice the longest [resource](crate::ResourceUrn::MAX_LEN). yrs hashes
+/// the key of each entry that overwrites another, and such an entry does not spell it out.
+pub const MAX_NAME: usize = 1024;
 
 /// Largest clock or length. yrs counts in 32 bits; half of it keeps every sum of two inside.
 const MAX_CLOCK: u64 = 1 << 31;
@@ -28,7 +34,7 @@ pub enum Refused {
     /// It ends early, or a length or count claims more than is there.
     #[error("the update ends early")]
     Truncated,
-    /// A client id, clock or length beyond what Yjs can mean.
+    /// A client id, clock or length beyond what Yjs can mean, or a name longer than [`MAX_NAME`].
     #[error("the update holds a number out of range")]
     OutOfRange,
     /// A kind of content that no device doc holds.
@@ -99,10 +105,10 @@ impl Walk<'_> {
         }
     }
 
-    /// A count of things that yrs keeps apart and compares.
+    /// A count of things that yrs keeps apart. None is a piece as well: yrs keeps the list, the guard its client.
     fn pieces(&mut self, least: usize) -> Result<u64, Refused> {
         let count = self.count(least)?;
-        self.extent.pieces += usize::try_from(count).map_err(|_| Refused::TooMany)?;
+        self.extent.pieces += usize::try_from(count.max(1)).map_err(|_| Refused::TooMany)?;
         if self.extent.pieces <= MAX_PIECES {
             Ok(count)
         } else {
@@ -132,6 +138,15 @@ impl Walk<'_> {
 
     fn text(&mut self) -> Result<(), Refused> {
         self.reader.text().map(drop).ok_or(Refused::Truncated)
+    }
+
+    fn name(&mut self) -> Result<(), Refused> {
+        let name = self.reader.text().ok_or(Refused::Truncated)?;
+        if name.len() <= MAX_NAME {
+            Ok(())
+        } else {
+            Err(Refused::OutOfRange)
+        }
     }
 
     /// An origin of a struct of `writer` at `clock`: something that was there before it.
@@ -197,9 +212,9 @@ impl Walk<'_> {
         if self.number()? != 1 {
             return Err(Refused::Unexpected);
         }
-        self.text()?;
+        self.name()?;
         if info & 0x20 != 0 {
-            self.text()?;
+            self.name()?;
         }
         Ok(())
     }
@@ -241,14 +256,14 @@ impl Walk<'_> {
     }
 
     fn array(&mut self, depth: usize) -> Result<(), Refused> {
-        for _ in 0..self.count(1)? {
+        for _ in 0..self.pieces(1)? {
             self.value(depth + 1)?;
         }
         Ok(())
     }
 
     fn object(&mut self, depth: usize) -> Result<(), Refused> {
-        for _ in 0..self.count(2)? {
+        for _ in 0..self.pieces(2)? {
             self.text()?;
             self.value(depth + 1)?;
         }
@@ -416,6 +431,69 @@ mod tests {
         deletes.write_var(MAX_PIECES + 1);
         deletes.extend([0, 1].repeat(MAX_PIECES + 1));
         assert_eq!(check(&deletes), Err(Refused::TooMany));
+    }
+
+    /// A count and as many times the same bytes.
+    fn list(count: usize, one: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.write_var(count);
+        bytes.extend(one.repeat(count));
+        bytes
+    }
+
+    #[test]
+    fn d_036_an_array_of_millions_of_empty_objects_that_would_fill_the_memory_is_refused() {
+        for (kind, one) in [
+            (117, &[118, 0][..]),
+            (117, &[117, 0]),
+            (117, &[126]),
+            (118, &[0, 126]),
+        ] {
+            let value = |count| [vec![kind], list(count, one)].concat();
+            assert_eq!(check(&setting(&value(2_000_000))), Err(Refused::TooMany), "{one:?}");
+            assert!(check(&setting(&value(100))).unwrap().pieces >= 100, "{one:?}");
+        }
+        let nested = |count| setting(&[&[117, 1, 117][..], &list(count, &[126])].concat());
+        assert_eq!(check(&nested(100)).unwrap().pieces, 1 + 1 + 1 + 100);
+        assert_eq!(check(&nested(MAX_PIECES)), Err(Refused::TooMany));
+    }
+
+    #[test]
+    fn d_036_clients_that_bring_nothing_and_would_fill_the_memory_are_refused() {
+        let clients = |count: u64| {
+            let mut ids = Vec::new();
+            ids.write_var(count);
+            for id in 0..count {
+                ids.push(0);
+                ids.write_var(id);
+                ids.push(0);
+            }
+            ids
+        };
+        let structs = |count| [clients(count), vec![0]].concat();
+        let update = structs(100);
+        assert_eq!(check(&update).unwrap().pieces, 100);
+        assert!(Update::decode_v1(&update).is_ok(), "the hand-made update is a real one");
+        assert_eq!(check(&structs(700_000)), Err(Refused::TooMany));
+
+        let deletes = |count: usize| [vec![0], list(count, &[7, 0])].concat();
+        assert_eq!(check(&deletes(100)).unwrap().pieces, 100);
+        assert!(Update::decode_v1(&deletes(100)).is_ok(), "the hand-made update is a real one");
+        assert_eq!(check(&deletes(700_000)), Err(Refused::TooMany));
+    }
+
+    #[test]
+    fn d_036_a_long_key_that_each_overwriting_entry_would_have_yrs_hash_is_refused() {
+        let named = |root: usize, key: usize| {
+            let mut update = vec![1, 1, 7, 0, 0x28, 1];
+            update.write_string(&"r".repeat(root));
+            update.write_string(&"k".repeat(key));
+            update.extend([1, 126, 0]);
+            check(&update).map(drop)
+        };
+        assert_eq!(named(MAX_NAME, MAX_NAME), Ok(()));
+        assert_eq!(named(MAX_NAME + 1, 1), Err(Refused::OutOfRange));
+        assert_eq!(named(1, MAX_NAME + 1), Err(Refused::OutOfRange));
     }
 
     #[test]

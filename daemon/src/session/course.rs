@@ -493,6 +493,7 @@ impl<W, E> Turn<'_, W, E> {
 
 #[cfg(test)]
 mod tests {
+    use device_proto::session::{Status, View};
     use ipc_proto::{KeychainKind, ProfileName};
 
     use super::*;
@@ -696,7 +697,10 @@ mod tests {
         let mut case = Case::active();
         case.takes(Input::Used(urn(), u64::MAX - 1, u64::MAX));
         assert_eq!(case.next_due(), Some(HORIZON.as_secs()));
-        case.happens(Happening::Entry("expires_at".into(), u64::MAX.to_string()));
+        case.happens(Happening::Updated(View {
+            expires_at: Some(u64::MAX),
+            ..View::default()
+        }));
         assert_eq!(case.tick_at(HORIZON.as_secs()), [""; 0]);
     }
 
@@ -726,9 +730,12 @@ mod tests {
     #[test]
     fn what_the_server_ended_is_forgotten_and_what_it_does_not_know_is_not() {
         let mut case = Case::active();
-        case.happens(Happening::Entry("status".into(), "ended".into()));
+        let ended = View {
+            status: Status::Ended,
+            ..View::default()
+        };
         assert_eq!(
-            case.happens(Happening::Settled),
+            case.happens(Happening::Updated(ended)),
             ["tell Ended", "forget", "clear"]
         );
         let mut case = Case::active();

@@ -2,6 +2,7 @@
 //! This is also what the daemon shows of a session; nothing secret is in it.
 
 use device_proto::device::Over;
+use device_proto::session::{Status, View};
 use ipc_proto::{ErrorCode, Event, Failure, Kept, KeychainKind, Link, ProfileName, SessionState};
 
 use crate::sync::Lost;
@@ -25,8 +26,6 @@ pub(crate) struct State {
     trouble: Option<Lost>,
     page: Option<Page>,
     subject: Option<String>,
-    /// The doc's entries that belong together and may come apart.
-    entries: Entries,
     kept: Option<Kept>,
     ends: Option<Ends>,
     was_connected: bool,
@@ -86,19 +85,10 @@ pub(crate) enum Happening {
     Unlinked,
     /// The server does not know the session.
     Denied,
-    /// An entry of the doc's `session` map.
-    Entry(String, String),
-    /// All entries of one update were told.
-    Settled,
+    /// The doc says something new of it.
+    Updated(View),
     /// It was ended from here.
     Ended,
-}
-
-#[derive(Default)]
-struct Entries {
-    status: String,
-    error: String,
-    description: String,
 }
 
 impl State {
@@ -110,7 +100,6 @@ impl State {
             trouble: None,
             page: None,
             subject: None,
-            entries: Entries::default(),
             kept: None,
             ends: None,
             was_connected: false,
@@ -226,11 +215,7 @@ impl State {
             Happening::Lost(why) => self.lost(why),
             Happening::Unlinked => self.unlinked(),
             Happening::Denied => self.denied(now),
-            Happening::Entry(key, value) => {
-                self.entry(&key, value, now);
-                None
-            }
-            Happening::Settled => self.settle(),
+            Happening::Updated(view) => self.update(view, now),
             Happening::Ended => self.turn(Phase::Ended),
         }
     }
@@ -323,21 +308,29 @@ impl State {
         )))
     }
 
-    fn entry(&mut self, key: &str, value: String, now: u64) {
-        match key {
-            "status" => self.entries.status = value,
-            "error" => self.entries.error = value,
-            "error_description" => self.entries.description = value,
-            "expires_at" => self.ends(value.parse().ok(), now),
-            "subject" => self.subject = Some(words::printable(&value, MAX_SUBJECT)).filter(|s| !s.is_empty()),
-            _ => {}
+    /// What the doc does not say stays as it was said last: it may be a new incarnation that knows less.
+    fn update(&mut self, view: View, now: u64) -> Option<Event> {
+        if let Some(subject) = view.subject {
+            let shown = words::printable(&subject, MAX_SUBJECT);
+            self.subject = (!shown.is_empty()).then_some(shown);
+        }
+        if let Some(at) = view.expires_at {
+            self.ends(at, now);
+        }
+        match view.status {
+            Status::Pending => None,
+            Status::Active => self.turn(Phase::Active),
+            Status::Failed { error, description } => {
+                self.turn(Phase::Failed(words::failure(&error, &description)))
+            }
+            Status::Ended => self.turn(Phase::Ended),
         }
     }
 
     /// A new connection tells what was told; it is no news.
-    fn ends(&mut self, at: Option<u64>, now: u64) {
-        if self.expires_at() != at {
-            self.ends = at.map(|at| Ends::new(at, now));
+    fn ends(&mut self, at: u64, now: u64) {
+        if self.expires_at() != Some(at) {
+            self.ends = Some(Ends::new(at, now));
         }
     }
 
@@ -349,19 +342,6 @@ impl State {
             profile: self.profile.clone(),
             expires_at: ends.at,
         })
-    }
-
-    /// Only now: an update's entries come in no order, and a failure needs its reason.
-    fn settle(&mut self) -> Option<Event> {
-        match self.entries.status.as_str() {
-            "active" => self.turn(Phase::Active),
-            "failed" => {
-                let failure = words::failure(&self.entries.error, &self.entries.description);
-                self.turn(Phase::Failed(failure))
-            }
-            "ended" => self.turn(Phase::Ended),
-            _ => None,
-        }
     }
 }
 
@@ -398,13 +378,11 @@ mod tests {
     }
 
     fn update(state: &mut State, entries: &[(&str, &str)]) -> Option<Event> {
-        for (key, value) in entries {
-            assert_eq!(
-                state.handle(Happening::Entry((*key).into(), (*value).into()), 500),
-                None
-            );
-        }
-        state.handle(Happening::Settled, 500)
+        let view = View::read(|wanted| {
+            let found = entries.iter().find(|(key, _)| *key == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        state.handle(Happening::Updated(view), 500)
     }
 
     fn failed(state: &State) -> &Failure {

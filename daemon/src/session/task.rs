@@ -304,14 +304,13 @@ impl Session<'_> {
         for event in events {
             match event {
                 device::Event::Sealed { resource, sealed } => self.sealed(resource, &sealed),
-                device::Event::Session { key, value } => self.happened(Happening::Entry(key, value)),
+                device::Event::Session(view) => self.happened(Happening::Updated(view)),
                 device::Event::Synced => self.happened(Happening::Connected),
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
                 // The link has made news of its own of it.
                 device::Event::Over(_) => {}
             }
         }
-        self.happened(Happening::Settled);
     }
 
     fn sealed(&mut self, resource: ResourceUrn, sealed: &Sealed) {

@@ -233,7 +233,7 @@ fn told(event: &Event) -> String {
     match event {
         Event::Synced => "synced".into(),
         Event::Sealed { resource, sealed } => format!("{resource}={sealed}"),
-        Event::Session { key, value } => format!("session.{key}={value}"),
+        Event::Session(view) => format!("{view:?}"),
         Event::Reply(reply) => format!("reply {}", reply.id()),
         Event::Over(why) => format!("over({why})"),
     }

@@ -1,6 +1,6 @@
 //! The docs that are in memory, and the sockets on each: who holds a session here (rule 1 of the architecture).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use device_proto::doc::{Change, Map};
 use device_proto::frame::EMPTY_UPDATE;
 use device_proto::hub::MAX_SOCKETS;
 use device_proto::seal::{Key, NONCE_LEN, Sealed};
+use device_proto::session::{Status, View};
 use device_proto::{Challenge, Doc, RequestId};
 use store::Version;
 use tokio::sync::{Notify, Semaphore};
@@ -517,25 +518,35 @@ fn changes(entries: &[Entry]) -> Vec<Change<'_>> {
 
 /// The doc's entries that a stage stands for.
 fn entries(stage: &Stage) -> Vec<Entry> {
-    let session = |key: &str, value: &str| (Map::Session, key.to_owned(), value.to_owned());
+    let tokens = if let Stage::Active(active) = stage {
+        &active.tokens
+    } else {
+        &BTreeMap::new()
+    };
+    let sealed = tokens
+        .iter()
+        .map(|(urn, held)| (Map::Tokens, urn.to_string(), held.sealed.to_string()));
+    let session = view(stage).entries().into_iter();
+    let session = session.map(|(key, value)| (Map::Session, key.to_owned(), value));
+    sealed.chain(session).collect()
+}
+
+/// What a stage is to the device.
+fn view(stage: &Stage) -> View {
     match stage {
-        Stage::Pending { .. } => vec![session("status", "pending")],
-        Stage::Active(active) => {
-            let tokens = active
-                .tokens
-                .iter()
-                .map(|(urn, held)| (Map::Tokens, urn.to_string(), held.sealed.to_string()));
-            let about = [session("status", "active"), session("subject", &active.subject)];
-            let ends = active.ends.map(|at| session("expires_at", &at.to_string()));
-            tokens.chain(about).chain(ends).collect()
-        }
-        Stage::Failed { error, description } => {
-            vec![
-                session("error", error),
-                session("error_description", description),
-                session("status", "failed"),
-            ]
-        }
+        Stage::Pending { .. } => View::default(),
+        Stage::Active(active) => View {
+            status: Status::Active,
+            subject: Some(active.subject.clone()),
+            expires_at: active.ends,
+        },
+        Stage::Failed { error, description } => View {
+            status: Status::Failed {
+                error: error.clone(),
+                description: description.clone(),
+            },
+            ..View::default()
+        },
     }
 }
 

@@ -327,8 +327,9 @@ impl Link {
                 self.tokens
                     .insert(resource.as_str().to_owned(), sealed.as_str().to_owned());
             }
-            Event::Session { key, value } => {
-                self.session.insert(key, value);
+            Event::Session(view) => {
+                let entries = view.entries().into_iter();
+                self.session = entries.map(|(key, value)| (key.to_owned(), value)).collect();
             }
             Event::Reply(reply) => self.replies.push(reply),
             Event::Over(over) => self.over = Some(over),

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::clock::now;
-use crate::config::{self, Config, Confirm, Limits, Login};
+use crate::config::{Config, Confirm, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::http;
 use crate::random::random;
@@ -105,18 +105,9 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
         http: reqwest::Client::new(),
         clock: dev::Clock::system(),
     };
-    let config = Config {
-        listen: listen_on,
-        public_url: Some(public_url.clone()),
-        behind_tls_proxy: false,
-        store: "memory:".into(),
-        login,
-        limits: Limits {
-            logins_per_minute: std::num::NonZeroU32::MAX,
-            login_expires_in: 600,
-        },
-        resources: config::default_rules(),
-    };
+    let mut config = Config::around(login);
+    config.store = "memory:".into();
+    config.limits.logins_per_minute = std::num::NonZeroU32::MAX;
     let app = App::build(config, public_url, leave_on_signal()?)?;
     let built_in = Router::new()
         .nest("/idp", provider.routes())

@@ -1,76 +1,46 @@
 //! What the operator decides: a TOML file, overlaid by `CIBA_SERVER__SECTION__KEY`, checked once and complete.
 //!
-//! After [`Config::load`] no option is a text that still has to be understood.
+//! A section of the file is a file here. After [`Config::load`] no option is a text that still has to be understood.
 
 mod explain;
+mod file;
+mod limits;
+mod login;
 mod overlay;
 mod resource;
-mod section;
+mod secret;
+mod url;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::url::Url;
 use thiserror::Error;
-use url::Url;
-use zeroize::Zeroizing;
 
-pub(crate) use resource::defaults as default_rules;
-pub use resource::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
-pub use section::Confirm;
-use section::File;
-
-/// The variable in which a service manager names the directory of a service's credentials (systemd.exec(5)).
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-
-/// Where the files lie that a configuration names.
-struct Places<'a> {
-    /// The configuration's own folder.
-    base: &'a Path,
-    /// The credentials, where a service manager hands some over.
-    credentials: Option<&'a Path>,
-}
+use self::file::File;
+pub(crate) use self::limits::Limits;
+pub(crate) use self::login::{Confirm, Login};
+#[cfg(test)]
+pub(crate) use self::resource::defaults as default_rules;
+pub(crate) use self::resource::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
+use self::secret::{CREDENTIALS, Places};
 
 /// The configuration, understood.
 pub struct Config {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// How browsers and devices reach this server; `None`: as it listens, on loopback.
-    pub public_url: Option<Url>,
+    pub(crate) public_url: Option<Url>,
     /// Whether a TLS proxy stands in front: its `X-Forwarded-For` is believed.
-    pub behind_tls_proxy: bool,
+    pub(crate) behind_tls_proxy: bool,
     /// The store's URL.
-    pub store: String,
+    pub(crate) store: String,
     /// The identity provider.
-    pub login: Login,
+    pub(crate) login: Login,
     /// What one address may ask.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Which resources devices get tokens for; the first that matches decides (D-041).
-    pub resources: Vec<ResourceRule>,
-}
-
-/// Where people sign in.
-pub struct Login {
-    /// The issuer, exactly as the provider names itself.
-    pub issuer: String,
-    /// Our client id there.
-    pub client_id: String,
-    /// Our client secret there; `None` for a public client.
-    pub client_secret: Option<Zeroizing<String>>,
-    /// The scopes to ask for; `openid` is always among them.
-    pub scopes: Vec<String>,
-    /// A resource indicator (RFC 8707) to send along; some providers issue JWTs only for one.
-    pub resource: Option<String>,
-    /// Whether the person compares the code first (D-020).
-    pub confirm: Confirm,
-}
-
-/// What one address may ask.
-#[derive(Clone, Copy)]
-pub struct Limits {
-    /// Logins begun, a minute (D-004).
-    pub logins_per_minute: std::num::NonZeroU32,
-    /// How long a login may take, seconds (D-005).
-    pub login_expires_in: u64,
+    pub(crate) resources: Vec<ResourceRule>,
 }
 
 /// What is wrong with a configuration. The text says where and what to write instead.
@@ -96,7 +66,7 @@ pub enum Error {
     #[error("{key}: {problem}")]
     Value {
         /// The key, dotted.
-        key: &'static str,
+        key: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -106,6 +76,13 @@ impl Error {
     fn syntax(place: String, error: toml::de::Error) -> Self {
         let problem = explain::problem(error);
         Self::Syntax { place, problem }
+    }
+
+    fn value(key: &str, problem: impl Into<String>) -> Self {
+        Self::Value {
+            key: key.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -142,8 +119,21 @@ impl Config {
         })
     }
 
+    /// Returns a configuration with the defaults of everything but the identity provider.
+    pub(crate) fn around(login: Login) -> Self {
+        Self {
+            listen: file::default_listen(),
+            public_url: None,
+            behind_tls_proxy: false,
+            store: file::default_store(),
+            login,
+            limits: Limits::default(),
+            resources: resource::defaults(),
+        }
+    }
+
     /// Returns the public URL, once it is known where the server listens.
-    pub fn public_url(&self, listening: SocketAddr) -> Url {
+    pub(crate) fn public_url(&self, listening: SocketAddr) -> Url {
         let own = || Url::parse(&format!("http://{listening}")).expect("an address makes a URL");
         self.public_url.clone().unwrap_or_else(own)
     }
@@ -203,7 +193,7 @@ mod tests {
         assert!(error.starts_with("resource: match = \"urn:x:*\": "), "{error}");
         let config = parse(&rule("kind = \"session\""), &[]).unwrap();
         assert_eq!(config.resources.len(), 1);
-        assert_eq!(parse(GOOD, &[]).unwrap().resources, default_rules());
+        assert_eq!(parse(GOOD, &[]).unwrap().resources, resource::defaults());
     }
 
     #[test]
@@ -260,6 +250,15 @@ mod tests {
         assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter3");
         let config = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")]).unwrap();
         assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter2");
+        let twice = parse(
+            &credential,
+            &[given, ("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")],
+        );
+        let twice = twice.err().unwrap();
+        assert_eq!(
+            twice,
+            "login.client_secret: is given here and as login.client_secret_file: take one away"
+        );
         let wrong = refused(&format!("{GOOD}client_secret = 12345678\n"));
         assert!(!wrong.contains("12345678"), "{wrong}");
     }

@@ -26,25 +26,25 @@ resource = "{urn}"
 
 /// One rule: the resources that match, and what they are given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceRule {
+pub(crate) struct ResourceRule {
     /// Which resources.
-    pub pattern: Pattern,
+    pub(crate) pattern: Pattern,
     /// What for.
-    pub gives: Gives,
+    pub(crate) gives: Gives,
 }
 
 /// A resource's whole URN, or its beginning: then something has to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// What comes before the star, or everything.
-    pub beginning: String,
+    pub(crate) beginning: String,
     /// Whether there is a star.
-    pub open: bool,
+    pub(crate) open: bool,
 }
 
 /// How a resource's token is come by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gives {
+pub(crate) enum Gives {
     /// It is the login's own access token.
     Session,
     /// It is exchanged for the login's own (RFC 8693).
@@ -53,22 +53,22 @@ pub enum Gives {
 
 /// What an exchange asks for; at least an audience or a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// RFC 8693 §2.1 `audience`.
-    pub audience: Option<Template>,
+    pub(crate) audience: Option<Template>,
     /// RFC 8693 §2.1 `resource`.
-    pub resource: Option<Template>,
+    pub(crate) resource: Option<Template>,
     /// RFC 8693 §2.1 `scope`.
-    pub scope: Option<Template>,
+    pub(crate) scope: Option<Template>,
 }
 
 /// A text with places for a resource's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(pub Vec<Piece>);
+pub(crate) struct Template(pub(crate) Vec<Piece>);
 
 /// A piece of a [`Template`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Itself.
     Text(String),
     /// `{urn}`: the resource.
@@ -100,10 +100,7 @@ pub(super) fn understand(written: Vec<Section>) -> Result<Vec<ResourceRule>, Err
     let mut rules: Vec<ResourceRule> = Vec::new();
     for section in written {
         let name = section.r#match.clone();
-        let wrong = |problem: String| Error::Value {
-            key: "resource",
-            problem: format!("match = {name:?}: {problem}"),
-        };
+        let wrong = |problem: String| Error::value("resource", format!("match = {name:?}: {problem}"));
         let rule = section.understand().map_err(wrong)?;
         if rules.iter().any(|earlier| earlier.pattern.covers(&rule.pattern)) {
             return Err(wrong(

@@ -1,0 +1,81 @@
+//! The configuration file as it is written: its sections, with their defaults, and what they mean together.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+use super::secret::Places;
+use super::{Config, Error, Limits, explain, login, resource, url};
+
+/// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    public_url: Option<String>,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+    #[serde(default)]
+    store: Store,
+    login: login::Section,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    resource: Vec<resource::Section>,
+}
+
+/// `[store]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a section")]
+struct Store {
+    url: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: default_store() }
+    }
+}
+
+/// Loopback: what is served to a network is configured.
+pub(super) fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8787))
+}
+
+pub(super) fn default_store() -> String {
+    "sqlite:ciba.db".into()
+}
+
+impl File {
+    pub(super) fn read(text: &str, place: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| {
+            let at = explain::place(&error, text);
+            let place = at.map_or(place.to_owned(), |at| format!("{place}: {at}"));
+            Error::syntax(place, error)
+        })
+    }
+
+    /// Reads the file's table after the environment has changed it.
+    pub(super) fn of_table(table: toml::Table) -> Result<Self, Error> {
+        let place = "the environment (CIBA_SERVER__…)".to_owned();
+        table.try_into().map_err(|error| Error::syntax(place, error))
+    }
+
+    pub(super) fn understand(self, places: &Places<'_>) -> Result<Config, Error> {
+        let public_url = self.public_url.as_deref().map(url::public).transpose()?;
+        if public_url.is_none() && !self.listen.ip().is_loopback() {
+            let problem = "is needed, since `listen` is not a loopback address";
+            return Err(Error::value("public_url", problem));
+        }
+        Ok(Config {
+            listen: self.listen,
+            public_url,
+            behind_tls_proxy: self.behind_tls_proxy,
+            store: self.store.url,
+            login: self.login.understand(places)?,
+            limits: self.limits.checked()?,
+            resources: resource::understand(self.resource)?,
+        })
+    }
+}

@@ -2,12 +2,12 @@
 
 use device_proto::token::Token;
 
-use crate::browser::Browser;
-use crate::device::{Link, RESOURCE, Session};
-use crate::idp::{ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, access_token, exchanged};
-use crate::publish::{signed_in, signed_in_for};
-use crate::renew::{EVER, asked, has, held, ready, refused, renewed, stage, token_request};
-use crate::server::{Site, assert_unsaid};
+use crate::kit::browser::Browser;
+use crate::kit::device::{Link, RESOURCE, Session};
+use crate::kit::idp::{ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, access_token, exchanged};
+use crate::kit::server::{Site, assert_unsaid};
+use crate::session::publish::{signed_in, signed_in_for};
+use crate::session::renew::{EVER, asked, has, held, ready, refused, renewed, stage, token_request};
 
 /// Exchanged for an audience, by the default rules.
 const API: &str = "urn:sap:identity:api:name:my-api";

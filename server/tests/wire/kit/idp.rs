@@ -21,8 +21,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
-use crate::PATIENCE;
-use crate::server::CLIENT_SECRET;
+use crate::kit::PATIENCE;
+use crate::kit::server::CLIENT_SECRET;
 
 pub(crate) const CODE: &str = "the-code-of-this-login";
 pub(crate) const ACCESS_TOKEN: &str = "the-access-token-of-this-login";

@@ -4,8 +4,8 @@ use device_proto::frame::{Auth, EMPTY_STATE_VECTOR, EMPTY_UPDATE, Message, Sync}
 use device_proto::hub::{MAX_DEVICE_FRAME, MAX_DOCUMENTS, MAX_EARLY_FRAMES, MAX_SOCKETS};
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use crate::device::{Heard, Raw, Session, framed, handshake};
-use crate::server::Server;
+use crate::kit::device::{Heard, Raw, Session, framed, handshake};
+use crate::kit::server::Server;
 
 /// Well-formed, and of no session.
 const WRONG: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -241,7 +241,7 @@ async fn d_014_the_fifth_socket_is_refused_until_one_leaves() {
     }
     seated.pop().unwrap().leave().await;
     // The close is answered before the seat is free.
-    crate::in_time(async {
+    crate::kit::in_time(async {
         loop {
             let mut raw = Raw::connect(&server).await;
             raw.send_all(session.handshake()).await;

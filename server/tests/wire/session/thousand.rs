@@ -7,12 +7,12 @@ use device_proto::doc::{Map, Replica};
 use device_proto::frame::{Frame, Message, Packet, Sender, Sync};
 use serde_json::Value;
 
-use crate::device::{Link, RESOURCE, Raw, Session};
-use crate::idp::Idp;
-use crate::in_time;
-use crate::publish::{rewrite, sealed, signed_in};
-use crate::renew::{OTHER, held, renewed, stage, token_request};
-use crate::server::Site;
+use crate::kit::device::{Link, RESOURCE, Raw, Session};
+use crate::kit::idp::Idp;
+use crate::kit::in_time;
+use crate::kit::server::Site;
+use crate::session::publish::{rewrite, sealed, signed_in};
+use crate::session::renew::{OTHER, held, renewed, stage, token_request};
 
 /// The login's own token is one more.
 const RESOURCES: usize = 1_000;

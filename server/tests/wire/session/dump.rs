@@ -7,11 +7,11 @@ use device_proto::seal::{Key, Purpose, Sealed};
 use device_proto::{Challenge, RequestId, Verifier};
 use serde_json::Value;
 
-use crate::device::{RESOURCE, Session};
-use crate::idp::Idp;
-use crate::publish::signed_in;
-use crate::renew::{OTHER, asked, renewed};
-use crate::server::{CLIENT_SECRET, Site};
+use crate::kit::device::{RESOURCE, Session};
+use crate::kit::idp::Idp;
+use crate::kit::server::{CLIENT_SECRET, Site};
+use crate::session::publish::signed_in;
+use crate::session::renew::{OTHER, asked, renewed};
 
 /// Exchanged.
 const API: &str = "urn:sap:identity:api:name:my-api";

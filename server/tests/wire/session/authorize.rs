@@ -3,10 +3,10 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, http};
-use crate::device::{Link, Raw, Session};
-use crate::idp::Idp;
-use crate::server::{Server, Site, assert_unsaid};
+use crate::kit::browser::{Browser, http};
+use crate::kit::device::{Link, Raw, Session};
+use crate::kit::idp::Idp;
+use crate::kit::server::{Server, Site, assert_unsaid};
 
 /// A verifier that is well-formed; nobody knows its challenge.
 const VERIFIER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -214,7 +214,7 @@ async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
             tokio::task::yield_now().await;
         }
     };
-    crate::in_time(swept).await;
+    crate::kit::in_time(swept).await;
     server.stop().await;
 }
 

@@ -1,10 +1,10 @@
 //! D-020 … D-022: the way of the person, out to the provider and back.
 
-use crate::browser::Browser;
-use crate::device::{Link, Session};
-use crate::idp::{Answer, CODE, Idp, REFRESH_TOKEN};
-use crate::in_time;
-use crate::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
+use crate::kit::browser::Browser;
+use crate::kit::device::{Link, Session};
+use crate::kit::idp::{Answer, CODE, Idp, REFRESH_TOKEN};
+use crate::kit::in_time;
+use crate::kit::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
 
 #[tokio::test]
 async fn d_020_the_page_asks_whether_it_was_them() {

@@ -3,11 +3,11 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::browser::{Browser, Page, http};
-use crate::device::{Link, Raw, Session};
-use crate::idp::{Answer, CODE, Idp};
-use crate::in_time;
-use crate::server::{Server, Site, assert_unsaid};
+use crate::kit::browser::{Browser, Page, http};
+use crate::kit::device::{Link, Raw, Session};
+use crate::kit::idp::{Answer, CODE, Idp};
+use crate::kit::in_time;
+use crate::kit::server::{Server, Site, assert_unsaid};
 
 #[tokio::test]
 async fn every_answer_has_the_security_headers() {

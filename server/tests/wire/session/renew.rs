@@ -4,13 +4,13 @@ use device_proto::ask::{Ask, Reply};
 use device_proto::token::Token;
 use serde_json::{Value, json};
 
-use crate::device::{Link, RESOURCE, Session};
-use crate::idp::{
+use crate::kit::device::{Link, RESOURCE, Session};
+use crate::kit::idp::{
     ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
 };
-use crate::in_time;
-use crate::publish::{holds, rewrite, sealed, signed_in};
-use crate::server::{Site, assert_unsaid};
+use crate::kit::in_time;
+use crate::kit::server::{Site, assert_unsaid};
+use crate::session::publish::{holds, rewrite, sealed, signed_in};
 
 /// Another destination of the same login.
 pub(crate) const OTHER: &str = "urn:d:other";

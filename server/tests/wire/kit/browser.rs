@@ -6,7 +6,7 @@ use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use url::Url;
 
-use crate::PATIENCE;
+use crate::kit::PATIENCE;
 
 /// Redirects a browser follows before it gives up.
 const MAX_REDIRECTS: usize = 10;

@@ -10,10 +10,10 @@ use device_proto::token::Token;
 use serde_json::Value;
 use store::{Space, Swap, UnixSeconds};
 
-use crate::browser::Browser;
-use crate::device::{Link, RESOURCE, Raw, Session, framed};
-use crate::idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN};
-use crate::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
+use crate::kit::browser::Browser;
+use crate::kit::device::{Link, RESOURCE, Raw, Session, framed};
+use crate::kit::idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN};
+use crate::kit::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
 
 /// Restarts that a device with an old doc goes through.
 const RESTARTS: usize = 20;

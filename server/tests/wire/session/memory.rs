@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use crate::device::{Raw, Session};
-use crate::idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN};
-use crate::server::{Server, Site};
+use crate::kit::device::{Raw, Session};
+use crate::kit::idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN};
+use crate::kit::server::{Server, Site};
 
 /// Bytes of a piece that is looked for: an allocator overwrites the first bytes of what is freed, so a search for
 /// the whole would miss what is left.
@@ -114,7 +114,7 @@ async fn d_012_a_seed_clients_query_is_forgotten_too() {
     let challenge = device_proto::Challenge::new(&secret).expose().to_string();
     let url = format!("{}/auth/par/authorize?challenge={challenge}", server.url);
     // The client and its connection are dropped with the answer.
-    let answer = crate::browser::http()
+    let answer = crate::kit::browser::http()
         .get(url)
         .header("connection", "close")
         .send()
@@ -134,7 +134,7 @@ async fn d_024_after_a_login_the_plain_values_are_wiped() {
     let server = Site::new(&idp.issuer).start().await;
     let session = Session::begin(&server).await;
     let mut raw = Raw::granted(&server, &session).await;
-    let page = crate::browser::Browser::new().confirm(session.url()).await;
+    let page = crate::kit::browser::Browser::new().confirm(session.url()).await;
     assert_eq!(page.outcome(), "signed-in");
     idle(&mut raw, &session).await;
     assert_forgotten(

@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message as WsMessage};
 
-use crate::browser::http;
-use crate::in_time;
-use crate::server::Server;
+use crate::kit::browser::http;
+use crate::kit::in_time;
+use crate::kit::server::Server;
 
 /// The resource of every login here.
 pub(crate) const RESOURCE: &str = "urn:d:unified-gateway";

@@ -1,9 +1,9 @@
 //! D-021, D-023: whatever the provider does wrong, the person and the device learn it at once.
 
-use crate::browser::Browser;
-use crate::device::{Link, Session};
-use crate::idp::{Answer, Authorize, IdToken, Idp, Script};
-use crate::server::{Server, Site, assert_unsaid};
+use crate::kit::browser::Browser;
+use crate::kit::device::{Link, Session};
+use crate::kit::idp::{Answer, Authorize, IdToken, Idp, Script};
+use crate::kit::server::{Server, Site, assert_unsaid};
 
 /// Runs a login at a provider that does what `script` says; expects how it ends for the person and the device.
 async fn fails(script: impl FnOnce(&mut Script), outcome: &str, error: &str) {
@@ -15,9 +15,9 @@ async fn fails(script: impl FnOnce(&mut Script), outcome: &str, error: &str) {
     assert_unsaid(
         &log,
         &[
-            crate::idp::CODE,
-            crate::idp::ACCESS_TOKEN,
-            crate::idp::REFRESH_TOKEN,
+            crate::kit::idp::CODE,
+            crate::kit::idp::ACCESS_TOKEN,
+            crate::kit::idp::REFRESH_TOKEN,
         ],
     );
 }

@@ -3,15 +3,15 @@
 use device_proto::ask::Ask;
 use rusqlite::Connection;
 
-use crate::browser::Browser;
-use crate::device::{Link, RESOURCE, Session};
-use crate::idp::{
+use crate::kit::browser::Browser;
+use crate::kit::device::{Link, RESOURCE, Session};
+use crate::kit::idp::{
     ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
 };
-use crate::in_time;
-use crate::publish::signed_in;
-use crate::renew::{EVER, LONG, OTHER, asked, held, ready, refused, renewed, stage, token_request};
-use crate::server::Site;
+use crate::kit::in_time;
+use crate::kit::server::Site;
+use crate::session::publish::signed_in;
+use crate::session::renew::{EVER, LONG, OTHER, asked, held, ready, refused, renewed, stage, token_request};
 
 /// Asks of one device at once.
 const ASKS: usize = 16;

@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use crate::browser::http;
-use crate::device::{Link, RESOURCE, Session};
-use crate::idp::Idp;
-use crate::in_time;
-use crate::publish::signed_in;
-use crate::renew::{EVER, refused};
-use crate::server::{CLIENT_SECRET, Site};
+use crate::kit::browser::http;
+use crate::kit::device::{Link, RESOURCE, Session};
+use crate::kit::idp::Idp;
+use crate::kit::in_time;
+use crate::kit::server::{CLIENT_SECRET, Site};
+use crate::session::publish::signed_in;
+use crate::session::renew::{EVER, refused};
 
 /// Runs a command of the program to its end: whether it succeeded, and what it said.
 async fn run(site: &Site, name: &str) -> (bool, String) {

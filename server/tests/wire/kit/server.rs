@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::PATIENCE;
+use crate::kit::PATIENCE;
 
 /// The client secret of every `serve`; also what a forged HS256 id_token would be signed with.
 pub(crate) const CLIENT_SECRET: &str = "the-secret-of-ciba-server-at-its-provider";
@@ -188,7 +188,7 @@ impl Server {
 
     /// Waits until the log has a line with this.
     pub(crate) async fn until_said(&self, text: &str) {
-        crate::in_time(async {
+        crate::kit::in_time(async {
             while !self.log.lock().unwrap().contains(text) {
                 tokio::task::yield_now().await;
             }

@@ -1,0 +1,15 @@
+//! Device sessions: begun, signed in to, renewed, ended (D-001 … D-044).
+
+mod authorize;
+mod dump;
+mod exchange;
+mod grant;
+mod ground;
+mod login;
+mod memory;
+mod proof;
+mod provider;
+mod publish;
+mod renew;
+mod store_guard;
+mod thousand;

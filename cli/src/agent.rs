@@ -12,6 +12,7 @@ use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
 use ipc_proto::{
     DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request,
+    TooLong,
 };
 use serde::de::DeserializeOwned;
 
@@ -21,6 +22,9 @@ use crate::terminal::Progress;
 
 /// How long connecting, sending a request, or comparing protocols may take.
 const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// How often a person is shown for how long a command has waited.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A connection to the user's own daemon.
 pub(crate) struct Agent {
@@ -75,16 +79,8 @@ impl Agent {
 
     /// Waits for the one answer to what was sent.
     pub(crate) fn answer<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T, Error> {
-        let deadline = Instant::now() + patience;
-        loop {
-            if let Some(message) = self.next(Some(deadline))? {
-                if let Some(answer) = is_final(message)? {
-                    return Ok(answer);
-                }
-            } else {
-                return Err(too_late(patience));
-            }
-        }
+        let answer = self.answer_before(Instant::now() + patience)?;
+        answer.ok_or_else(|| too_late(patience))
     }
 
     /// Does the same as [`Agent::ask`], and shows a person for how long already, where it takes more than a moment.
@@ -96,24 +92,31 @@ impl Agent {
     ) -> Result<T, Error> {
         let begun = Instant::now();
         let mut progress = None;
+        let mut waited = Duration::ZERO;
         self.send(op)?;
         loop {
-            let waited = begun.elapsed().as_secs();
-            if waited > 0 {
-                progress = progress.or_else(Progress::new);
+            waited = (waited + TICK).min(patience);
+            if let Some(answer) = self.answer_before(begun + waited)? {
+                return Ok(answer);
             }
+            if waited == patience {
+                return Err(too_late(patience));
+            }
+            progress = progress.or_else(Progress::new);
             if let Some(line) = &progress {
-                line.show(format_args!("{what} … {waited} s"));
+                line.show(format_args!("{what} … {} s", waited.as_secs()));
             }
-            let tick = Duration::from_secs(waited + 1).min(patience);
-            match self.next(Some(begun + tick))? {
-                Some(message) => {
-                    if let Some(answer) = is_final(message)? {
-                        return Ok(answer);
-                    }
-                }
-                None if begun.elapsed() >= patience => return Err(too_late(patience)),
-                None => {}
+        }
+    }
+
+    /// Passes over events until the answer comes; `None` when `deadline` comes first.
+    fn answer_before<T: DeserializeOwned>(&mut self, deadline: Instant) -> Result<Option<T>, Error> {
+        loop {
+            match self.next(Some(deadline))? {
+                Some(Message::Answer(answer)) => return Ok(Some(answer)),
+                Some(Message::Failure(failure)) => return Err(failure.into()),
+                Some(Message::Event(_) | Message::UnknownEvent) => {}
+                None => return Ok(None),
             }
         }
     }
@@ -137,7 +140,7 @@ impl Agent {
             if let Some(line) = self.lines.next_line() {
                 return Message::decode(line).map(Some).map_err(|_| explain_mismatch());
             }
-            if self.read(deadline)?.is_none() {
+            if !self.read(deadline)? {
                 return Ok(None);
             }
         }
@@ -151,47 +154,41 @@ impl Agent {
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
         loop {
             match self.read(Some(deadline)) {
-                Ok(Some(())) => while self.lines.next_line().is_some() {},
-                Ok(None) => return Err(too_late(patience)),
+                Ok(true) => while self.lines.next_line().is_some() {},
+                Ok(false) => return Err(too_late(patience)),
                 Err(_) => return Ok(()),
             }
         }
     }
 
-    /// Reads once; `None` when there was nothing to read before `deadline`.
-    fn read(&mut self, deadline: Option<Instant>) -> Result<Option<()>, Error> {
-        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        if timeout.is_some_and(|left| left.is_zero()) {
-            return Ok(None);
-        }
-        let too_long = |problem| Error::internal(format!("cibad's answer is refused: {problem}"));
-        let space = self.lines.space().map_err(too_long)?;
-        let read = self
-            .stream
-            .set_recv_timeout(timeout)
-            .and_then(|()| self.stream.read(space));
-        match read {
-            Ok(0) => Err(went_away()),
-            Ok(count) => {
-                self.lines.filled(count);
-                Ok(Some(()))
+    /// Waits for bytes. Returns whether any came before `deadline`.
+    fn read(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
+        loop {
+            let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if timeout.is_some_and(|left| left.is_zero()) {
+                return Ok(false);
             }
-            // The deadline, or a signal such as a changed window size: the caller looks at the clock.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                Ok(Some(()))
+            let space = self.lines.space().map_err(too_long)?;
+            let read = self
+                .stream
+                .set_recv_timeout(timeout)
+                .and_then(|()| self.stream.read(space));
+            match read {
+                Ok(0) => return Err(went_away()),
+                Ok(count) => {
+                    self.lines.filled(count);
+                    return Ok(true);
+                }
+                // The deadline, or a signal such as a changed window size: the clock tells which.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => return Err(went_away()),
             }
-            Err(_) => Err(went_away()),
         }
     }
 }
 
-/// Returns the answer, or `None` while there is more to come.
-fn is_final<T>(message: Message<T>) -> Result<Option<T>, Error> {
-    match message {
-        Message::Answer(answer) => Ok(Some(answer)),
-        Message::Failure(failure) => Err(failure.into()),
-        Message::Event(_) | Message::UnknownEvent => Ok(None),
-    }
+fn too_long(problem: TooLong) -> Error {
+    Error::internal(format!("cibad's answer is refused: {problem}"))
 }
 
 fn too_late(patience: Duration) -> Error {
@@ -322,7 +319,7 @@ fn daemon_hello() -> Option<Message<Hello>> {
         if let Some(line) = agent.lines.next_line() {
             return Message::decode(line).ok();
         }
-        agent.read(Some(deadline)).ok()??;
+        agent.read(Some(deadline)).ok().filter(|came| *came)?;
     }
 }
 

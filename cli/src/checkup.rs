@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipc_proto::{Check, Diagnosis, Hello, Op, PROTOCOL};
 
-use crate::agent::{self, Agent};
+use crate::connection::{self, Connection};
 use crate::error::Error;
 use crate::launch::{self, Installed};
 
@@ -27,10 +27,10 @@ const OURS: &str = env!("CARGO_PKG_VERSION");
 pub(crate) fn run() -> Vec<Check> {
     let installed = launch::installed();
     let version = installed.as_ref().ok().map(|program| program.version.clone());
-    let connected = Agent::connect();
+    let connected = Connection::connect();
     let mut checks = vec![socket(&connected), program(installed)];
     match connected {
-        Ok(Some(agent)) => checks.extend(ask(agent, version.as_deref())),
+        Ok(Some(connection)) => checks.extend(ask(connection, version.as_deref())),
         Ok(None) => checks.push(Check::ok(
             "daemon",
             "not running; ciba start and ciba token start it",
@@ -40,8 +40,8 @@ pub(crate) fn run() -> Vec<Check> {
     checks
 }
 
-fn socket(connected: &Result<Option<Agent>, Error>) -> Check {
-    let path = match agent::socket() {
+fn socket(connected: &Result<Option<Connection>, Error>) -> Check {
+    let path = match connection::socket() {
         Ok(path) => path,
         Err(error) => return failed("socket", &error),
     };
@@ -79,8 +79,8 @@ fn program(installed: Result<Installed, Error>) -> Check {
 }
 
 /// The daemon that runs, and what it says.
-fn ask(agent: Agent, installed: Option<&str>) -> Vec<Check> {
-    let hello: Hello = match agent.ask(Op::Hello { protocol: PROTOCOL }, PROMPTLY) {
+fn ask(connection: Connection, installed: Option<&str>) -> Vec<Check> {
+    let hello: Hello = match connection.ask(Op::Hello { protocol: PROTOCOL }, PROMPTLY) {
         Ok(hello) => hello,
         Err(error) => return vec![failed("daemon", &error)],
     };
@@ -101,8 +101,9 @@ fn daemon(hello: &Hello, installed: &str) -> Check {
 }
 
 fn diagnosis() -> Result<Diagnosis, Error> {
-    let agent = Agent::connect()?.ok_or_else(|| Error::internal("cibad has just ended").hint("ciba logs"))?;
-    agent.ask_visibly(Op::Diagnose {}, PATIENCE, "Looking")
+    let connection =
+        Connection::connect()?.ok_or_else(|| Error::internal("cibad has just ended").hint("ciba logs"))?;
+    connection.ask_visibly(Op::Diagnose {}, PATIENCE, "Looking")
 }
 
 fn failed(name: &str, error: &Error) -> Check {

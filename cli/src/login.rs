@@ -8,9 +8,9 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::de::DeserializeOwned;
 
-use crate::agent::Agent;
 use crate::browser;
 use crate::clock;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::terminal::{self, Plain, Progress};
 
@@ -43,11 +43,11 @@ pub(crate) fn run<T: DeserializeOwned>(
     prompt: &Prompt,
     on_event: impl Fn(&Event) -> Result<(), Error>,
 ) -> Result<T, Error> {
-    let mut agent = Agent::connect_or_start()?;
-    agent.send(op)?;
+    let mut connection = Connection::connect_or_start()?;
+    connection.send(op)?;
     let mut wait = Wait::new();
     loop {
-        match agent.next(wait.tick())? {
+        match connection.next(wait.tick())? {
             Some(Message::Answer(answer)) => return Ok(answer),
             Some(Message::Failure(failure)) => return Err(failure.into()),
             Some(Message::Event(event)) => {

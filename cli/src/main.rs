@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use ipc_proto::Exit;
 
-mod agent;
 mod args;
 mod browser;
 mod checkup;
 mod clock;
 mod command;
+mod connection;
 mod error;
 #[cfg(test)]
 mod generated;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipc_proto::{Hello, Op, PROTOCOL};
 
-use crate::agent::Agent;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::logfile::Log;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 
 fn daemon_pid() -> Option<u32> {
     let op = Op::Hello { protocol: PROTOCOL };
-    let hello: Hello = Agent::connect().ok()??.ask(op, PATIENCE).ok()?;
+    let hello: Hello = Connection::connect().ok()??.ask(op, PATIENCE).ok()?;
     Some(hello.pid)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipc_proto::{Hello, Op, PROTOCOL};
 use serde::de::IgnoredAny;
 
-use crate::agent::Agent;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::launch::{self, Installed};
 use crate::terminal::{self, Plain};
@@ -22,18 +22,18 @@ pub(crate) fn run() -> Result<(), Error> {
         terminal::tell("Nothing to restart: cibad is not running.");
         return Ok(());
     };
-    let mut agent = Agent::connect()?.ok_or_else(gone)?;
-    agent.send(Op::HandOver {})?;
-    agent.answer::<IgnoredAny>(PATIENCE)?;
+    let mut connection = Connection::connect()?.ok_or_else(gone)?;
+    connection.send(Op::HandOver {})?;
+    connection.answer::<IgnoredAny>(PATIENCE)?;
     // The old program hangs up when it is replaced: only then is the new one asked.
-    agent.hung_up(PATIENCE)?;
+    connection.hung_up(PATIENCE)?;
     tell(&before, &hello()?.ok_or_else(gone)?)
 }
 
 /// Asks who serves; `None` when nobody does.
 fn hello() -> Result<Option<Hello>, Error> {
-    let ask = |agent: Agent| agent.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE);
-    Agent::connect()?.map(ask).transpose()
+    let ask = |connection: Connection| connection.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE);
+    Connection::connect()?.map(ask).transpose()
 }
 
 fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use ipc_proto::{ErrorCode, Failure, Kept, KeychainKind, Op, ProfileStatus, Sessi
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use crate::agent::{self, Agent};
+use crate::connection::{self, Connection};
 use crate::error::Error;
 use crate::service::{self, Place, Plan, Step, UnitFile};
 use crate::{launch, terminal};
@@ -91,7 +91,7 @@ fn place() -> Result<Place, Error> {
     let program = launch::installed()?.path;
     Ok(Place {
         program: std::path::absolute(&program).unwrap_or(program),
-        socket: agent::socket()?,
+        socket: connection::socket()?,
         config: folder("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
         home,
         uid: rustix::process::geteuid().as_raw(),
@@ -176,7 +176,7 @@ fn lose_nothing(action: &str, force: bool) -> Result<(), Error> {
 
 fn daemon_status() -> Option<Status> {
     let op = Op::Status { profile: None };
-    Agent::connect().ok()??.ask(op, PATIENCE).ok()
+    Connection::connect().ok()??.ask(op, PATIENCE).ok()
 }
 
 /// Whether there is something to lose: also a login that waits for its person, or for its keychain.
@@ -188,12 +188,12 @@ fn ends_with_daemon(login: &ProfileStatus) -> bool {
 
 /// Asks a daemon that was started without a service manager to leave the place to one that is.
 fn dismiss_daemon() -> Result<Option<String>, Error> {
-    let Some(mut agent) = Agent::connect()? else {
+    let Some(mut connection) = Connection::connect()? else {
         return Ok(None);
     };
-    agent.send(Op::Shutdown {})?;
-    agent.answer::<IgnoredAny>(PATIENCE)?;
-    agent.hung_up(PATIENCE)?;
+    connection.send(Op::Shutdown {})?;
+    connection.answer::<IgnoredAny>(PATIENCE)?;
+    connection.hung_up(PATIENCE)?;
     Ok(Some(
         "asked the running cibad to leave; it resumes from the keychain".into(),
     ))

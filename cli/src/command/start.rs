@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ipc_proto::{Kept, KeychainKind, Op, ProfileName, Started, Status};
 use serde::Serialize;
 
-use crate::agent::Agent;
 use crate::args;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::kept;
 use crate::login::{self, Prompt};
@@ -96,7 +96,7 @@ fn kept(profile: &ProfileName) -> Option<Kept> {
     let op = Op::Status {
         profile: Some(profile.clone()),
     };
-    let status: Status = Agent::connect().ok()??.ask(op, PATIENCE).ok()?;
+    let status: Status = Connection::connect().ok()??.ask(op, PATIENCE).ok()?;
     let login = status
         .profiles
         .into_iter()

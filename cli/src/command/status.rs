@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipc_proto::{Exit, Failure, Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
 use serde::Serialize;
 
-use crate::agent::Agent;
 use crate::clock;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::kept;
 use crate::screen::Screen;
@@ -25,8 +25,8 @@ pub(crate) struct Args {
 
 /// Asks a daemon that is there; never starts one.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    let status = match Agent::connect()? {
-        Some(agent) => Some(agent.ask(Op::Status { profile }, PATIENCE)?),
+    let status = match Connection::connect()? {
+        Some(connection) => Some(connection.ask(Op::Status { profile }, PATIENCE)?),
         None => None,
     };
     if args.json {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipc_proto::{Op, ProfileName, Stopped};
 
-use crate::agent::Agent;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::terminal;
 
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error
         profile: profile.filter(|_| !args.all),
         all: args.all,
     };
-    tell(&Agent::connect_or_start()?.ask(op, PATIENCE)?);
+    tell(&Connection::connect_or_start()?.ask(op, PATIENCE)?);
     Ok(())
 }
 

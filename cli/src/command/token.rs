@@ -6,8 +6,8 @@ use ipc_proto::{ErrorCode, Failure, Op, ProfileName, Token};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::agent::Agent;
 use crate::args;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::terminal;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         min_valid: args.min_valid,
         force: false,
     };
-    let token = Agent::ask_whoever_serves(op, |agent, op| agent.ask(op, PATIENCE))?;
+    let token = Connection::ask_whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
     print(&token, &args.form)
 }
 

@@ -3,8 +3,8 @@
 use ipc_proto::{Event, Message, Op, SessionState};
 use serde::de::IgnoredAny;
 
-use crate::agent::Agent;
 use crate::clock;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
@@ -17,10 +17,10 @@ pub(crate) struct Args {
 
 /// Follows a daemon that is there until it leaves or the person does.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let mut agent = Agent::connect()?.ok_or_else(not_running)?;
-    agent.send(Op::Watch {})?;
+    let mut connection = Connection::connect()?.ok_or_else(not_running)?;
+    connection.send(Op::Watch {})?;
     loop {
-        match agent.next::<IgnoredAny>(None)? {
+        match connection.next::<IgnoredAny>(None)? {
             Some(Message::Event(event)) if args.json => terminal::print_json(&event)?,
             Some(Message::Event(event)) => terminal::print(sentence(&event).as_bytes())?,
             Some(Message::Failure(failure)) => return Err(failure.into()),

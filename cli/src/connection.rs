@@ -27,16 +27,16 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 
 /// A connection to the user's own daemon.
-pub(crate) struct Agent {
+pub(crate) struct Connection {
     stream: Stream,
     lines: Lines,
 }
 
-impl Agent {
+impl Connection {
     /// Connects, and starts the daemon when there is none.
     pub(crate) fn connect_or_start() -> Result<Self, Error> {
-        if let Some(agent) = Self::connect()? {
-            return Ok(agent);
+        if let Some(connection) = Self::connect()? {
+            return Ok(connection);
         }
         launch::daemon()?;
         Self::connect()?.ok_or_else(|| Error::internal("cibad has started and does not serve at its socket"))
@@ -83,7 +83,7 @@ impl Agent {
         answer.ok_or_else(|| too_late(patience))
     }
 
-    /// Does the same as [`Agent::ask`], and shows a person for how long already, where it takes more than a moment.
+    /// Does the same as [`Connection::ask`], and shows a person for how long already, where it takes more than a moment.
     pub(crate) fn ask_visibly<T: DeserializeOwned>(
         mut self,
         op: Op,
@@ -311,15 +311,15 @@ fn explain_mismatch() -> Error {
 }
 
 fn daemon_hello() -> Option<Message<Hello>> {
-    let mut agent = Agent::connect().ok()??;
-    agent.send(Op::Hello { protocol: PROTOCOL }).ok()?;
+    let mut connection = Connection::connect().ok()??;
+    connection.send(Op::Hello { protocol: PROTOCOL }).ok()?;
     // One line read by hand: `next` would come back here when it is not understood.
     let deadline = Instant::now() + PROMPTLY;
     loop {
-        if let Some(line) = agent.lines.next_line() {
+        if let Some(line) = connection.lines.next_line() {
             return Message::decode(line).ok();
         }
-        agent.read(Some(deadline)).ok().filter(|came| *came)?;
+        connection.read(Some(deadline)).ok().filter(|came| *came)?;
     }
 }
 
@@ -329,8 +329,8 @@ mod tests {
 
     use super::*;
 
-    fn agent(stream: UnixStream) -> Agent {
-        Agent {
+    fn connection(stream: UnixStream) -> Connection {
+        Connection {
             stream: Stream::UdSocket(stream.into()),
             lines: Lines::default(),
         }
@@ -339,14 +339,14 @@ mod tests {
     #[test]
     fn a_daemon_that_hangs_is_a_timeout() {
         let (ours, _silent) = UnixStream::pair().unwrap();
-        let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
+        let asked = connection(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
         assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
     }
 
     #[test]
     fn a_daemon_that_hangs_is_not_watched_for_ever() {
         let (ours, _silent) = UnixStream::pair().unwrap();
-        let asked = agent(ours).ask_visibly::<Hello>(Op::Watch {}, Duration::from_millis(20), "Waiting");
+        let asked = connection(ours).ask_visibly::<Hello>(Op::Watch {}, Duration::from_millis(20), "Waiting");
         assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
     }
 
@@ -355,7 +355,7 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let event = b"{\"id\":1,\"event\":\"connected\",\"profile\":\"default\"}\n";
         let chatter = std::thread::spawn(move || while theirs.write_all(event).is_ok() {});
-        let asked = agent(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
+        let asked = connection(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
         assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
         chatter.join().unwrap();
     }
@@ -364,12 +364,12 @@ mod tests {
     fn a_daemon_that_stays_is_told_from_one_that_hangs_up() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"{}\n").unwrap();
-        let stayed = agent(ours).hung_up(Duration::from_millis(20));
+        let stayed = connection(ours).hung_up(Duration::from_millis(20));
         assert!(matches!(stayed, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"{}\n").unwrap();
         drop(theirs);
-        assert!(agent(ours).hung_up(Duration::from_secs(60)).is_ok());
+        assert!(connection(ours).hung_up(Duration::from_secs(60)).is_ok());
     }
 
     #[test]

@@ -175,7 +175,7 @@ mod desktop {
 #[cfg(test)]
 mod tests {
     use device_proto::{RequestId, ResourceUrn};
-    use ipc_proto::{DEFAULT_RESOURCE, Failure, Kept, KeychainKind, Link};
+    use ipc_proto::{Failure, Kept, KeychainKind, Link};
     use tokio::sync::broadcast;
 
     use super::*;
@@ -274,13 +274,7 @@ mod tests {
     }
 
     fn ask(server: &Fake) -> StartAsk {
-        StartAsk {
-            url: server.url(),
-            profile: ProfileName::default(),
-            resource: DEFAULT_RESOURCE.into(),
-            one_shot: false,
-            keychain: None,
-        }
+        StartAsk::of(&server.url(), None, None, false, None).unwrap()
     }
 
     fn expiring(profile: &str, expires_at: u64) -> Event {

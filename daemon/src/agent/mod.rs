@@ -1,18 +1,21 @@
 //! The agent: who is logged in, and what a client may ask of it. Owns the sessions; answers from their tables.
 
+mod ask;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use futures_util::future::join_all;
-use ipc_proto::{Added, Diagnosis, ErrorCode, Event, Failure, KeychainKind, ProfileName, Status, Stopped};
+use ipc_proto::{Added, Diagnosis, ErrorCode, Event, Failure, ProfileName, Status, Stopped};
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
+pub(crate) use self::ask::{StartAsk, TokenAsk, Which};
 use crate::config::Settings;
 use crate::diagnose::diagnose;
 use crate::keychain::{Item, Keychains};
@@ -62,29 +65,6 @@ struct Sessions {
     former: BTreeMap<ProfileName, Handle>,
     /// One-shots so far: each has a name of its own.
     one_shots: u64,
-}
-
-/// What `token` asks (I-005).
-pub(crate) struct TokenAsk {
-    pub(crate) profile: ProfileName,
-    pub(crate) resource: String,
-    pub(crate) min_valid: Option<u64>,
-    pub(crate) force: bool,
-}
-
-/// What `start` asks (I-005).
-pub(crate) struct StartAsk {
-    pub(crate) url: String,
-    pub(crate) profile: ProfileName,
-    pub(crate) resource: String,
-    pub(crate) one_shot: bool,
-    pub(crate) keychain: Option<KeychainKind>,
-}
-
-/// Which sessions `stop` means.
-pub(crate) enum Which {
-    One(ProfileName),
-    All,
 }
 
 impl Agent {
@@ -172,12 +152,11 @@ impl Agent {
     }
 
     async fn valid(&self, ask: &TokenAsk) -> Result<(Handle, Arc<Token>), Failure> {
-        let resource = urn(&ask.resource)?;
         let session = self.find(&ask.profile).await?;
         let session = self.serving(&ask.profile).unwrap_or(session);
-        let token = match held(&session, &resource, ask) {
+        let token = match held(&session, ask) {
             Some(token) => token,
-            None => fetched(&session, resource, ask).await?,
+            None => fetched(&session, ask).await?,
         };
         Ok((session, token))
     }
@@ -185,9 +164,6 @@ impl Agent {
     /// Begins a login, or joins the one that is under way: one login a profile at a time. One that is over, or will be
     /// soon, makes way for a new one.
     pub(crate) async fn start(&self, ask: StartAsk) -> Result<Login, Failure> {
-        let resource = urn(&ask.resource)?;
-        let server = Server::parse(&ask.url)
-            .map_err(|problem| Failure::new(ErrorCode::BadRequest, problem.to_string()))?;
         self.loaded().await;
         let mut sessions = self.sessions();
         let profile = if ask.one_shot {
@@ -197,13 +173,13 @@ impl Agent {
         };
         match sessions.by_profile.get(&profile).cloned() {
             Some(session) if session.makes_way() => _ = sessions.former.insert(profile.clone(), session),
-            Some(session) => return join(session, &server, resource),
+            Some(session) => return join(session, &ask.server, ask.resource),
             None => {}
         }
         let purpose = Purpose {
             profile,
-            server,
-            resource,
+            server: ask.server,
+            resource: ask.resource,
             one_shot: ask.one_shot,
             keychain: ask.keychain.or(self.0.settings.keychain()),
         };
@@ -422,9 +398,9 @@ impl Sessions {
 ///
 /// Who does not say how long it must last gets what there is, and it is renewed for the next one: a renewal holds up
 /// nobody who has a valid token.
-fn held(session: &Handle, resource: &ResourceUrn, ask: &TokenAsk) -> Option<Arc<Token>> {
+fn held(session: &Handle, ask: &TokenAsk) -> Option<Arc<Token>> {
     let now = now();
-    let token = session.held(resource, now).filter(|_| !ask.force)?;
+    let token = session.held(&ask.resource, now).filter(|_| !ask.force)?;
     let left = token.expires_at.saturating_sub(now);
     let usual = token.usual_min_valid(MIN_VALID);
     if left > ask.min_valid.unwrap_or(usual) {
@@ -432,30 +408,30 @@ fn held(session: &Handle, resource: &ResourceUrn, ask: &TokenAsk) -> Option<Arc<
     }
     let is_enough = ask.min_valid.is_none() && left > usual.min(LEAST_VALID);
     if is_enough && is_active(session).is_ok() {
-        session.fetch_soon(resource.clone(), token.expires_at);
+        session.fetch_soon(ask.resource.clone(), token.expires_at);
     }
     is_enough.then_some(token)
 }
 
 /// Has the server give one.
-async fn fetched(session: &Handle, resource: ResourceUrn, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
-    let spare = || session.held(&resource, now()).filter(|_| ask.takes_less());
+async fn fetched(session: &Handle, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
+    let spare = || session.held(&ask.resource, now()).filter(|_| ask.takes_less());
     let least = now().saturating_add(ask.min_valid.unwrap_or(MIN_VALID));
-    let until = match session.last_end(&resource) {
+    let until = match session.last_end(&ask.resource) {
         Some(last_end) if ask.force => least.max(last_end),
         _ => least,
     };
     let fetched = match is_active(session) {
         Err(over) => Err(over),
         Ok(()) if spare().is_some() => {
-            let fetch = session.fetch(resource.clone(), until);
+            let fetch = session.fetch(ask.resource.clone(), until);
             timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
         }
-        Ok(()) => session.fetch(resource.clone(), until).await,
+        Ok(()) => session.fetch(ask.resource.clone(), until).await,
     };
     match fetched {
         Ok(()) => session
-            .held(&resource, now())
+            .held(&ask.resource, now())
             .ok_or_else(|| Failure::new(ErrorCode::Internal, "the server sent no valid token")),
         Err(failure) => spare().ok_or_else(|| with_hint(failure, session)),
     }
@@ -466,12 +442,6 @@ impl TokenAsk {
     fn takes_less(&self) -> bool {
         !self.force && self.min_valid.is_none()
     }
-}
-
-fn urn(resource: &str) -> Result<ResourceUrn, Failure> {
-    resource
-        .parse()
-        .map_err(|problem| Failure::new(ErrorCode::BadRequest, format!("{problem}")))
 }
 
 /// One login a profile at a time: who asks for it again gets the same link. Another server is another profile.

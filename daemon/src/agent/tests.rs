@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use device_proto::ask::Ask;
-use ipc_proto::{DEFAULT_RESOURCE, Link, SessionState};
+use ipc_proto::{DEFAULT_RESOURCE, KeychainKind, Link, SessionState};
 use tokio::time::{Instant, timeout};
 
 use super::*;
@@ -22,13 +22,7 @@ fn agent() -> Agent {
 }
 
 fn ask(fake: &Fake) -> StartAsk {
-    StartAsk {
-        url: fake.url(),
-        profile: ProfileName::default(),
-        resource: DEFAULT_RESOURCE.into(),
-        one_shot: false,
-        keychain: None,
-    }
+    StartAsk::of(&fake.url(), None, None, false, None).unwrap()
 }
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -65,17 +59,13 @@ async fn logged_in(agent: &Agent, fake: &Fake, lifetime: u64) {
 }
 
 async fn token(agent: &Agent, resource: &str, min_valid: Option<u64>) -> Result<String, Failure> {
-    let token = soon("a token", agent.token(token_ask(resource, min_valid))).await?;
+    let ask = TokenAsk::of(None, Some(resource), min_valid, false)?;
+    let token = soon("a token", agent.token(ask)).await?;
     Ok(token.access_token().into())
 }
 
 fn token_ask(resource: &str, min_valid: Option<u64>) -> TokenAsk {
-    TokenAsk {
-        profile: ProfileName::default(),
-        resource: resource.into(),
-        min_valid,
-        force: false,
-    }
+    TokenAsk::of(None, Some(resource), min_valid, false).unwrap()
 }
 
 /// Waits until the default profile's status is as wanted.
@@ -405,10 +395,8 @@ async fn d_040_force_brings_a_newer_token() {
     logged_in(&agent, &fake, 600).await;
     fake.state().on_ask = OnAsk::Publish(now() + 900);
     let ask = TokenAsk {
-        profile: ProfileName::default(),
-        resource: DEFAULT_RESOURCE.into(),
-        min_valid: None,
         force: true,
+        ..token_ask(DEFAULT_RESOURCE, None)
     };
     let token = soon("a token", agent.token(ask)).await.unwrap();
     assert_eq!(token.access_token(), "secret-2");

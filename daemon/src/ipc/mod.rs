@@ -4,6 +4,7 @@
 mod accept;
 mod dispatch;
 mod hangup;
+mod reply;
 mod serve;
 
 pub(crate) use accept::accept;

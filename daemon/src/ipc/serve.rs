@@ -10,13 +10,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use interprocess::local_socket::tokio::Stream;
-use ipc_proto::{BadRequest, ErrorCode, Failure, Id, Lines, Request, TooLong, encode_failure};
+use ipc_proto::{BadRequest, ErrorCode, Failure, Id, Lines, Request, TooLong};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
-use zeroize::Zeroizing;
 
+use super::reply::{Line, Outbox};
 use super::{Context, dispatch, hangup};
 
 /// Time for a client to finish a line it has begun (I-007).
@@ -28,48 +28,22 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Requests of one connection that may wait at once; one more is told `busy`.
 const MAX_WAITING: usize = 32;
 
-/// Lines for one client that may wait to be written; then its requests wait.
-const OUTBOX: usize = 16;
-
-/// One line for a client. May hold a token.
-type Line = Zeroizing<Vec<u8>>;
-
 /// Serves one client until it leaves, misbehaves, or the daemon leaves.
 pub(super) async fn serve(stream: &Stream, context: &Context) {
-    let (sender, lines) = mpsc::channel(OUTBOX);
+    let (out, lines) = Outbox::new();
     let connection = Connection {
         stream,
         context,
         lines: Lines::default(),
         line_due: None,
         waiting: FuturesUnordered::new(),
-        out: Outbox(sender),
+        out,
     };
     let mut writing = pin!(write(stream, lines));
     tokio::select! {
         biased;
         () = connection.run() => writing.await,
         () = &mut writing => {}
-    }
-}
-
-/// Where a request puts its lines.
-#[derive(Clone)]
-pub(super) struct Outbox(mpsc::Sender<Line>);
-
-impl Outbox {
-    /// Puts a line in; waits while the box is full.
-    pub(super) async fn send(&self, line: Line) {
-        // Without a writer the connection is about to be dropped, and this request with it.
-        let _ = self.0.send(line).await;
-    }
-
-    async fn fail(&self, id: &Id, code: ErrorCode, message: impl Into<String>) {
-        self.send(encode_failure(id, &Failure::new(code, message))).await;
-    }
-
-    async fn has_room(&self) {
-        let _ = self.0.reserve().await;
     }
 }
 
@@ -117,9 +91,8 @@ impl Connection<'_> {
             // Each of them hears it from its own request.
             End::Shutdown => self.finish().await,
             end @ (End::TooLong(_) | End::TooSlow) => {
-                self.out
-                    .fail(&Id::Unknown, ErrorCode::BadRequest, end.to_string())
-                    .await;
+                let failure = Failure::new(ErrorCode::BadRequest, end.to_string());
+                self.out.reply(Id::Unknown).no(&failure).await;
             }
         }
     }
@@ -160,15 +133,17 @@ impl Connection<'_> {
     async fn begin(&mut self, request: Result<Request, BadRequest>) {
         let request = match request {
             Ok(request) => request,
-            Err(bad) => return self.out.fail(&bad.id, ErrorCode::BadRequest, bad.problem).await,
+            Err(BadRequest { id, problem }) => {
+                let failure = Failure::new(ErrorCode::BadRequest, problem);
+                return self.out.reply(id).no(&failure).await;
+            }
         };
+        let reply = self.out.reply(request.id);
         if self.waiting.len() >= MAX_WAITING {
-            return self
-                .out
-                .fail(&request.id, ErrorCode::Busy, "too many requests at once")
-                .await;
+            let failure = Failure::new(ErrorCode::Busy, "too many requests at once");
+            return reply.no(&failure).await;
         }
-        let mut answer = dispatch::answer(request, self.context, self.out.clone()).boxed();
+        let mut answer = dispatch::answer(request.op, self.context, reply).boxed();
         if (&mut answer).now_or_never().is_none() {
             self.waiting.push(answer);
         }

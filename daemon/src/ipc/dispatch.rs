@@ -154,5 +154,5 @@ fn hello(protocol: u32) -> Result<Hello, Failure> {
 }
 
 fn leaving() -> Failure {
-    Failure::new(ErrorCode::Internal, LEAVING)
+    Failure::new(ErrorCode::Leaving, LEAVING)
 }

@@ -134,7 +134,7 @@ impl Connection<'_> {
         let request = match request {
             Ok(request) => request,
             Err(BadRequest { id, problem }) => {
-                let failure = Failure::new(ErrorCode::BadRequest, problem);
+                let failure = Failure::new(problem.code(), problem);
                 return self.out.reply(id).no(&failure).await;
             }
         };

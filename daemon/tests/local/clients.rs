@@ -117,6 +117,14 @@ fn i_007_a_malformed_line_is_answered_and_the_connection_goes_on() {
 }
 
 #[test]
+fn i_006_an_operation_that_is_not_known_has_a_code_of_its_own() {
+    let home = Home::new();
+    home.start();
+    let answer = home.connect().ask(r#"{"id":1,"op":"from 2030"}"#);
+    assert_eq!(answer["error"]["code"], "unknown_op");
+}
+
+#[test]
 fn i_007_an_endless_line_is_cut_off_and_costs_no_memory() {
     const GIB: usize = 1 << 30;
     const ROOM: usize = 1 << 20;

@@ -187,7 +187,7 @@ fn shutdown_leaves_no_socket_and_no_process() {
     );
     let failure = waiter.line().expect("a word to who waits");
     assert_eq!(failure["id"], "a");
-    assert_eq!(failure["error"]["code"], "internal");
+    assert_eq!(failure["error"]["code"], "leaving");
     assert_eq!(failure["error"]["message"], "cibad is shutting down");
     assert_eq!(waiter.line(), None);
     wait_until("it has ended", || !daemon.lives());

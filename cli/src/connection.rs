@@ -1,30 +1,21 @@
-//! The way to the daemon: finds its socket, trusts it only when it is the user's own (I-001, I-002), sends
-//! one request and reads what comes back. Step 10 of the token's way, seen from the shell.
+//! A connection to the user's own daemon: finds its socket, sends one request and reads the messages that come back.
+//! Step 10 of the token's way, seen from the shell.
 
-use std::fmt::Display;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use interprocess::ConnectWaitMode;
-use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
+use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
-use ipc_proto::{
-    DirectoryFacts, DirectoryProblem, ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request,
-    TooLong,
-};
+use ipc_proto::{ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request, TooLong};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::launch;
-use crate::terminal::Progress;
+use crate::{launch, trust};
 
 /// How long connecting, sending a request, or comparing protocols may take.
 const PROMPTLY: Duration = Duration::from_secs(5);
-
-/// How often a person is shown for how long a command has waited.
-const TICK: Duration = Duration::from_secs(1);
 
 /// A connection to the user's own daemon.
 pub(crate) struct Connection {
@@ -46,78 +37,20 @@ impl Connection {
     pub(crate) fn connect() -> Result<Option<Self>, Error> {
         let uid = rustix::process::geteuid().as_raw();
         let path = socket()?;
-        if !is_trusted(directory(&path), uid)? {
+        if !trust::has_directory(&path, uid)? {
             return Ok(None);
         }
         let Some(stream) = open(&path)? else {
             return Ok(None);
         };
-        check_peer(&stream, uid)?;
-        Ok(Some(Self {
+        trust::check_peer(&stream, uid)?;
+        Ok(Some(Self::over(stream)))
+    }
+
+    fn over(stream: Stream) -> Self {
+        Self {
             stream,
             lines: Lines::default(),
-        }))
-    }
-
-    /// Asks the daemon, which is started when there is none. One that leaves or becomes another program meanwhile is
-    /// asked again, once: only for what may be asked twice.
-    pub(crate) fn ask_whoever_serves<T>(
-        op: Op,
-        asking: impl Fn(Self, Op) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        match asking(Self::connect_or_start()?, op.clone()) {
-            Err(error) if has_left(&error) => asking(Self::connect_or_start()?, op),
-            asked => asked,
-        }
-    }
-
-    /// Sends a request and returns its one answer.
-    pub(crate) fn ask<T: DeserializeOwned>(mut self, op: Op, patience: Duration) -> Result<T, Error> {
-        self.send(op)?;
-        self.answer(patience)
-    }
-
-    /// Waits for the one answer to what was sent.
-    pub(crate) fn answer<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T, Error> {
-        let answer = self.answer_before(Instant::now() + patience)?;
-        answer.ok_or_else(|| too_late(patience))
-    }
-
-    /// Does the same as [`Connection::ask`], and shows a person for how long already, where it takes more than a moment.
-    pub(crate) fn ask_visibly<T: DeserializeOwned>(
-        mut self,
-        op: Op,
-        patience: Duration,
-        what: impl Display,
-    ) -> Result<T, Error> {
-        let begun = Instant::now();
-        let mut progress = None;
-        let mut waited = Duration::ZERO;
-        self.send(op)?;
-        loop {
-            waited = (waited + TICK).min(patience);
-            if let Some(answer) = self.answer_before(begun + waited)? {
-                return Ok(answer);
-            }
-            if waited == patience {
-                return Err(too_late(patience));
-            }
-            progress = progress.or_else(Progress::new);
-            if let Some(line) = &progress {
-                line.show(format_args!("{what} … {} s", waited.as_secs()));
-            }
-        }
-    }
-
-    /// Passes over events until the answer comes; `None` when `deadline` comes first.
-    fn answer_before<T: DeserializeOwned>(&mut self, deadline: Instant) -> Result<Option<T>, Error> {
-        loop {
-            match self.next(Some(deadline))? {
-                Some(Message::Answer(answer)) => return Ok(Some(answer)),
-                Some(Message::Failure(failure)) => return Err(failure.into()),
-                Some(Message::Event(_) | Message::UnknownEvent) => {}
-                None => return Ok(None),
-            }
         }
     }
 
@@ -191,7 +124,8 @@ fn too_long(problem: TooLong) -> Error {
     Error::internal(format!("cibad's answer is refused: {problem}"))
 }
 
-fn too_late(patience: Duration) -> Error {
+/// Returns the failure of a daemon that is still there and has not said what was waited for.
+pub(crate) fn too_late(patience: Duration) -> Error {
     Error::timeout(format!("cibad did not answer in {} s", patience.as_secs()))
 }
 
@@ -206,45 +140,6 @@ pub(crate) fn socket() -> Result<PathBuf, Error> {
         "{} is not an absolute path; CIBA_SOCKET needs one",
         path.display()
     )))
-}
-
-/// Returns the directory that a socket lies in.
-fn directory(socket: &Path) -> &Path {
-    match socket.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Whether the directory exists; an error when it is not the user's own (I-001).
-fn is_trusted(directory: &Path, uid: u32) -> Result<bool, Error> {
-    let metadata = match directory.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => {
-            return Err(Error::internal(format!(
-                "the socket's directory cannot be seen: {error}"
-            )));
-        }
-    };
-    let facts = DirectoryFacts {
-        is_dir: metadata.is_dir(),
-        owner: metadata.uid(),
-        mode: metadata.mode(),
-    };
-    match ipc_proto::check_directory(facts, uid) {
-        Ok(()) => Ok(true),
-        Err(problem) => Err(untrusted(directory, problem)),
-    }
-}
-
-fn untrusted(directory: &Path, problem: DirectoryProblem) -> Error {
-    let directory = directory.display();
-    let error = Error::internal(format!("will not use the socket in {directory}: it {problem}"));
-    match problem {
-        DirectoryProblem::Open => error.hint(format!("chmod 700 {directory}")),
-        DirectoryProblem::NotADirectory | DirectoryProblem::OtherOwner => error,
-    }
 }
 
 /// Connects; `None` when nobody listens.
@@ -262,30 +157,9 @@ fn open(socket: &Path) -> Result<Option<Stream>, Error> {
     }
 }
 
-/// Refuses a socket behind which another user listens, before a byte is written (I-002).
-fn check_peer(stream: &Stream, uid: u32) -> Result<(), Error> {
-    // A daemon too busy to accept leaves the socket without a peer.
-    let creds = stream
-        .peer_creds()
-        .map_err(|_| Failure::new(ErrorCode::Busy, "cibad takes no more connections"))?;
-    if creds.euid() == Some(uid) {
-        Ok(())
-    } else {
-        Err(Error::internal(
-            "the process behind the socket belongs to another user",
-        ))
-    }
-}
-
 /// A daemon that hangs up has left, as one that says so.
 fn went_away() -> Error {
     Failure::new(ErrorCode::Leaving, "cibad went away before it had answered").into()
-}
-
-fn has_left(error: &Error) -> bool {
-    error
-        .failure()
-        .is_some_and(|failure| failure.code == ErrorCode::Leaving)
 }
 
 /// Returns what to say about an answer that is not understood: asks which protocol the daemon speaks
@@ -319,7 +193,16 @@ fn daemon_hello() -> Option<Message<Hello>> {
         if let Some(line) = connection.lines.next_line() {
             return Message::decode(line).ok();
         }
-        connection.read(Some(deadline)).ok().filter(|came| *came)?;
+        if !connection.read(Some(deadline)).ok()? {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<std::os::unix::net::UnixStream> for Connection {
+    fn from(stream: std::os::unix::net::UnixStream) -> Self {
+        Self::over(Stream::UdSocket(stream.into()))
     }
 }
 
@@ -329,61 +212,15 @@ mod tests {
 
     use super::*;
 
-    fn connection(stream: UnixStream) -> Connection {
-        Connection {
-            stream: Stream::UdSocket(stream.into()),
-            lines: Lines::default(),
-        }
-    }
-
-    #[test]
-    fn a_daemon_that_hangs_is_a_timeout() {
-        let (ours, _silent) = UnixStream::pair().unwrap();
-        let asked = connection(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
-        assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
-    }
-
-    #[test]
-    fn a_daemon_that_hangs_is_not_watched_for_ever() {
-        let (ours, _silent) = UnixStream::pair().unwrap();
-        let asked = connection(ours).ask_visibly::<Hello>(Op::Watch {}, Duration::from_millis(20), "Waiting");
-        assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
-    }
-
-    #[test]
-    fn a_daemon_that_chatters_does_not_move_the_deadline() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let event = b"{\"id\":1,\"event\":\"connected\",\"profile\":\"default\"}\n";
-        let chatter = std::thread::spawn(move || while theirs.write_all(event).is_ok() {});
-        let asked = connection(ours).ask::<Hello>(Op::Watch {}, Duration::from_millis(20));
-        assert!(matches!(asked, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
-        chatter.join().unwrap();
-    }
-
     #[test]
     fn a_daemon_that_stays_is_told_from_one_that_hangs_up() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"{}\n").unwrap();
-        let stayed = connection(ours).hung_up(Duration::from_millis(20));
+        let stayed = Connection::from(ours).hung_up(Duration::from_millis(20));
         assert!(matches!(stayed, Err(Error::Told(failure)) if failure.code == ErrorCode::Timeout));
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"{}\n").unwrap();
         drop(theirs);
-        assert!(connection(ours).hung_up(Duration::from_secs(60)).is_ok());
-    }
-
-    #[test]
-    fn i_001_a_socket_without_a_directory_lies_in_the_current_one() {
-        assert_eq!(directory(Path::new("agent.sock")), Path::new("."));
-        assert_eq!(directory(Path::new("/x/agent.sock")), Path::new("/x"));
-    }
-
-    #[test]
-    fn i_002_a_peer_of_another_user_is_refused() {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        let stream = Stream::UdSocket(ours.into());
-        let uid = rustix::process::geteuid().as_raw();
-        assert!(check_peer(&stream, uid).is_ok());
-        assert!(check_peer(&stream, uid + 1).is_err());
+        assert!(Connection::from(ours).hung_up(Duration::from_secs(60)).is_ok());
     }
 }

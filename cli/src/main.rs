@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use ipc_proto::Exit;
 
 mod args;
+mod ask;
 mod browser;
 mod checkup;
 mod clock;
@@ -23,6 +24,7 @@ mod login;
 mod screen;
 mod service;
 mod terminal;
+mod trust;
 
 fn main() -> ExitCode {
     let outcome = match args::parse() {

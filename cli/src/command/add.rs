@@ -5,8 +5,8 @@ use std::time::Duration;
 use ipc_proto::{Added, Op, ProfileName};
 
 use crate::args;
+use crate::ask;
 use crate::clock;
-use crate::connection::Connection;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
@@ -30,8 +30,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         .ok_or_else(|| Error::usage("no resource is named").hint("ciba add --resource URN"))?;
     let what = format!("Getting a token for {}", Plain(&resource));
     let op = Op::Add { resource, profile };
-    let added: Added =
-        Connection::ask_whoever_serves(op, |connection, op| connection.ask_visibly(op, PATIENCE, &what))?;
+    let added: Added = ask::whoever_serves(op, |connection, op| connection.ask_visibly(op, PATIENCE, &what))?;
     if args.json {
         return terminal::print_json(&added);
     }

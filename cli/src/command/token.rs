@@ -7,7 +7,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args;
-use crate::connection::Connection;
+use crate::ask;
 use crate::error::Error;
 use crate::terminal;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         min_valid: args.min_valid,
         force: false,
     };
-    let token = Connection::ask_whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
+    let token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
     print(&token, &args.form)
 }
 

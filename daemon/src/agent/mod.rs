@@ -35,7 +35,7 @@ const LEAST_VALID: u64 = 10;
 
 /// How long the server may take for a better token while one is held that has only seconds left. A network that
 /// swallows everything looks alive for a minute.
-const SPARE_TIME: Duration = Duration::from_secs(2);
+const FALLBACK_AFTER: Duration = Duration::from_secs(2);
 
 /// Logins at once.
 const MAX_SESSIONS: usize = 64;
@@ -62,7 +62,7 @@ struct Inner {
 struct Sessions {
     by_profile: BTreeMap<ProfileName, Handle>,
     /// Logins that another one is about to replace: they serve until it is done.
-    former: BTreeMap<ProfileName, Handle>,
+    outgoing: BTreeMap<ProfileName, Handle>,
     /// One-shots so far: each has a name of its own.
     one_shots: u64,
 }
@@ -126,7 +126,7 @@ impl Agent {
 
     /// The same, without a word about a login under way.
     pub(crate) async fn save_all(&self) -> Vec<Zeroizing<Vec<u8>>> {
-        let sessions = self.sessions().with_former();
+        let sessions = self.sessions().with_outgoing();
         let saved = join_all(sessions.iter().map(Handle::save)).await;
         saved.into_iter().flatten().collect()
     }
@@ -153,7 +153,7 @@ impl Agent {
 
     async fn valid(&self, ask: &TokenAsk) -> Result<(Handle, Arc<Token>), Failure> {
         let session = self.find(&ask.profile).await?;
-        let session = self.serving(&ask.profile).unwrap_or(session);
+        let session = self.token_source(&ask.profile).unwrap_or(session);
         let token = match held(&session, ask) {
             Some(token) => token,
             None => fetched(&session, ask).await?,
@@ -172,7 +172,7 @@ impl Agent {
             ask.profile
         };
         match sessions.by_profile.get(&profile).cloned() {
-            Some(session) if session.makes_way() => _ = sessions.former.insert(profile.clone(), session),
+            Some(session) if session.makes_way() => _ = sessions.outgoing.insert(profile.clone(), session),
             Some(session) => return join(session, &ask.server, ask.resource),
             None => {}
         }
@@ -216,7 +216,7 @@ impl Agent {
             Which::All => self.all().await,
         };
         self.none_is_out_of_reach(&sessions)?;
-        join_all(self.take_former(&sessions).iter().map(Handle::end)).await;
+        join_all(self.take_outgoing(&sessions).iter().map(Handle::end)).await;
         let farewells = join_all(sessions.iter().map(Handle::end)).await;
         for session in &sessions {
             self.forget(session);
@@ -296,39 +296,39 @@ impl Agent {
         let listed = sessions.by_profile.get(profile);
         if listed.is_some_and(|listed| listed.is(session)) {
             sessions.by_profile.remove(profile);
-            if let Some(former) = sessions.former.remove(profile) {
-                sessions.insert(former);
+            if let Some(outgoing) = sessions.outgoing.remove(profile) {
+                sessions.insert(outgoing);
             }
         }
-        sessions.former.retain(|_, former| !former.is(session));
+        sessions.outgoing.retain(|_, outgoing| !outgoing.is(session));
         if session.purpose().one_shot && sessions.by_profile.is_empty() {
             self.0.shutdown.begin();
         }
     }
 
-    /// Returns the login that a profile's tokens come from: while a new one waits for its person, the former one.
-    fn serving(&self, profile: &ProfileName) -> Option<Handle> {
-        self.succeed(profile);
+    /// Returns the login that a profile's tokens come from: while a new one waits for its person, the outgoing one.
+    fn token_source(&self, profile: &ProfileName) -> Option<Handle> {
+        self.retire_outgoing(profile);
         let sessions = self.sessions();
-        let former = sessions.former.get(profile);
-        former.or_else(|| sessions.by_profile.get(profile)).cloned()
+        let outgoing = sessions.outgoing.get(profile);
+        outgoing.or_else(|| sessions.by_profile.get(profile)).cloned()
     }
 
     /// Ends a login that another one has replaced. The keychain has the new one by now.
-    pub(crate) fn succeed(&self, profile: &ProfileName) {
+    pub(crate) fn retire_outgoing(&self, profile: &ProfileName) {
         let mut sessions = self.sessions();
         let is_done = |session: &Handle| session.state().was_active();
         if sessions.by_profile.get(profile).is_some_and(is_done)
-            && let Some(former) = sessions.former.remove(profile)
+            && let Some(outgoing) = sessions.outgoing.remove(profile)
         {
-            self.spawn(async move { former.retire().await });
+            self.spawn(async move { outgoing.retire().await });
         }
     }
 
-    fn take_former(&self, of: &[Handle]) -> Vec<Handle> {
+    fn take_outgoing(&self, of: &[Handle]) -> Vec<Handle> {
         let mut sessions = self.sessions();
         of.iter()
-            .filter_map(|session| sessions.former.remove(&session.purpose().profile))
+            .filter_map(|session| sessions.outgoing.remove(&session.purpose().profile))
             .collect()
     }
 
@@ -374,10 +374,10 @@ impl Sessions {
         self.by_profile.insert(profile, session);
     }
 
-    fn with_former(&self) -> Vec<Handle> {
+    fn with_outgoing(&self) -> Vec<Handle> {
         self.by_profile
             .values()
-            .chain(self.former.values())
+            .chain(self.outgoing.values())
             .cloned()
             .collect()
     }
@@ -415,7 +415,7 @@ fn held(session: &Handle, ask: &TokenAsk) -> Option<Arc<Token>> {
 
 /// Has the server give one.
 async fn fetched(session: &Handle, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
-    let spare = || session.held(&ask.resource, now()).filter(|_| ask.takes_less());
+    let fallback = || session.held(&ask.resource, now()).filter(|_| ask.takes_less());
     let least = now().saturating_add(ask.min_valid.unwrap_or(MIN_VALID));
     let until = match session.last_end(&ask.resource) {
         Some(last_end) if ask.force => least.max(last_end),
@@ -423,9 +423,9 @@ async fn fetched(session: &Handle, ask: &TokenAsk) -> Result<Arc<Token>, Failure
     };
     let fetched = match is_active(session) {
         Err(over) => Err(over),
-        Ok(()) if spare().is_some() => {
+        Ok(()) if fallback().is_some() => {
             let fetch = session.fetch(ask.resource.clone(), until);
-            timeout(SPARE_TIME, fetch).await.unwrap_or_else(|_| Err(slow()))
+            timeout(FALLBACK_AFTER, fetch).await.unwrap_or_else(|_| Err(slow()))
         }
         Ok(()) => session.fetch(ask.resource.clone(), until).await,
     };
@@ -433,7 +433,7 @@ async fn fetched(session: &Handle, ask: &TokenAsk) -> Result<Arc<Token>, Failure
         Ok(()) => session
             .held(&ask.resource, now())
             .ok_or_else(|| Failure::new(ErrorCode::Internal, "the server sent no valid token")),
-        Err(failure) => spare().ok_or_else(|| with_hint(failure, session)),
+        Err(failure) => fallback().ok_or_else(|| with_hint(failure, session)),
     }
 }
 

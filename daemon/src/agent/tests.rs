@@ -339,7 +339,7 @@ async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
     let asked = Instant::now();
     let last = agent.token(token_ask(DEFAULT_RESOURCE, None)).await.ok().unwrap();
     assert_eq!(last.access_token(), "secret-2");
-    assert_eq!(asked.elapsed().as_secs(), SPARE_TIME.as_secs());
+    assert_eq!(asked.elapsed().as_secs(), FALLBACK_AFTER.as_secs());
     let nothing_held = agent.token(token_ask(OTHER, None)).await.err().unwrap();
     assert_eq!(nothing_held.code, ErrorCode::Timeout);
 }
@@ -787,19 +787,19 @@ async fn a_login_that_ends_soon_makes_way_for_a_new_one_and_serves_until_that_is
     assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-1");
     drop(abandoned);
     let back = async {
-        while !agent.sessions().former.is_empty() {
+        while !agent.sessions().outgoing.is_empty() {
             tokio::task::yield_now().await;
         }
     };
-    soon("the former login's return", back).await;
+    soon("the outgoing login's return", back).await;
     assert_eq!(keyring.profiles().len(), 1, "as it was");
 
     let mut login = connected(&agent, ask(&fake)).await;
     fake.log_in(DEFAULT_RESOURCE, now() + 900);
     assert!(matches!(step(&mut login).await, Step::Started(_)));
-    agent.succeed(&ProfileName::default());
+    agent.retire_outgoing(&ProfileName::default());
     assert_eq!(token(&agent, DEFAULT_RESOURCE, None).await.unwrap(), "secret-2");
-    assert_eq!(agent.sessions().former.len(), 0);
+    assert_eq!(agent.sessions().outgoing.len(), 0);
     let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
     assert!(stopped.daemon_leaves);
     assert_eq!(keyring.profiles(), []);

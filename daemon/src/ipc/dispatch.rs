@@ -86,7 +86,7 @@ impl Call<'_> {
             match login.next().await {
                 Step::Event(event) => reply.event(&event).await,
                 Step::Started(started) => {
-                    agent.succeed(&started.profile);
+                    agent.retire_outgoing(&started.profile);
                     return reply.yes(&started).await;
                 }
                 Step::Token(token) => return reply.token(&token).await,

@@ -1,8 +1,6 @@
-//! The command line: what may be typed, and what the environment says where nothing was typed.
+//! The command line: what may be typed.
 
-use std::fmt::Display;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -11,6 +9,7 @@ use ipc_proto::{Exit, ProfileName};
 use crate::command::{
     add, completions, doctor, logs, man, one_shot, restart, service, start, status, stop, token, watch,
 };
+use crate::environment::or_variable;
 use crate::error::Error;
 
 /// Log in once in a browser, then get tokens in every shell
@@ -74,7 +73,7 @@ pub(crate) fn parse() -> Result<Invocation, ExitCode> {
     Invocation::try_parse()
         .and_then(Invocation::check)
         .map_err(|refusal| {
-            // Nobody is left to be told when this fails.
+            // Where even this cannot be written, nothing can.
             let _ = refusal.print();
             let exit = if refusal.use_stderr() {
                 Exit::Usage
@@ -125,24 +124,4 @@ impl Invocation {
     pub(crate) fn profile(&self) -> Result<Option<ProfileName>, Error> {
         or_variable(self.profile.clone(), "CIBA_PROFILE")
     }
-}
-
-/// Returns what was typed, else what the variable says. An empty variable says nothing.
-pub(crate) fn or_variable<T>(typed: Option<T>, variable: &str) -> Result<Option<T>, Error>
-where
-    T: FromStr,
-    T::Err: Display,
-{
-    if typed.is_some() {
-        return Ok(typed);
-    }
-    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    let text = value
-        .to_str()
-        .ok_or_else(|| Error::usage(format!("{variable} is not valid UTF-8")))?;
-    text.parse()
-        .map(Some)
-        .map_err(|problem| Error::usage(format!("{variable}: {problem}")))
 }

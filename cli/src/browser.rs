@@ -3,10 +3,12 @@
 
 use std::net::SocketAddr;
 
+use crate::environment;
+
 /// Opens a page. Returns whether a browser took it.
 pub(crate) fn open(url: &str) -> bool {
     is_page(url)
-        && has_display(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        && has_display(|name| environment::variable(name).is_some())
         && open::that_detached(url).is_ok()
 }
 

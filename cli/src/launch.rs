@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::environment;
 use crate::error::Error;
 
 /// How long a daemon may take until it serves. Longer than the 10 s it gives itself: it knows the reason.
@@ -45,8 +46,7 @@ pub(crate) fn daemon() -> Result<(), Error> {
 
 /// Returns what to run: `CIBA_DAEMON`, the `cibad` beside this program, or the one in `PATH`.
 fn program() -> OsString {
-    let named = std::env::var_os("CIBA_DAEMON").filter(|value| !value.is_empty());
-    named
+    environment::variable("CIBA_DAEMON")
         .or_else(|| sibling().map(PathBuf::into_os_string))
         .unwrap_or_else(|| "cibad".into())
 }

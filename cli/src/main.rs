@@ -14,6 +14,7 @@ mod checkup;
 mod clock;
 mod command;
 mod connection;
+mod environment;
 mod error;
 #[cfg(test)]
 mod generated;

@@ -10,6 +10,7 @@ use ipc_proto::Failure;
 use rustix::stdio;
 use serde::Serialize;
 
+use crate::environment;
 use crate::error::{self, Error};
 
 /// Writes to standard output, past every buffer: what is written may be a token (I-008).
@@ -92,7 +93,7 @@ impl Display for Styled<'_> {
 
 /// Whether standard error is a terminal that understands colour, and nobody objects (no-color.org).
 fn takes_colour() -> bool {
-    takes_escapes() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    takes_escapes() && environment::variable("NO_COLOR").is_none()
 }
 
 /// Whether standard error is a terminal that understands escape sequences.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ipc_proto::{Added, Op, ProfileName};
 
-use crate::args;
 use crate::ask;
 use crate::clock;
+use crate::environment::or_variable;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 /// Asks the daemon, and starts it when there is none, as `ciba token` does.
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    let resource = args::or_variable(args.resource, "CIBA_RESOURCE")?
+    let resource = or_variable(args.resource, "CIBA_RESOURCE")?
         .ok_or_else(|| Error::usage("no resource is named").hint("ciba add --resource URN"))?;
     let what = format!("Getting a token for {}", Plain(&resource));
     let op = Op::Add { resource, profile };

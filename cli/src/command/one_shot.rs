@@ -2,8 +2,8 @@
 
 use ipc_proto::{Op, ProfileName, Token};
 
-use crate::args;
 use crate::command::token::{self, Form};
+use crate::environment::or_variable;
 use crate::error::Error;
 use crate::login::{self, Prompt};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
             .url
             .ok_or_else(|| Error::usage("no server is named").hint("ciba --url URL"))?,
         profile,
-        resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
+        resource: or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: true,
         keychain: None,
     };

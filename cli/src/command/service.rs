@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::connection::{self, Connection};
+use crate::environment;
 use crate::error::Error;
 use crate::service::{self, Place, Plan, Step, UnitFile};
 use crate::{launch, terminal};
@@ -77,13 +78,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 
 fn place() -> Result<Place, Error> {
     let folder = |name: &str| {
-        std::env::var_os(name)
+        environment::variable(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
     let home =
         folder("HOME").ok_or_else(|| Error::usage("HOME is not set: there is no place for a service"))?;
-    if std::env::var_os("CIBA_SOCKET").is_some_and(|value| !value.is_empty()) {
+    if environment::variable("CIBA_SOCKET").is_some() {
         return Err(Error::usage(
             "CIBA_SOCKET is set, and a service has its socket in one place",
         ));

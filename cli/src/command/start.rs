@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ipc_proto::{Kept, KeychainKind, Op, ProfileName, Started, Status};
 use serde::Serialize;
 
-use crate::args;
 use crate::connection::Connection;
+use crate::environment::or_variable;
 use crate::error::Error;
 use crate::kept;
 use crate::login::{self, Prompt};
@@ -46,13 +46,13 @@ fn keychain() -> impl TypedValueParser<Value = KeychainKind> {
 
 /// Runs the login to its end.
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    let url = args::or_variable(args.url, "CIBA_URL")?;
+    let url = or_variable(args.url, "CIBA_URL")?;
     let op = Op::Start {
         url: url.ok_or_else(|| no_server(profile.as_ref()))?,
         profile,
-        resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
+        resource: or_variable(args.resource, "CIBA_RESOURCE")?,
         one_shot: false,
-        keychain: args::or_variable(args.keychain, "CIBA_KEYCHAIN")?,
+        keychain: or_variable(args.keychain, "CIBA_KEYCHAIN")?,
     };
     let started: Started = login::run(op, &args.prompt, |event| {
         if args.json {

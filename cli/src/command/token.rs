@@ -6,8 +6,8 @@ use ipc_proto::{ErrorCode, Failure, Op, ProfileName, Token};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::args;
 use crate::ask;
+use crate::environment::or_variable;
 use crate::error::Error;
 use crate::terminal;
 
@@ -47,7 +47,7 @@ pub(crate) struct Form {
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let op = Op::Token {
         profile,
-        resource: args::or_variable(args.resource, "CIBA_RESOURCE")?,
+        resource: or_variable(args.resource, "CIBA_RESOURCE")?,
         min_valid: args.min_valid,
         force: false,
     };

@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser};
 use ipc_proto::{Exit, ProfileName};
 
-use crate::command::{
-    add, completions, doctor, logs, man, one_shot, restart, service, start, status, stop, token, watch,
-};
+use crate::command::{Command, one_shot, token};
 use crate::environment::or_variable;
 use crate::error::Error;
 
@@ -32,37 +30,6 @@ pub(crate) struct Invocation {
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-}
-
-/// The commands, with the help they are listed by. Each is built only when it is meant (`defer`), so that
-/// `ciba token` does not pay for the others; their argument structs therefore carry no help of their own.
-#[derive(Subcommand)]
-#[command(defer = true)]
-pub(crate) enum Command {
-    /// Log in at a server and keep the session
-    Start(start::Args),
-    /// Print an access token that is valid now
-    Token(token::Args),
-    /// Get a token of one more resource, ahead of need
-    Add(add::Args),
-    /// Show logins and the tokens in memory
-    Status(status::Args),
-    /// Print what happens to logins and tokens until interrupted
-    Watch(watch::Args),
-    /// Log out: end the session here and on the server
-    Stop(stop::Args),
-    /// Check what ciba needs, and say what to do
-    Doctor(doctor::Args),
-    /// Show the log of the daemon
-    Logs(logs::Args),
-    /// Let the installed cibad take over, with every session
-    Restart(restart::Args),
-    /// Run cibad as a service of yours
-    Service(service::Args),
-    /// Print what makes a shell complete commands and options
-    Completions(completions::Args),
-    /// Show a manual page
-    Man(man::Args),
 }
 
 /// Reads the command line. What is not to be run has been answered: help, version, or what is wrong.

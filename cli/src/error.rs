@@ -1,16 +1,12 @@
 //! Why a command failed: the daemon's failures and the client's own, in the same words (I-006).
 
-use std::io;
-
 use ipc_proto::{ErrorCode, Exit, Failure, ProfileName};
-
-use crate::terminal;
 
 /// Why a command did not do what was asked.
 pub(crate) enum Error {
     /// A person is told; the code decides the exit status.
     Told(Failure),
-    /// Whoever read standard output has had enough: nobody is left to be told.
+    /// The reader of standard output has closed it, as `head` does: that is no failure.
     BrokenPipe,
 }
 
@@ -56,17 +52,6 @@ impl Error {
         }
         self
     }
-
-    /// Tells the person, and returns how the program ends.
-    pub(crate) fn report(self) -> Exit {
-        match self {
-            Self::Told(failure) => {
-                terminal::tell_failure(&failure);
-                failure.code.exit()
-            }
-            Self::BrokenPipe => Exit::Ok,
-        }
-    }
 }
 
 impl From<Failure> for Error {
@@ -89,12 +74,4 @@ fn too_old() -> Error {
     )
     .hint("upgrade cibad, then: ciba restart")
     .into()
-}
-
-/// Returns the failure of writing to standard output.
-pub(crate) fn output(error: &io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Error::BrokenPipe,
-        _ => Error::internal(format!("standard output takes no more: {error}")),
-    }
 }

@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use ipc_proto::Exit;
 
+use crate::args::Invocation;
+use crate::error::Error;
+
 mod args;
 mod ask;
 mod browser;
@@ -28,13 +31,26 @@ mod terminal;
 mod trust;
 
 fn main() -> ExitCode {
-    let outcome = match args::parse() {
-        Ok(invocation) => command::run(invocation),
-        Err(refusal) => return refusal,
-    };
-    match outcome {
-        Ok(()) => Exit::Ok,
-        Err(error) => error.report(),
+    match args::parse() {
+        Ok(invocation) => end(run(invocation)).into(),
+        Err(refusal) => refusal,
     }
-    .into()
+}
+
+fn run(invocation: Invocation) -> Result<(), Error> {
+    let profile = invocation.profile()?;
+    let meant = profile.clone().unwrap_or_default();
+    let done = command::run(invocation.command, invocation.one_shot, profile);
+    done.map_err(|error| error.about(&meant))
+}
+
+/// Tells the person what went wrong, and returns the exit status.
+fn end(outcome: Result<(), Error>) -> Exit {
+    match outcome {
+        Ok(()) | Err(Error::BrokenPipe) => Exit::Ok,
+        Err(Error::Told(failure)) => {
+            terminal::tell_failure(&failure);
+            failure.code.exit()
+        }
+    }
 }

@@ -11,11 +11,11 @@ use rustix::stdio;
 use serde::Serialize;
 
 use crate::environment;
-use crate::error::{self, Error};
+use crate::error::Error;
 
 /// Writes to standard output, past every buffer: what is written may be a token (I-008).
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
-    Output.write_all(bytes).map_err(|error| error::output(&error))
+    Output.write_all(bytes).map_err(|error| not_printed(&error))
 }
 
 /// Prints one JSON object on a line of its own. Not for tokens: its buffer is not wiped.
@@ -37,7 +37,14 @@ impl io::Write for Output {
     }
 }
 
-/// Tells a person something, in lines. Who closed standard error does not want to know.
+fn not_printed(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Error::BrokenPipe,
+        _ => Error::internal(format!("standard output takes no more: {error}")),
+    }
+}
+
+/// Tells a person something, in lines. Where standard error is closed, the person does not want to know.
 pub(crate) fn tell(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

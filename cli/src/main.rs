@@ -25,6 +25,7 @@ mod kept;
 mod launch;
 mod logfile;
 mod login;
+mod print;
 mod screen;
 mod service;
 mod terminal;

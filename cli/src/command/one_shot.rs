@@ -2,10 +2,10 @@
 
 use ipc_proto::{Op, ProfileName, Token};
 
-use crate::command::token::{self, Form};
 use crate::environment::or_variable;
 use crate::error::Error;
 use crate::login::{self, Prompt};
+use crate::print::{self, Form};
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
@@ -40,5 +40,5 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         keychain: None,
     };
     let token: Token = login::run(op, &args.prompt, |_| Ok(()))?;
-    token::print(&token, &Form::default())
+    print::token(&token, Form::Bare)
 }

@@ -1,21 +1,16 @@
-//! `ciba token`: step 11 of the token's way, bytes on standard output. The hot path of the whole project.
+//! `ciba token`: a token from the daemon's memory to standard output. The hot path of the whole project.
 
 use std::time::Duration;
 
-use ipc_proto::{ErrorCode, Failure, Op, ProfileName, Token};
-use serde::Serialize;
-use zeroize::Zeroizing;
+use ipc_proto::{Op, ProfileName};
 
 use crate::ask;
 use crate::environment::or_variable;
 use crate::error::Error;
-use crate::terminal;
+use crate::print::{self, Form};
 
 /// How long the daemon may take: it may have to ask the server for a new token.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Bytes in `--json` around the token. It comes first, so whatever does not fit finds it in place.
-const ROOM: usize = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,13 +22,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     min_valid: Option<u64>,
 
-    #[command(flatten)]
-    form: Form,
-}
-
-// What is printed. Not a doc comment: clap would show it as the help of the whole command.
-#[derive(clap::Args, Default)]
-pub(crate) struct Form {
     /// Print `Authorization: Bearer TOKEN`
     #[arg(long, conflicts_with = "json")]
     header: bool,
@@ -52,63 +40,12 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         force: false,
     };
     let token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
-    print(&token, &args.form)
-}
-
-/// Prints a token with one write, from a buffer that is wiped.
-pub(crate) fn print(token: &Token, form: &Form) -> Result<(), Error> {
-    let secret = token.access_token.expose();
-    if !is_printable(secret) {
-        return Err(unprintable());
-    }
-    let line = if form.json {
-        json(token)
-    } else {
-        let before = if form.header { "Authorization: Bearer " } else { "" };
-        Zeroizing::new([before, secret, "\n"].concat().into_bytes())
+    let form = match (args.header, args.json) {
+        (true, _) => Form::Header,
+        (_, true) => Form::Json,
+        _ => Form::Bare,
     };
-    terminal::print(&line)
-}
-
-/// Looks at every byte, also after the first bad one: the compiler then takes many at a time.
-fn is_printable(secret: &str) -> bool {
-    secret
-        .bytes()
-        .fold(true, |good, byte| good & byte.is_ascii_graphic())
-}
-
-/// A token that a header cannot carry (RFC 6750 §2.1) could carry a second header instead.
-fn unprintable() -> Error {
-    Failure::new(
-        ErrorCode::Internal,
-        "the token holds characters that no header may carry",
-    )
-    .into()
-}
-
-fn json(token: &Token) -> Zeroizing<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        access_token: &'a str,
-        token_type: &'a str,
-        expires_at: u64,
-        resource: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        scope: Option<&'a str>,
-    }
-    let shown = Shown {
-        access_token: token.access_token.expose(),
-        token_type: &token.token_type,
-        expires_at: token.expires_at,
-        resource: &token.resource,
-        scope: token.scope.as_deref(),
-    };
-    // Room for a token all of quotation marks: a buffer that grows leaves copies behind (I-008).
-    let room = 2 * shown.access_token.len() + ROOM;
-    let mut line = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *line, &shown).expect("a Vec takes every write, and no map has odd keys");
-    line.push(b'\n');
-    line
+    print::token(&token, form)
 }
 
 /// Reads a time: a number of seconds, or with a unit `s`, `m` or `h`.

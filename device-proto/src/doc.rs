@@ -2,14 +2,20 @@
 //!
 //! The server keeps bytes, not a live document: between two changes a session costs the length of its state.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
+use yrs::types::EntryChange;
 use yrs::updates::decoder::Decode as _;
-use yrs::{Any, Map as _, Out, ReadTxn as _, StateVector, Transact as _, Update, WriteTxn as _};
+use yrs::{
+    Any, Map as _, Observable as _, Out, ReadTxn as _, StateVector, Transact as _, Update, WriteTxn as _,
+};
 
+use crate::frame::EMPTY_UPDATE;
 use crate::history::History;
 use crate::update::Refused;
 
@@ -69,7 +75,7 @@ impl Doc {
     pub fn new(writer: u64) -> Self {
         Self {
             writer,
-            state: crate::frame::EMPTY_UPDATE.into(),
+            state: EMPTY_UPDATE.into(),
             shadows: 0,
         }
     }
@@ -96,7 +102,7 @@ impl Doc {
         let mut txn = doc.transact_mut();
         self.load(&mut txn);
         let map = txn.get_map(map.name());
-        keys.map(|key| map.as_ref()?.get(&txn, key).and_then(text))
+        keys.map(|key| text(&map.as_ref()?.get(&txn, key)?).map(Cow::into_owned))
     }
 
     fn load(&self, txn: &mut yrs::TransactionMut<'_>) {
@@ -121,10 +127,11 @@ impl Doc {
         let mut txn = doc.transact_mut();
         for entry in entries {
             let map = txn.get_or_insert_map(entry.map.name());
-            match map.get(&txn, entry.key).map(text) {
-                Some(Some(value)) if value == entry.value => continue,
-                before => self.shadows += usize::from(before.is_some()),
+            let before = map.get(&txn, entry.key);
+            if before.as_ref().and_then(text).as_deref() == Some(entry.value) {
+                continue;
             }
+            self.shadows += usize::from(before.is_some());
             map.insert(&mut txn, entry.key, entry.value);
         }
         self.shadows += complete.map_or(0, |map| drop_others(&mut txn, map, entries));
@@ -156,12 +163,18 @@ fn drop_others(txn: &mut yrs::TransactionMut<'_>, map: Map, entries: &[Change<'_
 /// one (D-034).
 pub struct Replica {
     doc: yrs::Doc,
+    /// What the maps' observers heard of the update that is being applied. Reading the maps instead would let an
+    /// update of a few bytes cost the length of the doc.
+    written: Arc<Mutex<Written>>,
     /// A fingerprint of every entry seen, to tell what an update changed. Not the values: they would be a copy.
-    seen: BTreeMap<(Map, Box<str>), u64>,
+    seen: BTreeMap<(Map, Arc<str>), u64>,
     history: History,
     /// Bytes of all updates so far. yrs keeps the shadow of what is gone, so only a new replica is small again.
     bytes: usize,
 }
+
+/// The entries that one update wrote.
+type Written = BTreeMap<(Map, Arc<str>), Out>;
 
 /// An entry that is new or has a new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,13 +203,22 @@ pub enum Poisoned {
 
 impl Default for Replica {
     fn default() -> Self {
-        Self {
+        let replica = Self {
             doc: yrs::Doc::new(),
+            written: Arc::default(),
             seen: BTreeMap::new(),
             history: History::default(),
             bytes: 0,
+        };
+        for map in Map::ALL {
+            replica.observe(map);
         }
+        replica
     }
+}
+
+fn lock(written: &Mutex<Written>) -> MutexGuard<'_, Written> {
+    written.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Replica {
@@ -213,21 +235,42 @@ impl Replica {
         if self.bytes > Self::MAX_BYTES {
             return Err(Poisoned::TooMuch);
         }
+        if bytes == EMPTY_UPDATE {
+            return Ok(Vec::new());
+        }
         self.history.admit(bytes)?;
-        let fenced = catch_unwind(AssertUnwindSafe(|| self.apply_unfenced(bytes)));
-        fenced.unwrap_or(Err(Poisoned::Unreadable))
+        let fenced = catch_unwind(AssertUnwindSafe(|| self.integrate(bytes)));
+        let written = fenced.unwrap_or(Err(Poisoned::Unreadable))?;
+        Ok(written
+            .into_iter()
+            .filter_map(|((map, key), value)| self.news(map, &key, &value))
+            .collect())
     }
 
     /// Returns one entry's value.
     pub fn read(&self, map: Map, key: &str) -> Option<String> {
         let read = || {
             let txn = self.doc.transact();
-            text(txn.get_map(map.name())?.get(&txn, key)?)
+            text(&txn.get_map(map.name())?.get(&txn, key)?).map(Cow::into_owned)
         };
         catch_unwind(AssertUnwindSafe(read)).ok().flatten()
     }
 
-    fn apply_unfenced(&mut self, bytes: &[u8]) -> Result<Vec<Entry>, Poisoned> {
+    fn observe(&self, map: Map) {
+        let written = Arc::clone(&self.written);
+        let held = self.doc.get_or_insert_map(map.name());
+        held.observe(map.name(), move |txn, event| {
+            let mut written = lock(&written);
+            for (key, change) in event.keys(txn) {
+                if let EntryChange::Inserted(value) | EntryChange::Updated(_, value) = change {
+                    written.insert((map, Arc::clone(key)), value.clone());
+                }
+            }
+        });
+    }
+
+    /// Gives an update to yrs and returns the entries it wrote.
+    fn integrate(&mut self, bytes: &[u8]) -> Result<Written, Poisoned> {
         let update = Update::decode_v1(bytes).map_err(|_| Poisoned::Unreadable)?;
         let mut txn = self.doc.transact_mut();
         txn.apply_update(update).map_err(|_| Poisoned::Unreadable)?;
@@ -235,38 +278,40 @@ impl Replica {
         if txn.has_missing_updates() {
             return Err(Refused::Unknown.into());
         }
-        let mut changed = Vec::new();
-        for map in Map::ALL {
-            let Some(entries) = txn.get_map(map.name()) else {
-                continue;
-            };
-            for (key, value) in entries.iter(&txn) {
-                let Some(value) = text(value) else { continue };
-                let print = BuildHasherDefault::<DefaultHasher>::default().hash_one(&value);
-                if self.seen.insert((map, key.into()), print) != Some(print) {
-                    changed.push(Entry {
-                        map,
-                        key: key.into(),
-                        value,
-                    });
-                }
-            }
-        }
-        Ok(changed)
+        // yrs calls the observers at the end of the transaction.
+        drop(txn);
+        Ok(std::mem::take(&mut *lock(&self.written)))
+    }
+
+    /// Returns the entry, unless it was seen with the same value before.
+    fn news(&mut self, map: Map, key: &Arc<str>, value: &Out) -> Option<Entry> {
+        let value = text(value)?;
+        let print = BuildHasherDefault::<DefaultHasher>::default().hash_one(&value);
+        let before = self.seen.insert((map, Arc::clone(key)), print);
+        (before != Some(print)).then(|| Entry {
+            map,
+            key: key.as_ref().into(),
+            value: value.into(),
+        })
     }
 }
 
 /// Every value of ours is a text; numbers come from servers that write them so. Others are passed over.
-fn text(value: Out) -> Option<String> {
+fn text(value: &Out) -> Option<Cow<'_, str>> {
     match value {
-        Out::Any(Any::String(text)) => Some(text.to_string()),
-        Out::Any(Any::Number(number)) => Some(number.to_string()),
+        Out::Any(Any::String(text)) => Some(text.as_ref().into()),
+        Out::Any(Any::Number(number)) => Some(number.to_string().into()),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::update;
 
@@ -341,10 +386,7 @@ mod tests {
         assert_eq!(doc.read(Map::Tokens, "urn:d:y"), None);
         assert_eq!(doc.read(Map::Tokens, "urn:d:x").as_deref(), Some("one"));
         assert_eq!(doc.read(Map::Session, "urn:d:x").as_deref(), Some("kept"));
-        assert_eq!(
-            doc.write_all_of(Map::Tokens, &[token("one")]),
-            crate::frame::EMPTY_UPDATE
-        );
+        assert_eq!(doc.write_all_of(Map::Tokens, &[token("one")]), EMPTY_UPDATE);
     }
 
     /// Each key's shadows lie between others': nothing of them can be merged.
@@ -402,6 +444,93 @@ mod tests {
         };
         assert!(worn.apply(&update).is_ok());
         assert_eq!(worn.apply(&update), Err(Poisoned::TooMuch));
+    }
+
+    #[test]
+    fn d_036_a_tiny_update_to_a_large_doc_has_nothing_of_it_read_again() {
+        let keys: Vec<_> = (0..1_000).map(|n| format!("urn:d:{n}")).collect();
+        let value = "x".repeat(1_000);
+        let all = keys.iter().map(|key| Change { key, ..token(&value) });
+        let mut doc = Doc::new(1_000);
+        let mut device = Replica::default();
+        let first = doc.write(&all.collect::<Vec<_>>());
+        assert_eq!(device.integrate(&first).unwrap().len(), 1_000);
+        assert_eq!(device.integrate(&first).unwrap().len(), 0, "all of it again");
+        let change = doc.write(&[Change {
+            key: "urn:d:7",
+            ..token("other")
+        }]);
+        assert_eq!(device.integrate(&change).unwrap().len(), 1);
+        let dropping = doc.write_all_of(
+            Map::Tokens,
+            &[Change {
+                key: "urn:d:7",
+                ..token("other")
+            }],
+        );
+        assert_eq!(device.integrate(&dropping).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn d_036_an_empty_update_costs_no_transaction() {
+        let mut device = Replica::default();
+        let transactions = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&transactions);
+        let counting = device.doc.observe_after_transaction("count", move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        counting.unwrap();
+        let before = transactions.load(Ordering::Relaxed);
+        assert_eq!(device.apply(EMPTY_UPDATE), Ok(vec![]));
+        assert_eq!(transactions.load(Ordering::Relaxed), before);
+        device.apply(&Doc::new(1).write(&[token("one")])).unwrap();
+        assert_eq!(transactions.load(Ordering::Relaxed), before + 1);
+        device.bytes = Replica::MAX_BYTES;
+        assert_eq!(
+            device.apply(EMPTY_UPDATE),
+            Err(Poisoned::TooMuch),
+            "its bytes count"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_replica_is_told_of_adds_up_to_what_it_holds(
+            steps in vec((0..3usize, 0..4usize, 0..5u8, any::<bool>()), 0..40),
+        ) {
+            let writers: [_; 3] = std::array::from_fn(|n| yrs::Doc::with_client_id(n as u64 + 1));
+            let mut device = Replica::default();
+            let mut told = BTreeMap::new();
+            for (by, map, value, learns) in steps {
+                let map = Map::ALL[map];
+                let (key, value) = (["a", "b"][usize::from(value % 2)], format!("{value}"));
+                let update = writes(&writers[by], map, key, &value);
+                for entry in device.apply(&update).unwrap() {
+                    told.insert((entry.map, entry.key), entry.value);
+                }
+                if learns {
+                    let other = &writers[(by + 1) % 3];
+                    other.transact_mut().apply_update(Update::decode_v1(&update).unwrap()).unwrap();
+                }
+            }
+            for (map, key) in Map::ALL.into_iter().flat_map(|map| [(map, "a"), (map, "b")]) {
+                if let Some(held) = device.read(map, key) {
+                    prop_assert_eq!(told.get(&(map, key.to_owned())), Some(&held));
+                }
+            }
+        }
+    }
+
+    /// Writes an entry, or drops it for `4`; returns the update.
+    fn writes(doc: &yrs::Doc, map: Map, key: &str, value: &str) -> Vec<u8> {
+        let held = doc.get_or_insert_map(map.name());
+        let mut txn = doc.transact_mut();
+        if value == "4" {
+            held.remove(&mut txn, key);
+        } else {
+            held.insert(&mut txn, key, value);
+        }
+        txn.encode_update_v1()
     }
 
     #[test]

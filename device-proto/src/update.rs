@@ -25,6 +25,10 @@ pub const MAX_PIECES: usize = 8 * 1024;
 /// the key of each entry that overwrites another, and such an entry does not spell it out.
 pub const MAX_NAME: usize = 1024;
 
+/// Bytes of a text or of binary data. A sealed token takes some ten thousand; what says how the session is, is read
+/// again with each change of it.
+pub const MAX_TEXT: usize = 1024 * 1024;
+
 /// Largest clock or length. yrs counts in 32 bits; half of it keeps every sum of two inside.
 const MAX_CLOCK: u64 = 1 << 31;
 
@@ -34,7 +38,7 @@ pub enum Refused {
     /// It ends early, or a length or count claims more than is there.
     #[error("the update ends early")]
     Truncated,
-    /// A client id, clock or length beyond what Yjs can mean, or a name longer than [`MAX_NAME`].
+    /// A client id, clock or length beyond what Yjs can mean, or a name or text that is too long.
     #[error("the update holds a number out of range")]
     OutOfRange,
     /// A kind of content that no device doc holds.
@@ -133,20 +137,13 @@ impl Walk<'_> {
     }
 
     fn bytes(&mut self) -> Result<(), Refused> {
-        self.reader.bytes().map(drop).ok_or(Refused::Truncated)
+        let bytes = self.reader.bytes().ok_or(Refused::Truncated)?;
+        at_most(MAX_TEXT, bytes.len())
     }
 
-    fn text(&mut self) -> Result<(), Refused> {
-        self.reader.text().map(drop).ok_or(Refused::Truncated)
-    }
-
-    fn name(&mut self) -> Result<(), Refused> {
-        let name = self.reader.text().ok_or(Refused::Truncated)?;
-        if name.len() <= MAX_NAME {
-            Ok(())
-        } else {
-            Err(Refused::OutOfRange)
-        }
+    fn text(&mut self, most: usize) -> Result<(), Refused> {
+        let text = self.reader.text().ok_or(Refused::Truncated)?;
+        at_most(most, text.len())
     }
 
     /// An origin of a struct of `writer` at `clock`: something that was there before it.
@@ -216,9 +213,9 @@ impl Walk<'_> {
         if self.number()? != 1 {
             return Err(Refused::Unexpected);
         }
-        self.name()?;
+        self.text(MAX_NAME)?;
         if info & 0x20 != 0 {
-            self.name()?;
+            self.text(MAX_NAME)?;
         }
         Ok(())
     }
@@ -251,7 +248,7 @@ impl Walk<'_> {
             125 => self.signed(),
             124 => fixed(self, 4),
             123 | 122 => fixed(self, 8),
-            119 => self.text(),
+            119 => self.text(MAX_TEXT),
             118 => self.object(depth),
             117 => self.array(depth),
             116 => self.bytes(),
@@ -268,7 +265,7 @@ impl Walk<'_> {
 
     fn object(&mut self, depth: usize) -> Result<(), Refused> {
         for _ in 0..self.pieces(2)? {
-            self.text()?;
+            self.text(MAX_NAME)?;
             self.value(depth + 1)?;
         }
         Ok(())
@@ -298,6 +295,14 @@ impl Walk<'_> {
             self.need(client, end);
         }
         Ok(())
+    }
+}
+
+fn at_most(most: usize, length: usize) -> Result<(), Refused> {
+    if length <= most {
+        Ok(())
+    } else {
+        Err(Refused::OutOfRange)
     }
 }
 
@@ -511,6 +516,23 @@ mod tests {
         assert_eq!(named(MAX_NAME, MAX_NAME), Ok(()));
         assert_eq!(named(MAX_NAME + 1, 1), Err(Refused::OutOfRange));
         assert_eq!(named(1, MAX_NAME + 1), Err(Refused::OutOfRange));
+    }
+
+    #[test]
+    fn d_036_a_long_text_that_each_change_of_the_session_would_have_copied_is_refused() {
+        for kind in [119, 116] {
+            let value = |length: usize| {
+                let mut value = vec![kind];
+                value.write_buf(vec![b'x'; length]);
+                check(&setting(&value)).map(drop)
+            };
+            assert_eq!(value(MAX_TEXT), Ok(()));
+            assert_eq!(value(MAX_TEXT + 1), Err(Refused::OutOfRange));
+        }
+        let mut binary = vec![1, 1, 7, 0, 0x23, 1, 1, b'm', 1, b'k'];
+        binary.write_buf(vec![0; MAX_TEXT + 1]);
+        binary.push(0);
+        assert_eq!(check(&binary), Err(Refused::OutOfRange));
     }
 
     #[test]

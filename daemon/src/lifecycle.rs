@@ -10,6 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+/// What a client is told that still waits.
+pub(crate) const LEAVING: &str = "cibad is shutting down";
+
 /// A handle to the end of the process; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Shutdown {
@@ -66,9 +69,8 @@ impl Shutdown {
     /// Why this program goes on, in words.
     pub(crate) async fn hand_over(&self) -> Result<(), String> {
         let (ask, answer) = oneshot::channel();
-        let leaving = || "cibad is shutting down".to_owned();
-        self.asks.send(HandOver(ask)).await.map_err(|_| leaving())?;
-        answer.await.unwrap_or_else(|_| Err(leaving()))
+        self.asks.send(HandOver(ask)).await.map_err(|_| LEAVING)?;
+        answer.await.unwrap_or_else(|_| Err(LEAVING.into()))
     }
 
     /// As [`Shutdown::hand_over`], without waiting. Nothing happens when somebody has asked already.

@@ -28,7 +28,7 @@ pub use line::{Lines, MAX_LINE, TooLong};
 pub use plain::is_plain;
 pub use profile::{ProfileName, ProfileNameError};
 pub use program::started_as;
-pub use request::{BadRequest, Id, LEAVING, Op, Request, RequestProblem};
+pub use request::{BadRequest, Id, Op, Request, RequestProblem};
 pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
 pub use state::{configuration_file, state_directory};
 

@@ -199,15 +199,6 @@ impl fmt::Display for RequestProblem {
     }
 }
 
-impl From<RequestProblem> for String {
-    fn from(problem: RequestProblem) -> Self {
-        problem.to_string()
-    }
-}
-
-/// What a daemon says that leaves or becomes another program.
-pub const LEAVING: &str = "cibad is shutting down";
-
 impl BadRequest {
     fn explain(line: &[u8], error: &serde_json::Error) -> Self {
         #[derive(Deserialize)]

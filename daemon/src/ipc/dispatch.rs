@@ -1,12 +1,13 @@
 //! What each operation means: one call of the agent, and its answer as lines (step 10 of a token's way).
 
-use ipc_proto::{ErrorCode, Failure, Hello, LEAVING, Op, PROTOCOL};
+use ipc_proto::{ErrorCode, Failure, Hello, Op, PROTOCOL};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Context;
 use super::reply::Reply;
 use crate::agent::{StartAsk, Step, TokenAsk, Which};
+use crate::lifecycle::LEAVING;
 
 /// Answers one request. Dropping the future abandons it; a login it waits for is cancelled.
 pub(super) async fn answer(op: Op, context: &Context, reply: Reply) {

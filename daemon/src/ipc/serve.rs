@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reply::{Line, Outbox};
 use super::{Context, dispatch, hangup};
+use crate::lifecycle::LEAVING;
 
 /// Time for a client to finish a line it has begun (I-007).
 const LINE_DEADLINE: Duration = Duration::from_secs(10);
@@ -75,7 +76,7 @@ enum End {
     TooLong(#[from] TooLong),
     #[error("a line was not finished in {} s", LINE_DEADLINE.as_secs())]
     TooSlow,
-    #[error("cibad is shutting down")]
+    #[error("{LEAVING}")]
     Shutdown,
 }
 
@@ -134,7 +135,7 @@ impl Connection<'_> {
         let request = match request {
             Ok(request) => request,
             Err(BadRequest { id, problem }) => {
-                let failure = Failure::new(problem.code(), problem);
+                let failure = Failure::new(problem.code(), problem.to_string());
                 return self.out.reply(id).no(&failure).await;
             }
         };

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
 use ipc_proto::{DEFAULT_RESOURCE, KeychainKind, Link, SessionState};
 use tokio::time::{Instant, timeout};
 
+use super::supply::FALLBACK_AFTER;
 use super::*;
 use crate::fake::{self, Fake, OnAsk};
 use crate::keychain::KeychainError;
 use crate::keychain::fake::{Fake as Keyring, Trouble};
+use crate::session::now;
 
 /// Only ever reached by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(20);

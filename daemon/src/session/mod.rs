@@ -215,13 +215,6 @@ impl Handle {
         }
     }
 
-    /// Returns when the resource's last token ends or ended, Unix seconds.
-    pub(crate) fn last_end(&self, resource: &ResourceUrn) -> Option<u64> {
-        let listed = self.shared.table.list().into_iter();
-        let mut same = listed.filter(|token| token.resource == resource.as_str());
-        same.next().map(|token| token.expires_at)
-    }
-
     /// Has the server put a token that is valid beyond `until` into the table.
     pub(crate) async fn fetch(&self, resource: ResourceUrn, until: u64) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();

@@ -14,7 +14,6 @@ use crate::doc::{Entry, Map, Poisoned, Replica};
 use crate::frame::{
     Auth, EMPTY_AWARENESS, EMPTY_STATE_VECTOR, EMPTY_UPDATE, Frame, Message, Packet, Sender, Sync,
 };
-use crate::seal::Sealed;
 use crate::session::View;
 use crate::{Challenge, RequestId, ResourceUrn, frame};
 
@@ -79,8 +78,8 @@ pub enum Event {
     Sealed {
         /// The resource.
         resource: ResourceUrn,
-        /// The token, sealed.
-        sealed: Sealed,
+        /// The token, sealed, if the server has written what it should: [`Sealed`](crate::seal::Sealed) tells.
+        sealed: String,
     },
     /// The doc says something new of the session. It follows the seals of the same update.
     Session(View),
@@ -262,7 +261,7 @@ fn sealed(entry: Entry) -> Option<Event> {
     }
     Some(Event::Sealed {
         resource: entry.key.parse().ok()?,
-        sealed: Sealed::claimed(entry.value),
+        sealed: entry.value,
     })
 }
 
@@ -365,7 +364,7 @@ mod tests {
         receive(&mut device, Message::Sync(Sync::Step2(doc.state())));
         let sealed = Event::Sealed {
             resource: "urn:d:x".parse().unwrap(),
-            sealed: Sealed::claimed("sealed".into()),
+            sealed: "sealed".into(),
         };
         assert_eq!(device.poll_event(), Some(sealed));
         assert_eq!(device.poll_event(), Some(Event::Synced));
@@ -468,9 +467,7 @@ mod tests {
         receive(&mut device, Message::Sync(Sync::Update(&write("two"))));
         assert_eq!(device.poll_event(), None);
         receive(&mut device, Message::Sync(Sync::Step2(doc.state())));
-        assert!(
-            matches!(device.poll_event(), Some(Event::Sealed { sealed, .. }) if sealed.as_str() == "two")
-        );
+        assert!(matches!(device.poll_event(), Some(Event::Sealed { sealed, .. }) if sealed == "two"));
         assert_eq!(device.poll_event(), Some(Event::Synced));
     }
 

@@ -185,10 +185,11 @@ impl Pair {
         self.events.push(event);
     }
 
-    fn open(&self, resource: &str, sealed: &Sealed) -> Option<String> {
+    fn open(&self, resource: &str, sealed: &str) -> Option<String> {
+        let sealed = Sealed::try_from(sealed.to_owned()).ok()?;
         let key = Key::of_challenge(challenge(), &self.session, Purpose::Token);
-        let mut buffer = vec![0; sealed.plaintext_len()?];
-        let text = key.open(resource, sealed, &mut buffer).ok()?;
+        let mut buffer = vec![0; sealed.plaintext_len()];
+        let text = key.open(resource, &sealed, &mut buffer).ok()?;
         String::from_utf8(text.to_vec()).ok()
     }
 

@@ -42,27 +42,52 @@ impl Purpose {
     }
 }
 
-/// A sealed text: safe to store, log and send.
+/// A text with the form of a compact JWE, at most [`MAX_SEALED`] bytes. One that was sealed is safe to store, log and
+/// send; whether this one was, opening it shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct Sealed(String);
 
-impl Sealed {
-    /// Takes a text for what it claims to be; opening it is the test.
-    pub fn claimed(text: String) -> Self {
-        Self(text)
-    }
+/// A text that does not have the form of a seal, or is too long for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it does not have the form of a seal")]
+pub struct NotASeal;
 
+impl Sealed {
     /// Returns the five dotted parts.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns how many bytes opening it yields, if it has the right form at all.
-    pub fn plaintext_len(&self) -> Option<usize> {
-        Parts::of(&self.0)
-            .ok()
-            .map(|parts| parts.ciphertext.len() * 3 / 4)
+    /// Returns how many bytes opening it yields.
+    pub fn plaintext_len(&self) -> usize {
+        self.parts().ciphertext.len() * 3 / 4
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let mut parts = self.0.split('.');
+        let [header, _no_key, nonce, ciphertext, tag] =
+            std::array::from_fn(|_| parts.next().unwrap_or_default());
+        Parts {
+            header,
+            nonce,
+            ciphertext,
+            tag,
+        }
+    }
+}
+
+impl TryFrom<String> for Sealed {
+    type Error = NotASeal;
+
+    fn try_from(text: String) -> Result<Self, NotASeal> {
+        // With `alg: dir` the second part, the encrypted key, is empty (RFC 7518 §4.5).
+        let has_form = text.split('.').count() == 5 && text.split('.').nth(1) == Some("");
+        if has_form && text.len() <= MAX_SEALED {
+            Ok(Self(text))
+        } else {
+            Err(NotASeal)
+        }
     }
 }
 
@@ -135,7 +160,7 @@ impl<'a> Key<'a> {
         sealed: &Sealed,
         buffer: &'b mut [u8],
     ) -> Result<&'b [u8], DoesNotOpen> {
-        let parts = Parts::of(&sealed.0)?;
+        let parts = sealed.parts();
         let header = Base64UrlUnpadded::decode_vec(parts.header).map_err(|_| DoesNotOpen)?;
         if !self.expects(resource, &header) {
             return Err(DoesNotOpen);
@@ -200,25 +225,6 @@ struct Parts<'a> {
     tag: &'a str,
 }
 
-impl<'a> Parts<'a> {
-    fn of(text: &'a str) -> Result<Self, DoesNotOpen> {
-        let mut parts = text.split('.');
-        let mut next = || parts.next().ok_or(DoesNotOpen);
-        let (header, no_key, nonce, ciphertext, tag) = (next()?, next()?, next()?, next()?, next()?);
-        let whole = no_key.is_empty() && parts.next().is_none() && text.len() <= MAX_SEALED;
-        if whole {
-            Ok(Self {
-                header,
-                nonce,
-                ciphertext,
-                tag,
-            })
-        } else {
-            Err(DoesNotOpen)
-        }
-    }
-}
-
 fn fixed<const N: usize>(text: &str) -> Result<[u8; N], DoesNotOpen> {
     let mut bytes = [0; N];
     let read = Base64UrlUnpadded::decode(text, &mut bytes).map_err(|_| DoesNotOpen)?;
@@ -242,7 +248,7 @@ mod tests {
     }
 
     fn open(key: &Key<'_>, resource: &str, sealed: &Sealed) -> Result<Vec<u8>, DoesNotOpen> {
-        let mut buffer = vec![0xaa; sealed.plaintext_len().unwrap_or(0)];
+        let mut buffer = vec![0xaa; sealed.plaintext_len()];
         key.open(resource, sealed, &mut buffer).map(<[u8]>::to_vec)
     }
 
@@ -323,9 +329,28 @@ mod tests {
         // 18 characters: the last has bits to spare, and they are set.
         parts[3] = "AAA99999999qqqqq9B";
         let mut buffer = [0xaa; 64];
-        let broken = Sealed(parts.join("."));
+        let broken = Sealed::try_from(parts.join(".")).unwrap();
         assert_eq!(key.open("urn:d:x", &broken, &mut buffer), Err(DoesNotOpen));
         assert_eq!(buffer, [0; 64]);
+    }
+
+    #[test]
+    fn d_030_only_five_parts_without_a_key_have_the_form_of_a_seal() {
+        for good in ["....", "a..b.c.d"] {
+            assert_eq!(Sealed::try_from(good.to_owned()).unwrap().as_str(), good);
+        }
+        for bad in ["", "a.b", "a..b.c", "a..b.c.d.e", "a.key.b.c.d"] {
+            assert_eq!(Sealed::try_from(bad.to_owned()), Err(NotASeal), "{bad:?}");
+        }
+        assert!(serde_json::from_str::<Sealed>(r#""a..b.c.d""#).is_ok());
+        assert!(serde_json::from_str::<Sealed>(r#""a.b""#).is_err());
+    }
+
+    #[test]
+    fn d_035_a_text_over_the_limit_is_no_seal() {
+        let text = |bytes: usize| format!("a..b.{}.d", "c".repeat(bytes - "a..b..d".len()));
+        assert!(Sealed::try_from(text(MAX_SEALED)).is_ok());
+        assert_eq!(Sealed::try_from(text(MAX_SEALED + 1)), Err(NotASeal));
     }
 
     proptest! {
@@ -340,15 +365,19 @@ mod tests {
             }
             text.replace_range(at..=at, &to);
             let mut buffer = [0; 64];
-            prop_assert_eq!(key.open("urn:d:x", &Sealed(text), &mut buffer), Err(DoesNotOpen));
+            if let Ok(changed) = Sealed::try_from(text) {
+                prop_assert_eq!(key.open("urn:d:x", &changed, &mut buffer), Err(DoesNotOpen));
+            }
             prop_assert!(!buffer.windows(8).any(|w| w == b"a secret"));
         }
 
         #[test]
-        fn any_text_is_refused_without_a_panic(text in ".{0,200}") {
+        fn any_text_is_refused_without_a_panic(text in ".{0,200}|[^.]{0,40}[.][.][^.]{0,40}[.][^.]{0,40}[.][^.]{0,40}") {
             let here = session("s");
             let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
-            prop_assert!(open(&key, "r", &Sealed(text)).is_err());
+            if let Ok(sealed) = Sealed::try_from(text) {
+                prop_assert!(open(&key, "r", &sealed).is_err());
+            }
         }
     }
 }

@@ -54,10 +54,10 @@ async fn d_015_it_is_given_a_token_that_its_challenge_opens() -> Result<()> {
     let found = device.script.event("found").await?;
     assert!(device.script.exit().await?.success());
 
-    let sealed = Sealed::claimed(found["value"].as_str().context("a text")?.to_owned());
+    let sealed = Sealed::try_from(found["value"].as_str().context("a text")?.to_owned())?;
     let session: RequestId = begun.session.parse()?;
     let key = Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token);
-    let mut buffer = vec![0; sealed.plaintext_len().context("the form of a JWE")?];
+    let mut buffer = vec![0; sealed.plaintext_len()];
     let token = Token::decode(key.open(RESOURCE, &sealed, &mut buffer)?)?;
     assert_eq!(
         (token.token_type.as_ref(), token.resource.as_ref()),

@@ -1,6 +1,6 @@
 //! Opens a seal (step 9 of a token's way): from the doc's text to a token in locked memory.
 
-use device_proto::seal::{DoesNotOpen, Key, Purpose, Sealed};
+use device_proto::seal::{DoesNotOpen, Key, NotASeal, Purpose, Sealed};
 use device_proto::token::{self, NotAToken};
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
@@ -14,8 +14,8 @@ const MAX_TEXT: usize = 32 * 1024;
 /// A seal that yields no token. The texts quote nothing of it.
 #[derive(Debug, Error)]
 pub(super) enum Unusable {
-    #[error("it does not have the form of a seal")]
-    NotASeal,
+    #[error(transparent)]
+    NotASeal(#[from] NotASeal),
     #[error("it is too big")]
     TooBig,
     #[error(transparent)]
@@ -37,17 +37,18 @@ pub(super) fn open(
     challenge: Challenge<'_>,
     session: &RequestId,
     resource: &ResourceUrn,
-    sealed: &Sealed,
+    sealed: String,
     made_at: Option<u64>,
 ) -> Result<Token, Unusable> {
-    let room = sealed.plaintext_len().ok_or(Unusable::NotASeal)?;
+    let sealed = Sealed::try_from(sealed)?;
+    let room = sealed.plaintext_len();
     if room > MAX_TEXT {
         return Err(Unusable::TooBig);
     }
     let key = Key::of_challenge(challenge, session, Purpose::Token);
     let mut length = 0;
     let text = Locked::fill(room, |slot| {
-        length = key.open(resource.as_str(), sealed, slot)?.len();
+        length = key.open(resource.as_str(), &sealed, slot)?.len();
         Ok::<_, Unusable>(())
     })?;
     let text = text.expose().get(..length).unwrap_or_default();
@@ -71,12 +72,13 @@ mod tests {
 
     const SECRET: [u8; 32] = [7; 32];
 
-    fn seal(resource: &str, text: &[u8]) -> Sealed {
+    fn seal(resource: &str, text: &[u8]) -> String {
         let session = "s".parse().unwrap();
-        Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token).seal(resource, [1; 12], text)
+        let key = Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token);
+        key.seal(resource, [1; 12], text).to_string()
     }
 
-    fn opened(resource: &str, sealed: &Sealed) -> Result<Token, Unusable> {
+    fn opened(resource: &str, sealed: String) -> Result<Token, Unusable> {
         let (session, resource) = ("s".parse().unwrap(), resource.parse().unwrap());
         open(Challenge::new(&SECRET), &session, &resource, sealed, Some(5))
     }
@@ -86,18 +88,18 @@ mod tests {
 
     #[test]
     fn d_031_a_seal_becomes_a_token() {
-        let token = opened("urn:d:x", &seal("urn:d:x", TOKEN)).unwrap();
+        let token = opened("urn:d:x", seal("urn:d:x", TOKEN)).unwrap();
         assert_eq!((token.access_token(), token.expires_at), ("a.b", 9));
     }
 
     #[test]
     fn d_030_a_seal_for_another_resource_is_refused_inside_and_outside() {
         assert!(matches!(
-            opened("urn:d:y", &seal("urn:d:x", TOKEN)),
+            opened("urn:d:y", seal("urn:d:x", TOKEN)),
             Err(Unusable::Closed(_))
         ));
         assert!(matches!(
-            opened("urn:d:y", &seal("urn:d:y", TOKEN)),
+            opened("urn:d:y", seal("urn:d:y", TOKEN)),
             Err(Unusable::OtherResource)
         ));
     }
@@ -109,9 +111,9 @@ mod tests {
             text.replace("a.b", &"x".repeat(room - TOKEN.len() + "a.b".len()))
         };
         let seal = |room| seal("urn:d:x", text(room).as_bytes());
-        assert!(opened("urn:d:x", &seal(MAX_TEXT)).is_ok());
+        assert!(opened("urn:d:x", seal(MAX_TEXT)).is_ok());
         assert!(matches!(
-            opened("urn:d:x", &seal(MAX_TEXT + 1)),
+            opened("urn:d:x", seal(MAX_TEXT + 1)),
             Err(Unusable::TooBig)
         ));
     }
@@ -119,12 +121,12 @@ mod tests {
     #[test]
     fn what_is_no_token_is_refused() {
         assert!(matches!(
-            opened("urn:d:x", &seal("urn:d:x", b"{}")),
+            opened("urn:d:x", seal("urn:d:x", b"{}")),
             Err(Unusable::NotAToken(_))
         ));
         assert!(matches!(
-            opened("urn:d:x", &Sealed::claimed("a.b".into())),
-            Err(Unusable::NotASeal)
+            opened("urn:d:x", "a.b".into()),
+            Err(Unusable::NotASeal(_))
         ));
     }
 }

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
 use device_proto::device;
-use device_proto::seal::Sealed;
 use ipc_proto::{Event, Failure, KeychainKind, Link};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -303,7 +302,7 @@ impl Session<'_> {
     fn heard(&mut self, events: Vec<device::Event>) {
         for event in events {
             match event {
-                device::Event::Sealed { resource, sealed } => self.sealed(resource, &sealed),
+                device::Event::Sealed { resource, sealed } => self.sealed(resource, sealed),
                 device::Event::Session(view) => self.happened(Happening::Updated(view)),
                 device::Event::Synced => self.happened(Happening::Connected),
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
@@ -313,7 +312,7 @@ impl Session<'_> {
         }
     }
 
-    fn sealed(&mut self, resource: ResourceUrn, sealed: &Sealed) {
+    fn sealed(&mut self, resource: ResourceUrn, sealed: String) {
         let Item {
             profile,
             session,

@@ -68,7 +68,7 @@ pub(super) fn opened(app: &App, room: &Room, sealed: &Sealed) -> Option<Grant> {
 
 /// Opens a grant; `None`: not with this challenge.
 fn open(challenge: Challenge<'_>, session: &RequestId, sealed: &Sealed) -> Option<Grant> {
-    let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()?]);
+    let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()]);
     let key = Key::of_challenge(challenge, session, Purpose::Refresh);
     let plain: Plain<'_> = serde_json::from_slice(key.open(GRANT, sealed, &mut buffer).ok()?).ok()?;
     let secret = |text: Cow<'_, str>| Zeroizing::new(text.into_owned());

@@ -282,9 +282,14 @@ mod tests {
         format!("urn:d:{n}").parse().unwrap()
     }
 
+    fn sealed(bytes: usize) -> Sealed {
+        let text = format!("..x.{}.x", "x".repeat(bytes - "..x..x".len()));
+        text.try_into().unwrap()
+    }
+
     fn token(bytes: usize, expires_at: u64) -> Held {
         Held {
-            sealed: Sealed::claimed("x".repeat(bytes)),
+            sealed: sealed(bytes),
             expires_at,
         }
     }
@@ -292,7 +297,7 @@ mod tests {
     fn active() -> Active {
         Active {
             subject: "Alice".into(),
-            grant: Sealed::claimed("x".repeat(device_proto::seal::MAX_SEALED)),
+            grant: sealed(device_proto::seal::MAX_SEALED),
             ends: None,
             tokens: BTreeMap::new(),
             writer: u64::MAX,
@@ -307,19 +312,19 @@ mod tests {
     fn a_session_holds_a_thousand_tokens_and_what_has_ended_makes_room() {
         let mut active = active();
         for n in 0..MAX_TOKENS {
-            active.hold(&urn(n), token(1, later()), NOW).unwrap();
+            active.hold(&urn(n), token(10, later()), NOW).unwrap();
         }
         assert_eq!(
-            active.hold(&urn(MAX_TOKENS), token(1, later()), NOW),
+            active.hold(&urn(MAX_TOKENS), token(10, later()), NOW),
             Err(TooMany)
         );
         assert_eq!(
-            active.hold(&urn(0), token(2, NOW.plus(9).seconds()), NOW),
+            active.hold(&urn(0), token(20, NOW.plus(9).seconds()), NOW),
             Ok(()),
             "again is no more"
         );
         assert_eq!(
-            active.hold(&urn(MAX_TOKENS), token(1, later()), NOW.plus(9)),
+            active.hold(&urn(MAX_TOKENS), token(10, later()), NOW.plus(9)),
             Ok(())
         );
         assert!(!active.has(&urn(0), NOW.seconds()) && active.tokens.len() == MAX_TOKENS);

@@ -73,8 +73,8 @@ impl Session {
 
     /// Opens the sealed token of another resource.
     pub(crate) fn open_for(&self, resource: &str, sealed: &str) -> Vec<u8> {
-        let sealed = Sealed::claimed(sealed.to_owned());
-        let mut buffer = vec![0; sealed.plaintext_len().unwrap()];
+        let sealed = Sealed::try_from(sealed.to_owned()).unwrap();
+        let mut buffer = vec![0; sealed.plaintext_len()];
         let key = Key::of_challenge(self.challenge(), &self.id, Purpose::Token);
         key.open(resource, &sealed, &mut buffer).unwrap().to_vec()
     }
@@ -324,8 +324,7 @@ impl Link {
         match event {
             Event::Synced => self.synced = true,
             Event::Sealed { resource, sealed } => {
-                self.tokens
-                    .insert(resource.as_str().to_owned(), sealed.as_str().to_owned());
+                self.tokens.insert(resource.as_str().to_owned(), sealed);
             }
             Event::Session(view) => {
                 let entries = view.entries().into_iter();

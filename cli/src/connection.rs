@@ -132,14 +132,8 @@ pub(crate) fn too_late(patience: Duration) -> Error {
 /// Returns where the user's daemon listens.
 pub(crate) fn socket() -> Result<PathBuf, Error> {
     let uid = rustix::process::geteuid().as_raw();
-    let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
-    if path.is_absolute() {
-        return Ok(path);
-    }
-    Err(Error::usage(format!(
-        "{} is not an absolute path; CIBA_SOCKET needs one",
-        path.display()
-    )))
+    ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir)
+        .map_err(|problem| Error::usage(problem.to_string()))
 }
 
 /// Connects; `None` when nobody listens.

@@ -241,6 +241,11 @@ fn prepare(socket: &Path, uid: u32) -> Result<(), ClaimError> {
     ipc_proto::check_directory(facts, uid).map_err(|problem| ClaimError::Untrusted(directory.into(), problem))
 }
 
+/// Returns the lock file that belongs to a socket: the process that holds it is the daemon.
+fn lock_path(socket: &Path) -> PathBuf {
+    socket.with_extension("lock")
+}
+
 /// The lock's file, before this process has it.
 struct Contested {
     path: PathBuf,
@@ -250,7 +255,7 @@ struct Contested {
 impl Contested {
     /// Opens the lock that lies beside the socket.
     fn open(socket: &Path) -> Result<Self, ClaimError> {
-        let path = ipc_proto::lock_path(socket);
+        let path = lock_path(socket);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -331,5 +336,18 @@ fn bind(name: &Name<'_>) -> io::Result<Listener> {
     match options().mode(private).create_tokio() {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => options().create_tokio(),
         bound => bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_lies_beside_the_socket() {
+        assert_eq!(
+            lock_path(Path::new("/r/ciba/agent.sock")),
+            Path::new("/r/ciba/agent.lock")
+        );
     }
 }

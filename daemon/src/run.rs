@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use rustix::fs::{FileType, Stat, fstat, stat};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -145,13 +145,11 @@ fn origin(uid: u32, takes_over: bool) -> anyhow::Result<Origin> {
 }
 
 fn socket(uid: u32) -> anyhow::Result<PathBuf> {
-    let path = ipc_proto::socket_path(uid, |name| std::env::var_os(name), Path::is_dir);
-    ensure!(
-        path.is_absolute(),
-        "{} is not an absolute path; CIBA_SOCKET needs one",
-        path.display()
-    );
-    Ok(path)
+    Ok(ipc_proto::socket_path(
+        uid,
+        |name| std::env::var_os(name),
+        Path::is_dir,
+    )?)
 }
 
 /// What stays the same when another program was to take over and could not.

@@ -29,7 +29,7 @@ pub use plain::is_plain;
 pub use profile::{ProfileName, ProfileNameError};
 pub use program::started_as;
 pub use request::{BadRequest, Id, Op, Request, RequestProblem};
-pub use socket::{DirectoryFacts, DirectoryProblem, check_directory, lock_path, socket_path};
+pub use socket::{DirectoryFacts, DirectoryProblem, NotAbsolute, check_directory, socket_path};
 pub use state::{configuration_file, state_directory};
 
 /// The protocol both sides speak (I-004). Raised only when an old peer would misunderstand a new one.

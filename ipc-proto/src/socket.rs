@@ -4,29 +4,48 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The permissions of the socket's directory: nobody but the user.
+/// The permissions of the socket's directory: for its owner alone.
 const PRIVATE: u32 = 0o700;
 
-/// Returns the path of the agent's socket.
+/// Returns the path of the daemon's socket.
 ///
 /// `variable` reads the environment and `is_dir` looks at the file system, so that the rule itself can be
 /// tested: `CIBA_SOCKET`, else `$XDG_RUNTIME_DIR/ciba`, else `/run/user/UID/ciba` where a login session has
 /// made `/run/user/UID`, else `/tmp/ciba-UID` (cron, `su`, containers). macOS: `$TMPDIR/ciba-UID`.
+///
+/// # Errors
+///
+/// [`NotAbsolute`]: the two programs may run in different directories, and would look in different places.
 pub fn socket_path(
     uid: u32,
     variable: impl Fn(&str) -> Option<OsString>,
     is_dir: impl Fn(&Path) -> bool,
-) -> PathBuf {
+) -> Result<PathBuf, NotAbsolute> {
     let set = |name: &str| {
         variable(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    if let Some(path) = set("CIBA_SOCKET") {
-        return path;
+    let path = set("CIBA_SOCKET").unwrap_or_else(|| directory(uid, set, is_dir).join("agent.sock"));
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(NotAbsolute(path))
     }
-    directory(uid, set, is_dir).join("agent.sock")
 }
+
+/// The environment names a relative path for the socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAbsolute(PathBuf);
+
+impl fmt::Display for NotAbsolute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.display();
+        write!(f, "{path} is not an absolute path; CIBA_SOCKET needs one")
+    }
+}
+
+impl std::error::Error for NotAbsolute {}
 
 fn directory(uid: u32, set: impl Fn(&str) -> Option<PathBuf>, is_dir: impl Fn(&Path) -> bool) -> PathBuf {
     if cfg!(target_os = "macos") {
@@ -43,11 +62,6 @@ fn directory(uid: u32, set: impl Fn(&str) -> Option<PathBuf>, is_dir: impl Fn(&P
     } else {
         PathBuf::from(format!("/tmp/ciba-{uid}"))
     }
-}
-
-/// Returns the lock file that belongs to a socket: whoever holds it is the daemon.
-pub fn lock_path(socket: &Path) -> PathBuf {
-    socket.with_extension("lock")
 }
 
 /// What a side saw of the socket's directory, without following a symbolic link.
@@ -83,7 +97,7 @@ pub fn check_directory(facts: DirectoryFacts, uid: u32) -> Result<(), DirectoryP
 pub enum DirectoryProblem {
     /// It is a file or a symbolic link.
     NotADirectory,
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     OtherOwner,
     /// Its mode is not 0700.
     Open,
@@ -113,6 +127,7 @@ mod tests {
                 .map(|(_, v)| OsString::from(v))
         };
         socket_path(1000, variable, |_| session_exists)
+            .unwrap()
             .display()
             .to_string()
     }
@@ -132,6 +147,16 @@ mod tests {
         assert_eq!(
             path(&[("XDG_RUNTIME_DIR", "")], false),
             "/tmp/ciba-1000/agent.sock"
+        );
+    }
+
+    #[test]
+    fn i_001_a_relative_path_is_refused() {
+        let variable = |name: &str| (name == "CIBA_SOCKET").then(|| "x/s".into());
+        let problem = socket_path(1000, variable, |_| true).unwrap_err();
+        assert_eq!(
+            problem.to_string(),
+            "x/s is not an absolute path; CIBA_SOCKET needs one"
         );
     }
 
@@ -170,13 +195,5 @@ mod tests {
         for (facts, problem) in cases {
             assert_eq!(check_directory(facts, 1000), Err(problem));
         }
-    }
-
-    #[test]
-    fn the_lock_lies_beside_the_socket() {
-        assert_eq!(
-            lock_path(Path::new("/r/ciba/agent.sock")),
-            Path::new("/r/ciba/agent.lock")
-        );
     }
 }

@@ -228,8 +228,8 @@ impl State {
             Decision::Reply(reply) | Decision::Left { reply, .. } => vec![reply],
             Decision::Read { document } => Socket::answer_with(document, self.doc.state()).into(),
             Decision::Prove { document, token, .. } => match self.verifier {
-                Some(verifier) if verifier.accepts(token) => {
-                    Challenge::decode(token, &mut self.challenge).unwrap();
+                Some(verifier) if verifier.accepts(token.expose()) => {
+                    Challenge::decode(token.expose(), &mut self.challenge).unwrap();
                     socket.grant(document, self.doc.state())
                 }
                 _ => vec![socket.deny(document).ok()?],

@@ -3,6 +3,8 @@
 //! The v4 dialect, and what v2 and v3 providers need. Decoding only looks: what is inside an update or a
 //! state vector is [`crate::update`]'s business.
 
+use std::fmt;
+
 use thiserror::Error;
 use yrs::encoding::read::{Cursor, Read as _};
 use yrs::encoding::write::Write as _;
@@ -72,8 +74,8 @@ pub enum Sync<'a> {
 pub enum Auth<'a> {
     /// Device: the token, and the provider's version from v4 on.
     Token {
-        /// The proof. Not for logs.
-        token: &'a str,
+        /// The proof.
+        token: Proof<'a>,
         /// Text that tells v4 from older ones by its presence.
         version: Option<&'a str>,
     },
@@ -89,6 +91,30 @@ pub enum Auth<'a> {
         /// `read-write` or `readonly`.
         scope: &'a str,
     },
+}
+
+/// The token that proves a device: its challenge, as it stands in the frame. `Debug` shows nothing of it, so that
+/// no message does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Proof<'a>(&'a str);
+
+impl<'a> Proof<'a> {
+    /// Returns the secret.
+    pub fn expose(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a str> for Proof<'a> {
+    fn from(token: &'a str) -> Self {
+        Self(token)
+    }
+}
+
+impl fmt::Debug for Proof<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof")
+    }
 }
 
 /// Who sent a frame.
@@ -243,7 +269,7 @@ impl<'a> Auth<'a> {
     fn decode(reader: &mut Reader<'a>, sender: Sender) -> Option<Self> {
         match (sender, reader.number()?) {
             (Sender::Device, 0) => {
-                let token = reader.text()?;
+                let token = Proof(reader.text()?);
                 let version = if reader.is_empty() {
                     None
                 } else {
@@ -267,7 +293,7 @@ impl<'a> Auth<'a> {
         match self {
             Self::Token { token, version } => {
                 out.write_var(0u32);
-                out.write_string(token);
+                out.write_string(token.expose());
                 if let Some(version) = version {
                     out.write_string(version);
                 }
@@ -292,7 +318,7 @@ pub fn auth(document: &str, token: &str, version: &str) -> Zeroizing<Vec<u8>> {
     ));
     out.write_string(document);
     Auth::Token {
-        token,
+        token: Proof(token),
         version: Some(version),
     }
     .write(&mut out);
@@ -390,6 +416,30 @@ mod tests {
         assert_eq!(Packet::decode(&claims, Sender::Device), Err(Malformed::Name));
         let mut reader = Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]);
         assert_eq!(reader.number(), None, "2^53");
+    }
+
+    #[test]
+    fn d_010_a_logged_message_shows_nothing_of_the_proof() {
+        let bytes = auth("d", "s3cret", "4.8.0");
+        let packet = Packet::decode(&bytes, Sender::Device).unwrap();
+        let Packet::Frame(frame) = packet else {
+            panic!("no frame")
+        };
+        let Message::Auth(auth) = frame.message else {
+            panic!("no Auth")
+        };
+        for shown in [
+            format!("{packet:?}"),
+            format!("{frame:#?}"),
+            format!("{:?}", frame.message),
+            format!("{auth:?}"),
+        ] {
+            assert!(
+                shown.contains("token: Proof,") && !shown.contains("s3"),
+                "{shown}"
+            );
+        }
+        assert!(matches!(auth, Auth::Token { token, .. } if token.expose() == "s3cret"));
     }
 
     #[test]

@@ -7,13 +7,19 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frame::{Auth, EMPTY_AWARENESS, EMPTY_UPDATE, Frame, Malformed, Message, Packet, Sender, Sync};
+use crate::frame::{
+    Auth, EMPTY_AWARENESS, EMPTY_UPDATE, Frame, Malformed, Message, Packet, Proof, Sender, Sync,
+};
 
 /// Bytes of a message from a device (D-014).
 pub const MAX_DEVICE_FRAME: usize = 64 * 1024;
 
 /// Documents on one socket (D-014).
 pub const MAX_DOCUMENTS: usize = 8;
+
+/// Bytes of a document's name on a socket: the longest [session](crate::RequestId::MAX_LEN), a zero, and as much for
+/// the key that a provider puts behind it. Names are kept from before the proof on.
+pub const MAX_NAME: usize = 512;
 
 /// Sockets on one document (D-014).
 pub const MAX_SOCKETS: usize = 4;
@@ -91,8 +97,8 @@ pub enum Decision<'a> {
         document: &'a str,
         /// The session it belongs to.
         session: &'a str,
-        /// The proof. Not for logs.
-        token: &'a str,
+        /// The proof.
+        token: Proof<'a>,
     },
     /// Send what [`Socket::answer_with`] makes of the doc's state.
     Read {
@@ -320,7 +326,9 @@ impl Socket {
         let known = self.documents.iter().position(|d| &*d.name == document);
         let at = match known {
             Some(at) => at,
-            None if self.documents.len() >= MAX_DOCUMENTS => return Err(Close::RESET),
+            None if self.documents.len() >= MAX_DOCUMENTS || document.len() > MAX_NAME => {
+                return Err(Close::RESET);
+            }
             None => {
                 self.documents.push(Document {
                     name: document.into(),
@@ -395,7 +403,7 @@ mod tests {
             Decision::Prove {
                 document: "req\0key",
                 session: "req",
-                token: "t"
+                token: "t".into()
             }
         );
         let yes = socket.grant("req\0key", b"\0\0");
@@ -460,6 +468,30 @@ mod tests {
         ] {
             assert_eq!(Socket::new(now).receive(now, garbage), Err(close), "{garbage:?}");
         }
+    }
+
+    #[test]
+    fn d_014_long_names_before_the_proof_fill_no_memory() {
+        let name = |length: usize| format!("req\0{}", "k".repeat(length - 4));
+        let asks = |name: &str| message(name, Message::Sync(Sync::Step1(b"\0")));
+        let proves = |name: &str| frame::auth(name, "t", "4").to_vec();
+        for says in [&asks as &dyn Fn(&str) -> Vec<u8>, &proves] {
+            let mut socket = Socket::new(Instant::now());
+            assert!(receive(&mut socket, &says(&name(MAX_NAME))).is_ok());
+            assert_eq!(
+                receive(&mut socket, &says(&name(MAX_NAME + 1))),
+                Err(Close::RESET)
+            );
+            let kept: usize = socket.documents.iter().map(|d| d.name.len()).sum();
+            assert_eq!(kept, MAX_NAME);
+        }
+    }
+
+    #[test]
+    fn d_010_a_logged_decision_shows_nothing_of_the_proof() {
+        let auth = frame::auth("d", "s3cret", "4");
+        let shown = receive(&mut Socket::new(Instant::now()), &auth).unwrap();
+        assert_eq!(shown, r#"Prove { document: "d", session: "d", token: Proof }"#);
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Pair {
                 session,
                 token,
             }) => {
-                if session == self.session.as_str() && self.verifier.accepts(token) {
+                if session == self.session.as_str() && self.verifier.accepts(token.expose()) {
                     self.socket.grant(document, self.doc.state())
                 } else {
                     self.socket.deny(document).into_iter().collect()

@@ -111,7 +111,7 @@ impl Relay {
         let message = socket.read().ok()?.into_data();
         match Packet::decode(&message, Sender::Device).ok()? {
             Packet::Frame(frame) => match frame.message {
-                Message::Auth(Auth::Token { token, .. }) => Some(token.to_owned()),
+                Message::Auth(Auth::Token { token, .. }) => Some(token.expose().to_owned()),
                 _ => None,
             },
             _ => None,

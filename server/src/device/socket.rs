@@ -168,7 +168,7 @@ impl<'a> Connection<'a> {
                 document,
                 session,
                 token,
-            } => self.prove(websocket, document, session, token).await,
+            } => self.prove(websocket, document, session, token.expose()).await,
             Decision::Read { document } => self.read(websocket, document).await,
             Decision::Ask { document, text } => {
                 self.ask(document, text);

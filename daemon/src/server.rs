@@ -89,9 +89,10 @@ pub(crate) fn is_private(url: &Url) -> bool {
     }
 }
 
+/// Whether it leads to this machine. A name below `localhost` need not: a resolver may send it anywhere.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -104,20 +105,10 @@ mod tests {
 
     #[test]
     fn only_https_or_this_machine() {
-        for good in [
-            "https://c.example",
-            "http://127.0.0.1:8787",
-            "http://[::1]:1/x",
-            "http://localhost",
-        ] {
+        for good in ["https://c.example", "http://127.0.0.1:8787", "http://[::1]:1/x"] {
             assert!(Server::parse(good).is_ok(), "{good}");
         }
-        for bad in [
-            "http://c.example",
-            "http://127.0.0.1.example",
-            "ftp://c.example",
-            "file:///x",
-        ] {
+        for bad in ["ftp://c.example", "file:///x"] {
             assert_eq!(Server::parse(bad).err(), Some(BadUrl::Insecure), "{bad}");
         }
         for bad in ["", "c.example", &format!("https://c/{}", "x".repeat(MAX_URL))] {
@@ -125,6 +116,32 @@ mod tests {
         }
         for bad in ["https://me@c", "https://c/?a", "https://c/#a", "https://:pw@c"] {
             assert_eq!(Server::parse(bad).err(), Some(BadUrl::TooMuch), "{bad}");
+        }
+    }
+
+    /// The rule is the client's and the server's too.
+    #[test]
+    fn only_this_machine_is_reached_without_tls() {
+        for (host, is_here) in [
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("127.0.0.1", true),
+            ("127.255.255.254", true),
+            ("[::1]", true),
+            ("x.localhost", false),
+            ("localhost.", false),
+            ("localhost.example", false),
+            ("127.0.0.1.example", false),
+            ("128.0.0.1", false),
+            ("0.0.0.0", false),
+            ("[::]", false),
+            ("[::2]", false),
+            ("[::ffff:127.0.0.1]", false),
+            ("c.example", false),
+        ] {
+            let server = Server::parse(&format!("http://{host}"));
+            let expected = if is_here { None } else { Some(BadUrl::Insecure) };
+            assert_eq!(server.err(), expected, "{host}");
         }
     }
 

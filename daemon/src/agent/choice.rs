@@ -41,7 +41,7 @@ pub(super) fn choose(held: Option<Arc<Token>>, ask: &TokenAsk, now: u64) -> Choi
             let usual = token.usual_min_valid(MIN_VALID);
             if lasts(&token, usual) {
                 Choice::Held(token)
-            } else if lasts(&token, usual.min(LEAST_VALID)) {
+            } else if lasts(&token, LEAST_VALID) {
                 Choice::HeldAndRenew(token)
             } else {
                 Choice::FetchOrHeld(beyond)

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
-use ipc_proto::{Exit, ProfileName};
+use ipc_proto::ProfileName;
 
 use crate::command::{Command, one_shot, token};
 use crate::environment::or_variable;
 use crate::error::Error;
+use crate::exit::Exit;
 
 /// Log in once in a browser, then get tokens in every shell
 ///

@@ -1,6 +1,8 @@
 //! Why a command failed: the daemon's failures and the client's own, in the same words (I-006).
 
-use ipc_proto::{ErrorCode, Exit, Failure, ProfileName};
+use ipc_proto::{ErrorCode, Failure, ProfileName};
+
+use crate::exit::Exit;
 
 /// Why a command did not do what was asked.
 pub(crate) enum Error {
@@ -46,7 +48,7 @@ impl Error {
     /// Adds the cure of a login that is needed, unless the daemon has named one.
     #[must_use]
     pub(crate) fn about(self, profile: &ProfileName) -> Self {
-        let is_cured = |failure: &Failure| failure.code.exit() == Exit::NotLoggedIn;
+        let is_cured = |failure: &Failure| Exit::from(failure.code) == Exit::NotLoggedIn;
         if self.failure().is_some_and(is_cured) {
             return self.hint(profile.login("URL"));
         }

@@ -5,10 +5,9 @@
 
 use std::process::ExitCode;
 
-use ipc_proto::Exit;
-
 use crate::args::Invocation;
 use crate::error::Error;
+use crate::exit::Exit;
 
 mod args;
 mod ask;
@@ -19,6 +18,7 @@ mod command;
 mod connection;
 mod environment;
 mod error;
+mod exit;
 #[cfg(test)]
 mod generated;
 mod kept;
@@ -51,7 +51,7 @@ fn end(outcome: Result<(), Error>) -> Exit {
         Ok(()) | Err(Error::BrokenPipe) => Exit::Ok,
         Err(Error::Told(failure)) => {
             terminal::tell_failure(&failure);
-            failure.code.exit()
+            failure.code.into()
         }
     }
 }

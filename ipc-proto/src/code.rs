@@ -1,4 +1,4 @@
-//! The words for what went wrong (I-006): stable on the socket, and the exit status each becomes in a shell.
+//! The words for what went wrong (I-006), stable on the socket.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// Nobody has logged in under this profile.
+    /// The profile has no login.
     NotLoggedIn,
     /// There was a login, and it no longer yields tokens.
     LoginRequired,
-    /// The person or the identity provider said no.
+    /// The person or the identity provider refused.
     LoginDenied,
     /// No session has this profile's name.
     UnknownProfile,
@@ -24,7 +24,7 @@ pub enum ErrorCode {
     KeychainUnavailable,
     /// The keychain is there, and locked.
     KeychainLocked,
-    /// Nobody finished in time.
+    /// It was not done in time: the person did not log in, or the other side did not answer.
     Timeout,
     /// The request makes no sense.
     BadRequest,
@@ -42,25 +42,6 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Returns the exit status a command ends with (I-006).
-    pub fn exit(self) -> Exit {
-        match self {
-            Self::NotLoggedIn | Self::LoginRequired | Self::UnknownProfile => Exit::NotLoggedIn,
-            Self::ServerUnreachable => Exit::Unreachable,
-            Self::LoginDenied => Exit::Denied,
-            Self::Timeout => Exit::Timeout,
-            Self::BadRequest => Exit::Usage,
-            Self::InvalidTarget
-            | Self::KeychainUnavailable
-            | Self::KeychainLocked
-            | Self::UnknownOp
-            | Self::UnsupportedProtocol
-            | Self::Busy
-            | Self::Leaving
-            | Self::Internal => Exit::Error,
-        }
-    }
-
     /// Returns the word on the wire.
     pub fn word(self) -> &'static str {
         match self {
@@ -89,61 +70,34 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// How a command ends; the number is the exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// It worked.
-    Ok = 0,
-    /// It failed for a reason that has no number of its own.
-    Error = 1,
-    /// It was asked wrongly.
-    Usage = 2,
-    /// `ciba start` is needed first.
-    NotLoggedIn = 3,
-    /// The server is out of reach.
-    Unreachable = 4,
-    /// Somebody said no.
-    Denied = 5,
-    /// Nobody answered in time.
-    Timeout = 6,
-}
-
-impl From<Exit> for std::process::ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every word with the exit status it has become known by.
-    const KNOWN: [(ErrorCode, &str, u8); 15] = [
-        (ErrorCode::NotLoggedIn, "not_logged_in", 3),
-        (ErrorCode::LoginRequired, "login_required", 3),
-        (ErrorCode::LoginDenied, "login_denied", 5),
-        (ErrorCode::UnknownProfile, "unknown_profile", 3),
-        (ErrorCode::InvalidTarget, "invalid_target", 1),
-        (ErrorCode::ServerUnreachable, "server_unreachable", 4),
-        (ErrorCode::KeychainUnavailable, "keychain_unavailable", 1),
-        (ErrorCode::KeychainLocked, "keychain_locked", 1),
-        (ErrorCode::Timeout, "timeout", 6),
-        (ErrorCode::BadRequest, "bad_request", 2),
-        (ErrorCode::UnknownOp, "unknown_op", 1),
-        (ErrorCode::UnsupportedProtocol, "unsupported_protocol", 1),
-        (ErrorCode::Busy, "busy", 1),
-        (ErrorCode::Leaving, "leaving", 1),
-        (ErrorCode::Internal, "internal", 1),
+    /// Every code with the word that it has become known by.
+    const KNOWN: [(ErrorCode, &str); 15] = [
+        (ErrorCode::NotLoggedIn, "not_logged_in"),
+        (ErrorCode::LoginRequired, "login_required"),
+        (ErrorCode::LoginDenied, "login_denied"),
+        (ErrorCode::UnknownProfile, "unknown_profile"),
+        (ErrorCode::InvalidTarget, "invalid_target"),
+        (ErrorCode::ServerUnreachable, "server_unreachable"),
+        (ErrorCode::KeychainUnavailable, "keychain_unavailable"),
+        (ErrorCode::KeychainLocked, "keychain_locked"),
+        (ErrorCode::Timeout, "timeout"),
+        (ErrorCode::BadRequest, "bad_request"),
+        (ErrorCode::UnknownOp, "unknown_op"),
+        (ErrorCode::UnsupportedProtocol, "unsupported_protocol"),
+        (ErrorCode::Busy, "busy"),
+        (ErrorCode::Leaving, "leaving"),
+        (ErrorCode::Internal, "internal"),
     ];
 
     #[test]
-    fn i_006_words_and_exit_codes_are_stable() {
-        for (code, word, exit) in KNOWN {
+    fn i_006_words_are_stable() {
+        for (code, word) in KNOWN {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{word}\""));
             assert_eq!(code.word(), word);
-            assert_eq!(code.exit() as u8, exit, "{word}");
         }
     }
 

@@ -2,6 +2,10 @@
 //!
 //! Pure: no I/O, no clock, no runtime. Start with [`Request`] (what a client asks), [`Message`] (what the
 //! daemon says back) and [`Lines`] (how both find the end of a line). `docs/ipc.md` is the same for people.
+//!
+//! Beside the messages stands only what both programs must decide alike: where the socket, the log and the
+//! configuration lie, when a directory is trusted, which file is the installed program, how a login is typed
+//! ([`ProfileName::login`], for hints) and which text a terminal may be given. What one of them needs is its own.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +25,7 @@ pub use answer::{
     Added, DecodeError, Event, Failure, Hello, Link, Message, ProfileStatus, Secret, SessionState, Started,
     Status, Stopped, Token, TokenStatus, encode_answer, encode_event, encode_failure, encode_token,
 };
-pub use code::{ErrorCode, Exit};
+pub use code::ErrorCode;
 pub use diagnosis::{Check, Diagnosis, Verdict};
 pub use keychain::{Kept, KeychainKind, KeychainKindError};
 pub use line::{Lines, MAX_LINE, TooLong};

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use ipc_proto::{Exit, Failure, Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
+use ipc_proto::{Failure, Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
 use serde::Serialize;
 
 use crate::clock;
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::kept;
 use crate::screen::Screen;
 use crate::terminal::{self, Plain};
@@ -129,7 +130,7 @@ fn describe(text: &mut String, login: &ProfileStatus, width: Widths, now: u64) {
 
 /// Returns what to do about a login's error: what the daemon says, or the one cure for a login that is over.
 fn cure(login: &ProfileStatus, error: &Failure) -> Option<String> {
-    let over = error.code.exit() == Exit::NotLoggedIn;
+    let over = Exit::from(error.code) == Exit::NotLoggedIn;
     error.hint.clone().or_else(|| over.then(|| login.log_in_again()))
 }
 

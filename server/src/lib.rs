@@ -16,6 +16,7 @@ mod device;
 pub mod harden;
 mod http;
 mod login;
+mod outgoing;
 mod random;
 mod refusal;
 pub mod run;

@@ -14,7 +14,7 @@ use super::page::Notice;
 use crate::app::App;
 use crate::cause::chain;
 use crate::device::{self, PublishError};
-use crate::token::{Grant, ProviderError};
+use crate::token::{Grant, ProviderError, SignedIn};
 
 /// How long a device that is away may take to come back before the code is spent (D-022).
 const DEVICE_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -92,8 +92,8 @@ async fn sign_in(app: &App, attempt: Attempt, code: String) -> Notice {
     let Some(room) = app.registry.holder(&attempt.session, DEVICE_BACK_WITHIN).await else {
         return Notice::NoLongerWaiting;
     };
-    let (grant, subject) = match app.provider.redeem(code, attempt.redeem).await {
-        Ok(given) => given,
+    let SignedIn { grant, name: subject } = match app.provider.redeem(&code, attempt.redeem).await {
+        Ok(signed_in) => signed_in,
         Err(error) => return failed(app, &attempt.session, &error).await,
     };
     match device::publish(app, &room, &subject, &grant).await {

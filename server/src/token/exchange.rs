@@ -1,27 +1,15 @@
 //! The login's access token for one that another audience takes (RFC 8693).
 
-use openidconnect::HttpResponse;
-use serde::Deserialize;
 use store::UnixSeconds;
-use zeroize::Zeroizing;
 
-use super::provider::{answered, usable_scope};
-use super::{AccessToken, DEFAULT_LIFETIME, ExchangeFor, MAX_TOKEN, Provider, ProviderError};
+use super::response::Response;
+use super::{AccessToken, ExchangeFor, Provider, ProviderError};
 use crate::clock::now;
+use crate::outgoing::Answer;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// RFC 8693 §2.2.1.
-#[derive(Deserialize)]
-struct Exchanged {
-    access_token: String,
-    issued_token_type: String,
-    token_type: String,
-    expires_in: Option<u64>,
-    scope: Option<String>,
-}
 
 impl Provider {
     /// Exchanges the login's access token for one of a target.
@@ -54,45 +42,28 @@ impl Provider {
     }
 }
 
-fn read(answer: &HttpResponse, asked: UnixSeconds) -> Result<AccessToken, ProviderError> {
-    answered::<Exchanged>(answer)?.checked(asked)
-}
-
-impl Exchanged {
-    /// A device shows its token as `Bearer`: what cannot be used so is no token for it.
-    fn checked(self, asked: UnixSeconds) -> Result<AccessToken, ProviderError> {
-        let lifetime = self.expires_in.unwrap_or(DEFAULT_LIFETIME);
-        let problem = match () {
-            () if self.access_token.is_empty() => "its exchanged token is empty",
-            () if self.access_token.len() > MAX_TOKEN => "its token is too long",
-            () if !self.token_type.eq_ignore_ascii_case("bearer") => "its exchanged token is no bearer token",
-            () if ![ACCESS_TOKEN, JWT].contains(&&*self.issued_token_type) => {
-                "its exchanged token is no access token"
-            }
-            () if lifetime == 0 => "its exchanged token has ended already",
-            () => {
-                return Ok(AccessToken {
-                    text: Zeroizing::new(self.access_token),
-                    expires_at: asked.plus(lifetime).seconds(),
-                    scope: self.scope.and_then(usable_scope),
-                    issued_type: Some(self.issued_token_type),
-                });
-            }
-        };
-        Err(ProviderError::Nonsense(problem))
+fn read(answer: &Answer, asked: UnixSeconds) -> Result<AccessToken, ProviderError> {
+    let mut response = Response::read(answer)?;
+    let issued_type = response.issued_token_type.take();
+    let mut token = response.checked(asked)?;
+    if ![Some(ACCESS_TOKEN), Some(JWT)].contains(&issued_type.as_deref()) {
+        return Err(ProviderError::Nonsense("its exchanged token is no access token"));
     }
+    token.issued_type = issued_type;
+    Ok(token)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::response::{DEFAULT_LIFETIME, MAX_TOKEN};
     use super::*;
 
     const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
 
     fn answer(status: u16, body: &Value) -> Result<AccessToken, ProviderError> {
-        let mut response = HttpResponse::new(body.to_string().into_bytes());
+        let mut response = Answer::new(body.to_string().into_bytes());
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
         read(&response, NOW)
     }

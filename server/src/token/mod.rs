@@ -1,26 +1,21 @@
 //! What we ask the identity provider for, and which resources we give tokens for.
 
+mod discovery;
 mod exchange;
+mod login;
+mod oidc;
 mod provider;
 mod refresh;
 mod resource;
+mod response;
 mod revoke;
 
 use zeroize::Zeroizing;
 
-pub(crate) use provider::{Provider, ProviderError, Redeem};
+pub(crate) use login::{Redeem, SignedIn};
+pub(crate) use provider::{Provider, ProviderError};
 pub(crate) use resource::{ExchangeFor, Target, target};
 pub(crate) use revoke::Kind;
-
-/// Bytes of a token that we take. Sealed together with a refresh token and once more in base64url, one is still within
-/// what a device opens ([`device_proto::seal::MAX_SEALED`]).
-const MAX_TOKEN: usize = 16 * 1024;
-
-/// Bytes of a scope that we pass on; a longer one is left out.
-const MAX_SCOPE: usize = 4 * 1024;
-
-/// How long a token lives when the provider does not say, seconds.
-const DEFAULT_LIFETIME: u64 = 300;
 
 /// What the provider gave for a login (step 2 of the token's way). It lives in the request that got it.
 pub(crate) struct Grant {

@@ -2,45 +2,24 @@
 //! with an answer, its refresh token counts.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use store::UnixSeconds;
-use zeroize::Zeroizing;
 
-use super::provider::{answered, usable_scope};
-use super::{AccessToken, DEFAULT_LIFETIME, Grant, MAX_TOKEN, Provider, ProviderError};
+use super::response::{RefreshToken, Response};
+use super::{AccessToken, Grant, Provider, ProviderError};
 use crate::clock::now;
-
-/// RFC 6749 §5.1, as far as it can be read.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default, deserialize_with = "odd_is_none")]
-    access_token: Option<String>,
-    #[serde(default, deserialize_with = "odd_is_none")]
-    token_type: Option<String>,
-    expires_in: Option<Value>,
-    #[serde(default, deserialize_with = "odd_is_none")]
-    scope: Option<String>,
-    #[serde(default, deserialize_with = "odd_is_none")]
-    refresh_token: Option<String>,
-    /// Some providers' own: seconds for which the refresh token is good; 0: nobody knows.
-    #[serde(default, deserialize_with = "odd_is_none")]
-    refresh_expires_in: Option<u64>,
-    id_token: Option<Value>,
-}
-
-/// What is not of the expected type says nothing.
-fn odd_is_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
-}
 
 /// What a refresh gave.
 pub(crate) struct Refreshed {
     access: Result<AccessToken, ProviderError>,
-    refresh_token: Option<Zeroizing<String>>,
-    /// Unix seconds.
-    refresh_ends: Option<u64>,
+    refresh_token: Option<RefreshToken>,
+}
+
+/// The login that is refreshed.
+struct Login<'a> {
+    issuer: &'a str,
+    /// Its `sub`, if it is known.
+    subject: Option<&'a str>,
 }
 
 impl Provider {
@@ -55,8 +34,9 @@ impl Provider {
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         form.extend(self.resource().map(|resource| ("resource", resource)));
         let asked = now();
-        let answer: Answer = answered(&self.post(endpoint, form).await?)?;
-        answer.read(asked, (self.issuer(), subject))
+        let response = Response::read(&self.post(endpoint, form).await?)?;
+        let issuer = self.issuer();
+        read(response, asked, &Login { issuer, subject })
     }
 }
 
@@ -64,7 +44,6 @@ impl Refreshed {
     /// Returns the grant that goes on from the old one, and what is wrong with it: then the access token is the old one.
     /// What the provider leaves out is as it was (RFC 6749 §5.1, §6).
     pub(crate) fn after(self, old: Grant) -> (Grant, Result<(), ProviderError>) {
-        let is_rotated = self.refresh_token.is_some();
         let (access, is_good) = match self.access {
             Ok(mut access) => {
                 access.scope = access.scope.or(old.access.scope);
@@ -72,77 +51,55 @@ impl Refreshed {
             }
             Err(error) => (old.access, Err(error)),
         };
-        let old_ends = old.refresh_ends.filter(|_| !is_rotated);
+        let (refresh_token, refresh_ends) = match self.refresh_token {
+            Some(new) => (Some(new.text), new.ends),
+            None => (old.refresh_token, old.refresh_ends),
+        };
         let grant = Grant {
             access,
-            refresh_token: self.refresh_token.or(old.refresh_token),
-            refresh_ends: self.refresh_ends.or(old_ends),
+            refresh_token,
+            refresh_ends,
             subject: old.subject,
         };
         (grant, is_good)
     }
 }
 
-impl Answer {
-    fn read(mut self, asked: UnixSeconds, login: (&str, Option<&str>)) -> Result<Refreshed, ProviderError> {
-        let refresh_token = self.refresh_token.take().map(Zeroizing::new);
-        if refresh_token
-            .as_ref()
-            .is_some_and(|token| token.len() > MAX_TOKEN)
-        {
-            return Err(ProviderError::Nonsense("its token is too long"));
-        }
-        let ends = self.refresh_expires_in.filter(|seconds| *seconds > 0);
-        Ok(Refreshed {
-            refresh_token,
-            refresh_ends: ends.map(|seconds| asked.plus(seconds).seconds()),
-            access: self.access(asked, login),
-        })
+fn read(mut response: Response, asked: UnixSeconds, login: &Login<'_>) -> Result<Refreshed, ProviderError> {
+    let refresh_token = response.take_refresh_token(asked)?;
+    let id_token = response.id_token.take();
+    let mut access = response.checked(asked);
+    if !id_token.is_none_or(|token| login.has(&token)) {
+        access = Err(ProviderError::Nonsense("its id_token is of another login"));
     }
+    Ok(Refreshed {
+        access,
+        refresh_token,
+    })
+}
 
-    fn access(self, asked: UnixSeconds, login: (&str, Option<&str>)) -> Result<AccessToken, ProviderError> {
-        let text = Zeroizing::new(self.access_token.unwrap_or_default());
-        let lifetime = self
-            .expires_in
-            .map_or(Some(DEFAULT_LIFETIME), |said| said.as_u64());
-        let is_bearer = |kind: String| kind.eq_ignore_ascii_case("bearer");
-        let problem = match () {
-            () if text.is_empty() => "it gave no access token",
-            () if text.len() > MAX_TOKEN => "its token is too long",
-            () if !self.token_type.is_some_and(is_bearer) => "its token is no bearer token",
-            () if lifetime.unwrap_or(0) == 0 => "its token has ended already",
-            () if !self.id_token.is_none_or(|token| is_of(&token, login)) => {
-                "its id_token is of another login"
-            }
-            () => {
-                return Ok(AccessToken {
-                    text,
-                    expires_at: asked.plus(lifetime.unwrap_or_default()).seconds(),
-                    scope: self.scope.and_then(usable_scope),
-                    issued_type: None,
-                });
-            }
-        };
-        Err(ProviderError::Nonsense(problem))
+impl Login<'_> {
+    /// OpenID Connect Core §12.2: an id_token that comes with a refresh has the `iss` and `sub` of the login. It came
+    /// over TLS from the token endpoint, which stands for its signature (§3.1.3.7).
+    fn has(&self, id_token: &Value) -> bool {
+        claims(id_token).is_some_and(|claims| {
+            let is_its_subject = self.subject.is_none_or(|subject| claims["sub"] == subject);
+            claims["iss"] == self.issuer && is_its_subject
+        })
     }
 }
 
-/// OpenID Connect Core §12.2: an id_token that comes with a refresh has the `iss` and `sub` of the login. It came over
-/// TLS from the token endpoint, which stands for its signature (§3.1.3.7).
-fn is_of(id_token: &Value, (issuer, subject): (&str, Option<&str>)) -> bool {
-    let claims = || {
-        let payload = id_token.as_str()?.split('.').nth(1)?;
-        serde_json::from_slice::<Value>(&Base64UrlUnpadded::decode_vec(payload).ok()?).ok()
-    };
-    claims().is_some_and(|claims| {
-        claims["iss"] == issuer && subject.is_none_or(|subject| claims["sub"] == subject)
-    })
+fn claims(id_token: &Value) -> Option<Value> {
+    let payload = id_token.as_str()?.split('.').nth(1)?;
+    serde_json::from_slice(&Base64UrlUnpadded::decode_vec(payload).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use zeroize::Zeroizing;
 
+    use super::super::response::MAX_TOKEN;
     use super::*;
 
     const ISSUER: &str = "https://id.example";
@@ -174,8 +131,11 @@ mod tests {
             "id_token": id_token(ISSUER, "alice"),
         });
         answer[name] = value;
-        let answer: Answer = serde_json::from_value(answer).unwrap();
-        let refreshed = answer.read(ASKED, (ISSUER, Some("alice"))).unwrap();
+        let login = Login {
+            issuer: ISSUER,
+            subject: Some("alice"),
+        };
+        let refreshed = read(serde_json::from_value(answer).unwrap(), ASKED, &login).unwrap();
         refreshed.after(old())
     }
 

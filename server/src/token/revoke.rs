@@ -1,6 +1,7 @@
 //! Giving tokens back (RFC 7009), when the provider takes them.
 
 use super::Provider;
+use super::discovery::Keys;
 
 /// Which token is given back: the provider's hint where to look.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ impl Provider {
     /// Revokes a token. A session that ends must not wait for the provider's cooperation: a failure is logged and
     /// that is all.
     pub(crate) async fn revoke(&self, token: &str, kind: Kind) {
-        let Ok(metadata) = self.metadata(false).await else {
+        let Ok(metadata) = self.metadata(Keys::Known).await else {
             return;
         };
         let Some(endpoint) = metadata.additional_metadata().revocation_endpoint.clone() else {

@@ -14,8 +14,13 @@ fuzz_target!(
         };
         let (first, second) = updates.split_at(usize::from(cut).min(updates.len()));
         let mut replica = Replica::default();
-        if replica.apply(first).is_ok() {
-            let _ = replica.apply(second);
+        for update in [first, second] {
+            let Ok(entries) = replica.apply(update) else {
+                return Corpus::Keep;
+            };
+            for entry in entries {
+                assert_eq!(replica.read(entry.map, &entry.key), Some(entry.value), "what is told is held");
+            }
         }
         Corpus::Keep
     }

@@ -12,9 +12,10 @@ use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::oauth_error;
+use crate::printable::printable;
 use crate::server::{self, Server};
 use crate::tls;
-use crate::words;
 
 /// Time to reach the server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -88,7 +89,7 @@ struct Pushed<'a> {
 /// Returns what the page calls this device.
 fn device_name() -> Option<String> {
     let uname = rustix::system::uname();
-    let name = words::printable(&uname.nodename().to_string_lossy(), MAX_NAME);
+    let name = printable(&uname.nodename().to_string_lossy(), MAX_NAME);
     (!name.is_empty()).then_some(name)
 }
 
@@ -168,7 +169,7 @@ fn refusal(response: &Response, body: &[u8]) -> Failure {
     }
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) if status.is_client_error() => {
-            let failure = words::failure(&refusal.error, &refusal.error_description);
+            let failure = oauth_error::failure(&refusal.error, &refusal.error_description);
             // Here it is about what this program sent, and that is what somebody typed.
             let is_ours = refusal.error == "invalid_request";
             let code = if is_ours {

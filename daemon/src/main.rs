@@ -18,7 +18,9 @@ mod loading;
 mod log;
 mod memory;
 mod notify;
+mod oauth_error;
 mod ownership;
+mod printable;
 mod run;
 mod secret;
 mod server;
@@ -28,7 +30,6 @@ mod start;
 mod sync;
 mod table;
 mod tls;
-mod words;
 
 use std::process::ExitCode;
 

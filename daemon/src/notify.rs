@@ -17,7 +17,7 @@ use tracing::{debug, info};
 
 use crate::agent::Agent;
 use crate::config::Settings;
-use crate::words::printable;
+use crate::printable::printable;
 
 /// Time for the desktop to take a notification. Some services hang.
 const DEADLINE: Duration = Duration::from_secs(5);

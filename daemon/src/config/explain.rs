@@ -2,7 +2,7 @@
 
 use toml::de::Error;
 
-use crate::words::printable;
+use crate::printable::printable;
 
 /// Characters of a misspelt name that are repeated.
 const MAX_NAME: usize = 64;

@@ -13,7 +13,7 @@ use super::renewals::Renewals;
 use super::state::{Happening, Phase, State};
 use super::{over, slow};
 use crate::sync::Lost;
-use crate::words;
+use crate::oauth_error;
 
 /// Time for the server to confirm that the session ended (D-052).
 pub(super) const END_DEADLINE: Duration = Duration::from_secs(5);
@@ -295,7 +295,7 @@ impl<W, E> Turn<'_, W, E> {
     }
 
     fn refused(&mut self, id: &str, error: &str, description: &str) {
-        let failure = words::failure(error, description);
+        let failure = oauth_error::failure(error, description);
         if is_passing(error) {
             return self.put_off(id, failure);
         }

@@ -5,8 +5,9 @@ use device_proto::device::Over;
 use device_proto::session::{Status, View};
 use ipc_proto::{ErrorCode, Event, Failure, Kept, KeychainKind, Link, ProfileName, SessionState};
 
+use crate::oauth_error;
+use crate::printable::printable;
 use crate::sync::Lost;
-use crate::words;
 
 /// Characters of a person's name that are shown.
 const MAX_SUBJECT: usize = 200;
@@ -289,7 +290,7 @@ impl State {
 
     fn expire(&mut self) -> Option<Event> {
         match self.phase {
-            Phase::Pending => self.turn(Phase::Failed(words::failure("expired_token", ""))),
+            Phase::Pending => self.turn(Phase::Failed(oauth_error::failure("expired_token", ""))),
             _ => None,
         }
     }
@@ -311,7 +312,7 @@ impl State {
     /// What the doc does not say stays as it was said last: it may be a new incarnation that knows less.
     fn update(&mut self, view: View, now: u64) -> Option<Event> {
         if let Some(subject) = view.subject {
-            let shown = words::printable(&subject, MAX_SUBJECT);
+            let shown = printable(&subject, MAX_SUBJECT);
             self.subject = (!shown.is_empty()).then_some(shown);
         }
         if let Some(at) = view.expires_at {
@@ -321,7 +322,7 @@ impl State {
             Status::Pending => None,
             Status::Active => self.turn(Phase::Active),
             Status::Failed { error, description } => {
-                self.turn(Phase::Failed(words::failure(&error, &description)))
+                self.turn(Phase::Failed(oauth_error::failure(&error, &description)))
             }
             Status::Ended => self.turn(Phase::Ended),
         }

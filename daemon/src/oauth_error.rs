@@ -1,7 +1,8 @@
-//! What a server says, made fit for a person's terminal: its error codes become ours, its texts lose whatever
-//! could move a cursor or reorder a line.
+//! An error as OAuth servers tell it, a code and a description, becomes a failure of ours (D-042).
 
 use ipc_proto::{ErrorCode, Failure};
+
+use crate::printable::printable;
 
 /// Characters of a server's explanation that are shown.
 const MAX_TEXT: usize = 300;
@@ -27,13 +28,6 @@ pub(crate) fn failure(error: &str, description: &str) -> Failure {
     Failure::new(code, said.unwrap_or_else(|| plain(code).into()))
 }
 
-/// Returns at most `most` characters of a text, without those that are not printed as themselves.
-pub(crate) fn printable(text: &str, most: usize) -> String {
-    let plain = |c: &char| ipc_proto::is_plain(*c);
-    let line: String = text.trim().chars().filter(plain).take(most).collect();
-    line.trim_end().into()
-}
-
 fn plain(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::LoginDenied => "the login was refused",
@@ -46,13 +40,6 @@ fn plain(code: ErrorCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_servers_words_cannot_move_a_cursor_or_fill_a_screen() {
-        assert_eq!(printable(" \x1b[31mred\r\n\u{202e}x\u{7} ", 300), "[31mredx");
-        assert_eq!(printable(&"ü".repeat(1_000), MAX_TEXT).chars().count(), MAX_TEXT);
-        assert_eq!(printable("Grüße, 世界", 300), "Grüße, 世界");
-    }
 
     #[test]
     fn d_042_codes_pass_through() {

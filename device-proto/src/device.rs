@@ -323,7 +323,10 @@ mod tests {
         else {
             panic!("no Auth first")
         };
-        assert_eq!((token.expose(), version), (challenge().expose().as_str(), Some(VERSION)));
+        assert_eq!(
+            (token.expose(), version),
+            (challenge().expose().as_str(), Some(VERSION))
+        );
         assert_eq!(sent[1], b"\x01s\x00\x00\x01\x00");
         assert_eq!(sent.len(), 2);
     }

@@ -3,13 +3,11 @@
 use super::Provider;
 use super::config::{DEFAULT_AUDIENCE, RefreshTokens};
 use super::jwt::{ID_TOKEN_TYP, IdClaims};
+use super::message::{BROKEN, TokenRequest, TokenResponse};
 use super::scope::Scope;
 use super::secret::{self, Fingerprint};
 use super::state::{Authorization, Grant, GrantId};
-use super::token::{BROKEN, TokenRequest, TokenResponse};
 use crate::refusal::Refusal;
-
-pub(super) const GRANT_TYPE: &str = "authorization_code";
 
 const NO_CODE: Refusal = Refusal::invalid_request("code is missing");
 const BAD_CODE: Refusal =

@@ -7,7 +7,8 @@ use axum::extract::State;
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
 
-use super::{Provider, code_grant, exchange_grant, refresh_grant, scope};
+use super::token::GRANTS;
+use super::{Provider, scope};
 
 /// `GET /.well-known/openid-configuration`.
 pub(super) async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Value> {
@@ -22,8 +23,7 @@ pub(super) async fn metadata(State(provider): State<Arc<Provider>>) -> Json<Valu
         "jwks_uri": config.endpoint("/jwks"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported":
-            [code_grant::GRANT_TYPE, refresh_grant::GRANT_TYPE, exchange_grant::GRANT_TYPE],
+        "grant_types_supported": GRANTS.map(|(name, _)| name),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "token_endpoint_auth_methods_supported": client_authentication,

@@ -4,11 +4,9 @@ use url::Url;
 
 use super::Provider;
 use super::config::DEFAULT_AUDIENCE;
+use super::message::{TOO_WIDE, TokenRequest, TokenResponse};
 use super::scope::Scope;
-use super::token::{TOO_WIDE, TokenRequest, TokenResponse};
 use crate::refusal::Refusal;
-
-pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";

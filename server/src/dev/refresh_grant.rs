@@ -3,14 +3,12 @@
 
 use super::Provider;
 use super::config::DEFAULT_AUDIENCE;
+use super::message::{TOO_WIDE, TokenRequest, TokenResponse};
 use super::scope::Scope;
 use super::secret::{self, Fingerprint};
 use super::state::GrantId;
-use super::token::{TOO_WIDE, TokenRequest, TokenResponse};
 use super::users::User;
 use crate::refusal::Refusal;
-
-pub(super) const GRANT_TYPE: &str = "refresh_token";
 
 const NO_TOKEN: Refusal = Refusal::invalid_request("refresh_token is missing");
 const BAD_TOKEN: Refusal = Refusal::invalid_grant("the refresh token is unknown, expired, used or revoked");

@@ -8,8 +8,8 @@ use axum::extract::rejection::FormRejection;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::message::UNREADABLE;
 use super::secret::Fingerprint;
-use super::token::UNREADABLE;
 use super::{Provider, client, jwt};
 use crate::refusal::Refusal;
 

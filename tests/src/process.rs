@@ -164,7 +164,7 @@ impl Process {
     }
 
     /// Waits for the process to end and for the last line of both its streams.
-    pub(crate) async fn finish(&mut self, within: Duration) -> Result<ExitStatus> {
+    pub async fn finish(&mut self, within: Duration) -> Result<ExitStatus> {
         let status = self.exit(within).await?;
         let drained = async { while self.incoming.recv().await.is_some() {} };
         timeout(within, drained)

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use ciba_tests::PATIENCE;
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::kit::PATIENCE;
+use crate::kit::session::Session;
 
 /// Redirects a browser follows before it gives up.
 const MAX_REDIRECTS: usize = 10;
@@ -57,6 +59,12 @@ impl Browser {
     pub(crate) async fn confirm(&mut self, url: &str) -> Page {
         let page = self.get(url).await;
         self.open(&page.continue_url()).await
+    }
+
+    /// Begins to do so, and leaves the test free to do something meanwhile.
+    pub(crate) fn confirming(session: &Session) -> JoinHandle<Page> {
+        let url = session.url().to_owned();
+        tokio::spawn(async move { Self::new().confirm(&url).await })
     }
 
     /// Says yes, and stops where the provider sends the browser back to us; returns that address.

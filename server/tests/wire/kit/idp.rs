@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use ciba_tests::PATIENCE;
 use http::StatusCode;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -21,8 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
 
-use crate::kit::PATIENCE;
-use crate::kit::server::CLIENT_SECRET;
+use crate::kit::site::CLIENT_SECRET;
 
 pub(crate) const CODE: &str = "the-code-of-this-login";
 pub(crate) const ACCESS_TOKEN: &str = "the-access-token-of-this-login";

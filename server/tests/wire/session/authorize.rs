@@ -4,9 +4,14 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::kit::browser::{Browser, http};
-use crate::kit::device::{Link, Raw, Session};
 use crate::kit::idp::Idp;
-use crate::kit::server::{Server, Site, assert_unsaid};
+use crate::kit::leak::assert_unsaid;
+use crate::kit::link::Link;
+use crate::kit::server::Server;
+use crate::kit::session::{Session, UNKNOWN};
+use crate::kit::site::Site;
+use crate::kit::socket::Raw;
+use crate::kit::until;
 
 /// A verifier that is well-formed; nobody knows its challenge.
 const VERIFIER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -122,7 +127,7 @@ async fn d_004_what_is_malformed_is_an_invalid_request_that_is_not_quoted() {
 async fn d_004_an_unknown_resource_is_an_invalid_target() {
     let server = Server::dev().await;
     for resource in [
-        "urn:other:x",
+        UNKNOWN,
         "urn:d:",
         "https://x.example",
         "",
@@ -209,12 +214,10 @@ async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
     server.stop().await;
     // A server sweeps as soon as it runs; the record is physically gone then.
     let server = site.start().await;
-    let swept = async {
-        while site.record(session.id.as_str()).await.is_some() {
-            tokio::task::yield_now().await;
-        }
-    };
-    crate::kit::in_time(swept).await;
+    until("the record to be swept", async || {
+        site.record(&session).await.is_none().then_some(())
+    })
+    .await;
     server.stop().await;
 }
 

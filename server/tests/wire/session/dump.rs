@@ -7,14 +7,10 @@ use device_proto::seal::{Key, Purpose, Sealed};
 use device_proto::{Challenge, RequestId, Verifier};
 use serde_json::Value;
 
-use crate::kit::device::{RESOURCE, Session};
 use crate::kit::idp::Idp;
-use crate::kit::server::{CLIENT_SECRET, Site};
-use crate::session::publish::signed_in;
-use crate::session::renew::{OTHER, asked, renewed};
-
-/// Exchanged.
-const API: &str = "urn:sap:identity:api:name:my-api";
+use crate::kit::login::signed_in;
+use crate::kit::session::{API, OTHER, RESOURCE, Session};
+use crate::kit::site::{CLIENT_SECRET, Site};
 
 /// Bytes of a run of printable characters that may be a secret.
 const LEAST: usize = 8;
@@ -24,12 +20,12 @@ async fn d_032_nothing_the_server_has_opens_what_it_keeps() {
     let idp = Idp::start().await;
     let mut site = Site::new(&idp.issuer).with("LOGIN__CONFIRM", "\"code\"");
     let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
+    let (session, mut link) = signed_in(&server, RESOURCE).await;
     for resource in [OTHER, API] {
-        asked(&mut link, resource, None).await;
+        link.asked(resource, None).await;
     }
-    renewed(&session, &mut link, 1).await;
-    let record = site.record(session.id.as_str()).await.unwrap().value;
+    link.renewed(1).await;
+    let record = site.record(&session).await.unwrap().value;
     let record: Value = serde_json::from_slice(&record).unwrap();
     let sealed = seals(&record);
     let names: Vec<_> = sealed.iter().map(|(name, _)| &**name).collect();
@@ -79,7 +75,9 @@ fn everything(site: &Site) -> BTreeSet<String> {
     let environment = command.as_std().get_envs().filter_map(|(_, value)| value);
     let environment = environment.map(|value| value.to_str().unwrap().as_bytes().to_vec());
     let files = site.dump().into_iter().map(|(_, bytes)| bytes);
-    let all = files.chain(environment).chain([site.config_text().into_bytes()]);
+    let all = files
+        .chain(environment)
+        .chain([std::fs::read(site.config()).unwrap()]);
     all.flat_map(|bytes| runs(&bytes)).collect()
 }
 

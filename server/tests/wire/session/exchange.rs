@@ -3,14 +3,14 @@
 use device_proto::token::Token;
 
 use crate::kit::browser::Browser;
-use crate::kit::device::{Link, RESOURCE, Session};
 use crate::kit::idp::{ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, access_token, exchanged};
-use crate::kit::server::{Site, assert_unsaid};
-use crate::session::publish::{signed_in, signed_in_for};
-use crate::session::renew::{EVER, asked, has, held, ready, refused, renewed, stage, token_request};
+use crate::kit::leak::assert_unsaid;
+use crate::kit::link::{EVER, Link, ready};
+use crate::kit::login::{Login, signed_in};
+use crate::kit::session::{API, RESOURCE, Session};
+use crate::kit::site::Site;
 
-/// Exchanged for an audience, by the default rules.
-const API: &str = "urn:sap:identity:api:name:my-api";
+/// The audience in [`API`].
 const AUDIENCE: &str = "my-api";
 
 /// Exchanges of one session at once.
@@ -21,50 +21,42 @@ const APPLICATION: &str = "urn:sap:identity:application:provider:name:my-app";
 
 #[tokio::test]
 async fn d_041_a_token_is_exchanged_for_an_audience_or_a_resource_on_first_use() {
-    let idp = Idp::start().await;
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
+    let mut login = Login::done().await;
     for (resource, target) in [(API, AUDIENCE), (APPLICATION, APPLICATION)] {
         for _ in 0..2 {
-            assert_eq!(asked(&mut link, resource, None).await, ready("ask", resource));
+            login.link.gets(resource, None).await;
         }
-        assert_eq!(held(&session, &link, resource).0, exchanged(ACCESS_TOKEN, target));
-        let plain = session.open_for(resource, &link.tokens[resource]);
+        assert_eq!(login.link.held(resource).0, exchanged(ACCESS_TOKEN, target));
+        let plain = login.session.open_for(resource, &login.link.tokens[resource]);
         let token = Token::decode(&plain).unwrap();
         let issued = token.issued_token_type.unwrap();
         assert_eq!(issued, "urn:ietf:params:oauth:token-type:access_token");
     }
-    let seen = idp.seen();
+    let seen = login.idp.seen();
     let asked_for = [format!("audience={AUDIENCE}"), format!("resource={APPLICATION}")];
     assert_eq!(seen.exchanged_for(), asked_for, "once each");
     assert!(seen.refreshed_with().is_empty());
-    assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN);
-    assert_unsaid(&server.stop().await, &[ACCESS_TOKEN, REFRESH_TOKEN]);
+    assert_eq!(login.link.held(RESOURCE).0, ACCESS_TOKEN);
+    assert_unsaid(&login.server.stop().await, &[ACCESS_TOKEN, REFRESH_TOKEN]);
 }
 
 #[tokio::test]
 async fn d_041_the_operators_rules_decide() {
     let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer).with_rules(
+    let mut site = Site::new(&idp.issuer).and(
         "[[resource]]\nmatch = \"urn:d:special\"\nkind = \"exchange\"\naudience = \"{urn}\"\nscope = \"openid x\"\n\
          [[resource]]\nmatch = \"urn:d:*\"\nkind = \"session\"\n",
     );
     let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    assert_eq!(
-        asked(&mut link, "urn:d:special", None).await,
-        ready("ask", "urn:d:special")
-    );
+    let (_session, mut link) = signed_in(&server, RESOURCE).await;
+    link.gets("urn:d:special", None).await;
     assert_eq!(
         idp.seen().exchanged_for(),
         ["audience=urn:d:special scope=openid x"]
     );
-    assert_eq!(
-        asked(&mut link, "urn:d:speciall", None).await,
-        ready("ask", "urn:d:speciall")
-    );
-    assert_eq!(held(&session, &link, "urn:d:speciall").0, ACCESS_TOKEN);
-    assert_eq!(refused(&mut link, API, None).await, "invalid_target");
+    link.gets("urn:d:speciall", None).await;
+    assert_eq!(link.held("urn:d:speciall").0, ACCESS_TOKEN);
+    assert_eq!(link.refused(API, None).await, "invalid_target");
     server.stop().await;
 }
 
@@ -72,16 +64,13 @@ async fn d_041_the_operators_rules_decide() {
 async fn d_041_a_login_may_begin_with_an_exchanged_token() {
     let idp = Idp::start().await;
     let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in_for(&server, API).await;
+    let (_session, mut link) = signed_in(&server, API).await;
     assert_eq!(link.tokens.keys().collect::<Vec<_>>(), [API]);
-    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    assert_eq!(link.held(API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
     // The login's own token is there all the same.
-    assert_eq!(asked(&mut link, RESOURCE, None).await, ready("ask", RESOURCE));
-    assert_eq!(held(&session, &link, RESOURCE).0, ACCESS_TOKEN);
-    assert_eq!(
-        asked(&mut link, APPLICATION, None).await,
-        ready("ask", APPLICATION)
-    );
+    link.gets(RESOURCE, None).await;
+    assert_eq!(link.held(RESOURCE).0, ACCESS_TOKEN);
+    link.gets(APPLICATION, None).await;
     assert!(idp.seen().refreshed_with().is_empty());
     server.stop().await;
 }
@@ -107,11 +96,8 @@ async fn d_042_a_login_whose_first_exchange_is_refused_fails_with_the_providers_
 
 #[tokio::test]
 async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_other_tokens() {
-    let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    let before = stage(&site, &session).await;
+    let mut login = Login::done().await;
+    let before = login.site.stage(&login.session).await;
     for (answer, code) in [
         (Answer::Status(503), "temporarily_unavailable"),
         (Answer::Status(429), "temporarily_unavailable"),
@@ -124,144 +110,128 @@ async fn d_042_a_provider_that_fails_costs_neither_the_session_nor_other_tokens(
         (Answer::Error("invalid_scope"), "invalid_scope"),
         (Answer::Error("unauthorized_client"), "unauthorized_client"),
     ] {
-        idp.script(|script| script.exchange = answer);
-        assert_eq!(refused(&mut link, API, None).await, code);
-        assert_eq!(link.session["status"], "active", "{code}");
-        assert_eq!(stage(&site, &session).await, before, "{code}");
+        login.idp.script(|script| script.exchange = answer);
+        assert_eq!(login.link.refused(API, None).await, code);
+        assert_eq!(login.link.session["status"], "active", "{code}");
+        assert_eq!(login.site.stage(&login.session).await, before, "{code}");
     }
-    idp.script(|script| script.exchange = Answer::Good);
-    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
+    login.idp.script(|script| script.exchange = Answer::Good);
+    login.link.gets(API, None).await;
     assert!(
-        idp.seen().refreshed_with().is_empty(),
+        login.idp.seen().refreshed_with().is_empty(),
         "none of this is about the login"
     );
-    server.stop().await;
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_040_a_slow_exchange_holds_up_nobody_else() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.exchange = Answer::Held);
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
+    let mut login = Login::done_at(|script| script.exchange = Answer::Held).await;
     for id in ["a", "b", "c"] {
-        link.ask(&token_request(id, API, None)).await;
+        login.link.ask_for(id, API, None).await;
     }
-    idp.until_seen(|seen| !seen.exchanged_for().is_empty()).await;
-    renewed(&session, &mut link, 1).await;
-    assert_eq!(
-        asked(&mut link, "urn:d:other", None).await,
-        ready("ask", "urn:d:other")
-    );
-    idp.script(|script| script.exchange = Answer::Good);
-    link.replies.clear();
-    link.until(|link| link.replies.len() == 3).await;
+    login
+        .idp
+        .until_seen(|seen| !seen.exchanged_for().is_empty())
+        .await;
+    login.link.renewed(1).await;
+    login.link.gets("urn:d:other", None).await;
+    login.idp.script(|script| script.exchange = Answer::Good);
+    login.link.replies.clear();
+    login.link.until(|link| link.replies.len() == 3).await;
     for id in ["a", "b", "c"] {
-        assert!(link.replies.contains(&ready(id, API)), "{:?}", link.replies);
+        assert!(
+            login.link.replies.contains(&ready(id, API)),
+            "{:?}",
+            login.link.replies
+        );
     }
-    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
-    assert_eq!(idp.seen().exchanged_for().len(), 1, "one for all three");
-    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
-    server.stop().await;
+    assert_eq!(login.link.held(API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    assert_eq!(login.idp.seen().exchanged_for().len(), 1, "one for all three");
+    assert_eq!(login.idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_040_more_exchanges_than_a_session_may_have_at_once_wait() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.exchange = Answer::Held);
-    let server = Site::new(&idp.issuer).start().await;
-    let (_session, mut link) = signed_in(&server).await;
+    let mut login = Login::done_at(|script| script.exchange = Answer::Held).await;
     for n in 0..2 * MAX_EXCHANGES {
         let api = format!("urn:sap:identity:api:name:{n}");
-        link.ask(&token_request(&n.to_string(), &api, None)).await;
+        login.link.ask_for(&n.to_string(), &api, None).await;
     }
-    idp.until_seen(|seen| seen.exchanged_for().len() == MAX_EXCHANGES)
+    login
+        .idp
+        .until_seen(|seen| seen.exchanged_for().len() == MAX_EXCHANGES)
         .await;
     // What costs no exchange does not wait.
-    assert_eq!(asked(&mut link, RESOURCE, None).await, ready("ask", RESOURCE));
-    assert_eq!(idp.seen().exchanged_for().len(), MAX_EXCHANGES);
-    link.replies.clear();
-    idp.script(|script| script.exchange = Answer::Good);
-    link.until(|link| link.replies.len() == 2 * MAX_EXCHANGES).await;
-    assert_eq!(link.tokens.len(), 2 * MAX_EXCHANGES + 1);
-    server.stop().await;
+    login.link.gets(RESOURCE, None).await;
+    assert_eq!(login.idp.seen().exchanged_for().len(), MAX_EXCHANGES);
+    login.link.replies.clear();
+    login.idp.script(|script| script.exchange = Answer::Good);
+    login
+        .link
+        .until(|link| link.replies.len() == 2 * MAX_EXCHANGES)
+        .await;
+    assert_eq!(login.link.tokens.len(), 2 * MAX_EXCHANGES + 1);
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_041_a_login_token_that_is_about_to_end_is_renewed_before_it_is_exchanged() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.lifetime = Some(10));
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
-    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
-    assert_eq!(
-        held(&session, &link, API).0,
-        exchanged(&access_token(1), AUDIENCE)
-    );
-    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
-    server.stop().await;
+    let mut login = Login::done_at(|script| script.lifetime = Some(10)).await;
+    login.link.gets(API, None).await;
+    assert_eq!(login.link.held(API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(login.idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_043_a_login_token_that_was_revoked_is_renewed_and_exchanged_again() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.revoked = Some(ACCESS_TOKEN.into()));
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
-    assert_eq!(asked(&mut link, API, None).await, ready("ask", API));
-    assert_eq!(
-        held(&session, &link, API).0,
-        exchanged(&access_token(1), AUDIENCE)
-    );
-    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN]);
+    let mut login = Login::done_at(|script| script.revoked = Some(ACCESS_TOKEN.into())).await;
+    login.link.gets(API, None).await;
+    assert_eq!(login.link.held(API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(login.idp.seen().refreshed_with(), [REFRESH_TOKEN]);
     // Only once: a provider that always says so is believed.
-    idp.script(|script| script.exchange = Answer::Error("invalid_request"));
-    assert_eq!(refused(&mut link, APPLICATION, None).await, "invalid_request");
-    assert_eq!(idp.seen().refreshed_with().len(), 2);
-    assert_eq!(link.session["status"], "active");
-    server.stop().await;
+    login
+        .idp
+        .script(|script| script.exchange = Answer::Error("invalid_request"));
+    assert_eq!(login.link.refused(APPLICATION, None).await, "invalid_request");
+    assert_eq!(login.idp.seen().refreshed_with().len(), 2);
+    assert_eq!(login.link.session["status"], "active");
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_043_an_exchange_finds_out_that_the_login_was_ended() {
-    let idp = Idp::start().await;
-    let server = Site::new(&idp.issuer).start().await;
-    let (_session, mut link) = signed_in(&server).await;
-    idp.script(|script| {
+    let mut login = Login::done().await;
+    login.idp.script(|script| {
         script.revoked = Some(ACCESS_TOKEN.into());
         script.refresh = Answer::Refused;
     });
-    assert_eq!(refused(&mut link, API, None).await, "login_required");
-    link.until_status("failed").await;
-    assert_eq!(link.session["error"], "login_required");
-    server.stop().await;
+    assert_eq!(login.link.refused(API, None).await, "login_required");
+    login.link.until_status("failed").await;
+    assert_eq!(login.link.session["error"], "login_required");
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_043_an_exchanged_token_is_kept_over_a_restart_and_renewed_by_itself() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.lifetime = Some(3 * LIFETIME));
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    asked(&mut link, API, None).await;
-    server.kill().await;
-    let server = site.start().await;
-    let mut link = Link::connect(&server, &session).await;
-    assert_eq!(held(&session, &link, API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
-    assert_eq!(asked(&mut link, API, Some(2 * LIFETIME)).await, ready("ask", API));
-    assert_eq!(idp.seen().exchanged_for().len(), 2);
+    let mut login = Login::done_at(|script| script.lifetime = Some(3 * LIFETIME)).await;
+    login.link.asked(API, None).await;
+    login.server.kill().await;
+    let server = login.site.start().await;
+    let mut link = Link::connect(&server, &login.session).await;
+    assert_eq!(link.held(API).0, exchanged(ACCESS_TOKEN, AUDIENCE));
+    link.gets(API, Some(2 * LIFETIME)).await;
+    assert_eq!(login.idp.seen().exchanged_for().len(), 2);
     assert!(
-        idp.seen().refreshed_with().is_empty(),
+        login.idp.seen().refreshed_with().is_empty(),
         "the login's own token lasts"
     );
+    link.gets(RESOURCE, Some(4 * LIFETIME)).await;
+    link.has(RESOURCE, 1).await;
     assert_eq!(
-        asked(&mut link, RESOURCE, Some(4 * LIFETIME)).await,
-        ready("ask", RESOURCE)
-    );
-    has(&session, &mut link, RESOURCE, 1).await;
-    assert_eq!(
-        held(&session, &link, API).0,
+        link.held(API).0,
         exchanged(ACCESS_TOKEN, AUDIENCE),
         "only what is asked for"
     );
@@ -271,31 +241,24 @@ async fn d_043_an_exchanged_token_is_kept_over_a_restart_and_renewed_by_itself()
 /// Many providers let no exchanged token outlive the one it was exchanged for.
 #[tokio::test]
 async fn d_041_an_exchanged_token_that_is_too_short_is_exchanged_once_more_for_a_longer_login() {
-    let idp = Idp::start().await;
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
-    assert_eq!(asked(&mut link, API, Some(EVER)).await, ready("ask", API));
-    assert_eq!(
-        held(&session, &link, API).0,
-        exchanged(&access_token(1), AUDIENCE)
-    );
-    assert_eq!(idp.seen().exchanged_for().len(), 2);
+    let mut login = Login::done().await;
+    login.link.gets(API, Some(EVER)).await;
+    assert_eq!(login.link.held(API).0, exchanged(&access_token(1), AUDIENCE));
+    assert_eq!(login.idp.seen().exchanged_for().len(), 2);
     // What there is is better than nothing.
-    idp.script(|script| script.refresh = Answer::Status(503));
-    assert_eq!(asked(&mut link, API, Some(EVER)).await, ready("ask", API));
-    assert_eq!(idp.seen().exchanged_for().len(), 3);
-    server.stop().await;
+    login.idp.script(|script| script.refresh = Answer::Status(503));
+    login.link.gets(API, Some(EVER)).await;
+    assert_eq!(login.idp.seen().exchanged_for().len(), 3);
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_042_no_word_about_one_exchange_sends_anybody_to_a_new_login() {
-    let idp = Idp::start().await;
-    let server = Site::new(&idp.issuer).start().await;
-    let (_session, mut link) = signed_in(&server).await;
+    let mut login = Login::done().await;
     for code in ["invalid_grant", "login_required", "expired_token"] {
-        idp.script(|script| script.exchange = Answer::Error(code));
-        assert_eq!(refused(&mut link, API, None).await, "invalid_target", "{code}");
-        assert_eq!(link.session["status"], "active", "{code}");
+        login.idp.script(|script| script.exchange = Answer::Error(code));
+        assert_eq!(login.link.refused(API, None).await, "invalid_target", "{code}");
+        assert_eq!(login.link.session["status"], "active", "{code}");
     }
-    server.stop().await;
+    login.server.stop().await;
 }

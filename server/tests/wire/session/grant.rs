@@ -1,124 +1,112 @@
 //! D-043 and the session's end: what the provider gives for a login, and what becomes of it when things fail.
 
 use device_proto::ask::Ask;
-use rusqlite::Connection;
 
 use crate::kit::browser::Browser;
-use crate::kit::device::{Link, RESOURCE, Session};
 use crate::kit::idp::{
     ACCESS_TOKEN, Answer, Idp, LIFETIME, REFRESH_TOKEN, RENEWED_LIFETIME, access_token, refresh_token,
 };
-use crate::kit::in_time;
-use crate::kit::server::Site;
-use crate::session::publish::signed_in;
-use crate::session::renew::{EVER, LONG, OTHER, asked, held, ready, refused, renewed, stage, token_request};
+use crate::kit::link::{EVER, LONG, Link, ready};
+use crate::kit::login::{Login, signed_in};
+use crate::kit::session::{API, OTHER, RESOURCE, Session};
+use crate::kit::site::Site;
+use crate::kit::until;
 
 /// Asks of one device at once.
 const ASKS: usize = 16;
 
 #[tokio::test]
 async fn a_login_without_a_refresh_token_says_when_it_ends_and_lasts_until_then() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.no_refresh_token = true);
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
-    let (_, end) = held(&session, &link, RESOURCE);
-    assert_eq!(link.session["expires_at"], end.to_string());
+    let mut login = Login::done_at(|script| script.no_refresh_token = true).await;
+    let (_, end) = login.link.held(RESOURCE);
+    assert_eq!(login.link.session["expires_at"], end.to_string());
     for resource in [RESOURCE, OTHER] {
+        login.link.gets(resource, Some(EVER)).await;
         assert_eq!(
-            asked(&mut link, resource, Some(EVER)).await,
-            ready("ask", resource)
-        );
-        assert_eq!(
-            held(&session, &link, resource).0,
+            login.link.held(resource).0,
             ACCESS_TOKEN,
             "there is no longer one"
         );
     }
-    assert_eq!(link.session["status"], "active");
-    server.stop().await;
+    assert_eq!(login.link.session["status"], "active");
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn d_043_a_login_without_a_refresh_token_that_has_ended_asks_for_a_new_one() {
-    let idp = Idp::start().await;
-    idp.script(|script| {
+    let mut login = Login::done_at(|script| {
         script.no_refresh_token = true;
         script.lifetime = Some(1);
-    });
-    let server = Site::new(&idp.issuer).start().await;
-    let (_session, mut link) = signed_in(&server).await;
-    in_time(async { while asked(&mut link, RESOURCE, Some(0)).await == ready("ask", RESOURCE) {} }).await;
-    link.until_status("failed").await;
-    assert_eq!(link.session["error"], "login_required");
-    server.stop().await;
+    })
+    .await;
+    until("the login's end", async || {
+        let reply = login.link.asked(RESOURCE, Some(0)).await;
+        (reply != ready("ask", RESOURCE)).then_some(())
+    })
+    .await;
+    login.link.until_status("failed").await;
+    assert_eq!(login.link.session["error"], "login_required");
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn a_refresh_token_that_ends_is_when_the_session_ends() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.refresh_expires_in = Some(86_400));
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, link) = signed_in(&server).await;
-    let (_, token_ends) = held(&session, &link, RESOURCE);
-    let ends: u64 = link.session["expires_at"].parse().unwrap();
+    let login = Login::done_at(|script| script.refresh_expires_in = Some(86_400)).await;
+    let (_, token_ends) = login.link.held(RESOURCE);
+    let ends: u64 = login.link.session["expires_at"].parse().unwrap();
     assert!((86_400 - LIFETIME - 1..=86_400 - LIFETIME + 1).contains(&(ends - token_ends)));
-    idp.script(|script| script.refresh_expires_in = Some(0));
-    let (_session, link) = signed_in(&server).await;
+    login.idp.script(|script| script.refresh_expires_in = Some(0));
+    let (_session, link) = signed_in(&login.server, RESOURCE).await;
     assert!(
         !link.session.contains_key("expires_at"),
         "0 stands for nobody knows"
     );
-    server.stop().await;
+    login.server.stop().await;
 }
 
 /// The provider has spent the old refresh token when the store fails: the new one must not be lost.
 #[tokio::test]
 async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_when_it_will() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.refresh = Answer::Held);
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    link.ask(&token_request("ask", RESOURCE, Some(LONG))).await;
+    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
+    login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
     for n in 1..ASKS {
-        link.ask(&token_request(&n.to_string(), &format!("urn:d:{n}"), Some(LONG)))
+        login
+            .link
+            .ask_for(&n.to_string(), &format!("urn:d:{n}"), Some(LONG))
             .await;
     }
-    idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;
-    assert_eq!(refused(&mut link, "urn:other:x", None).await, "invalid_target");
-    link.replies.clear();
-    let before = stage(&site, &session).await;
-    let lock = Connection::open(site.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    idp.script(|script| script.refresh = Answer::Good);
-    link.until(|link| link.replies.len() == ASKS).await;
-    for reply in &link.replies {
+    login
+        .idp
+        .until_seen(|seen| !seen.refreshed_with().is_empty())
+        .await;
+    login.link.caught_up().await;
+    login.link.replies.clear();
+    let before = login.site.stage(&login.session).await;
+    let lock = login.site.lock_database();
+    login.idp.script(|script| script.refresh = Answer::Good);
+    login.link.until(|link| link.replies.len() == ASKS).await;
+    for reply in &login.link.replies {
         let told = serde_json::to_value(reply).unwrap();
         assert_eq!(told["error"], "temporarily_unavailable");
     }
     assert_eq!(
-        held(&session, &link, RESOURCE).0,
+        login.link.held(RESOURCE).0,
         ACCESS_TOKEN,
         "nothing is shown that is not kept"
     );
     // Its device leaves, and the server goes on trying.
-    link.leave().await;
-    lock.execute_batch("ROLLBACK").unwrap();
+    login.link.leave().await;
     drop(lock);
-    in_time(async { while stage(&site, &session).await == before {} }).await;
-    server.kill().await;
-    let server = site.start().await;
-    let mut link = Link::connect(&server, &session).await;
+    login.site.until_stage_differs(&login.session, &before).await;
+    login.server.kill().await;
+    let server = login.site.start().await;
+    let mut link = Link::connect(&server, &login.session).await;
+    link.gets(RESOURCE, Some(LONG)).await;
+    assert_eq!(link.held(RESOURCE).0, access_token(1));
+    assert_eq!(login.idp.seen().refreshed_with(), [REFRESH_TOKEN], "spent once");
+    link.renewed(2).await;
     assert_eq!(
-        asked(&mut link, RESOURCE, Some(LONG)).await,
-        ready("ask", RESOURCE)
-    );
-    assert_eq!(held(&session, &link, RESOURCE).0, access_token(1));
-    assert_eq!(idp.seen().refreshed_with(), [REFRESH_TOKEN], "spent once");
-    renewed(&session, &mut link, 2).await;
-    assert_eq!(
-        idp.seen().refreshed_with(),
+        login.idp.seen().refreshed_with(),
         [REFRESH_TOKEN.to_owned(), refresh_token(1)]
     );
     server.stop().await;
@@ -126,21 +114,19 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
 
 #[tokio::test]
 async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.refresh = Answer::Held);
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (_session, mut link) = signed_in(&server).await;
-    link.ask(&token_request("ask", RESOURCE, Some(LONG))).await;
-    idp.until_seen(|seen| !seen.refreshed_with().is_empty()).await;
-    let lock = Connection::open(site.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    idp.script(|script| script.refresh = Answer::Refused);
-    server.until_said("the store stumbles").await;
-    lock.execute_batch("ROLLBACK").unwrap();
-    link.until_status("failed").await;
-    assert_eq!(link.session["error"], "login_required");
-    server.stop().await;
+    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
+    login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
+    login
+        .idp
+        .until_seen(|seen| !seen.refreshed_with().is_empty())
+        .await;
+    let lock = login.site.lock_database();
+    login.idp.script(|script| script.refresh = Answer::Refused);
+    login.server.until_said("the store stumbles").await;
+    drop(lock);
+    login.link.until_status("failed").await;
+    assert_eq!(login.link.session["error"], "login_required");
+    login.server.stop().await;
 }
 
 #[tokio::test]
@@ -148,17 +134,15 @@ async fn d_024_a_store_that_stumbles_at_a_login_does_not_cost_it() {
     let idp = Idp::start().await;
     idp.script(|script| script.token = Answer::Held);
     let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
+    let mut server = site.start().await;
     let session = Session::begin(&server).await;
     let mut link = Link::connect(&server, &session).await;
-    let url = session.url().to_owned();
-    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    let login = Browser::confirming(&session);
     idp.until_seen(|seen| !seen.token.is_empty()).await;
-    let lock = Connection::open(site.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock = site.lock_database();
     idp.script(|script| script.token = Answer::Good);
     server.until_said("the store stumbles").await;
-    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
     assert_eq!(login.await.unwrap().outcome(), "signed-in");
     link.until_status("active").await;
     assert!(idp.seen().revoked.is_empty());
@@ -171,38 +155,33 @@ async fn d_044_a_session_that_ends_while_somebody_signs_in_leaves_nothing_at_the
     idp.script(|script| script.exchange = Answer::Held);
     let mut site = Site::new(&idp.issuer);
     let server = site.start().await;
-    let session = Session::begin_for(&server, "urn:sap:identity:api:name:my-api").await;
+    let session = Session::begin_for(&server, API).await;
     let mut link = Link::connect(&server, &session).await;
-    let url = session.url().to_owned();
-    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    let login = Browser::confirming(&session);
     idp.until_seen(|seen| !seen.exchanged_for().is_empty()).await;
     link.ask(&Ask::End { id: "bye".into() }).await;
     assert_eq!(link.closed().await, 1000);
     idp.script(|script| script.exchange = Answer::Good);
     assert_eq!(login.await.unwrap().outcome(), "expired");
     assert_eq!(idp.seen().revoked, [REFRESH_TOKEN, ACCESS_TOKEN]);
-    assert!(site.record(session.id.as_str()).await.is_none());
+    assert!(site.record(&session).await.is_none());
     server.stop().await;
 }
 
 #[tokio::test]
 async fn d_043_a_store_that_cannot_write_does_not_cost_the_refresh_token() {
-    let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    let lock = Connection::open(site.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut login = Login::done().await;
+    let lock = login.site.lock_database();
     assert_eq!(
-        refused(&mut link, RESOURCE, Some(LONG)).await,
+        login.link.refused(RESOURCE, Some(LONG)).await,
         "temporarily_unavailable"
     );
     assert!(
-        idp.seen().refreshed_with().is_empty(),
+        login.idp.seen().refreshed_with().is_empty(),
         "the provider was not asked"
     );
-    lock.execute_batch("ROLLBACK").unwrap();
-    renewed(&session, &mut link, 1).await;
-    assert!(held(&session, &link, RESOURCE).1 > RENEWED_LIFETIME);
-    server.stop().await;
+    drop(lock);
+    login.link.renewed(1).await;
+    assert!(login.link.held(RESOURCE).1 > RENEWED_LIFETIME);
+    login.server.stop().await;
 }

@@ -4,10 +4,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::kit::browser::{Browser, Page, http};
-use crate::kit::device::{Link, Raw, Session};
 use crate::kit::idp::{Answer, CODE, Idp};
-use crate::kit::in_time;
-use crate::kit::server::{Server, Site, assert_unsaid};
+use crate::kit::leak::assert_unsaid;
+use crate::kit::link::Link;
+use crate::kit::server::Server;
+use crate::kit::session::Session;
+use crate::kit::site::Site;
+use crate::kit::socket::Raw;
+use crate::kit::{in_time, until};
 
 #[tokio::test]
 async fn every_answer_has_the_security_headers() {
@@ -177,13 +181,15 @@ async fn whoever_is_connected_is_told_and_what_has_begun_is_finished() {
     let session = Session::begin(&server).await;
     let mut link = Link::connect(&server, &session).await;
     let mut unproven = Raw::connect(&server).await;
-    let url = session.url().to_owned();
-    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    let login = Browser::confirming(&session);
     idp.until_seen(|seen| !seen.token.is_empty()).await;
     server.terminate();
     assert_eq!(unproven.closed().await, 1001);
     assert_eq!(link.closed().await, 1001);
-    in_time(async { while TcpStream::connect(&server.address).await.is_ok() {} }).await;
+    until("the end of listening", async || {
+        TcpStream::connect(&server.address).await.is_err().then_some(())
+    })
+    .await;
     idp.script(|script| script.token = Answer::Good);
     assert_eq!(login.await.unwrap().outcome(), "signed-in");
     assert_unsaid(&server.left().await, &[CODE]);

@@ -1,10 +1,13 @@
 //! D-020 … D-022: the way of the person, out to the provider and back.
 
 use crate::kit::browser::Browser;
-use crate::kit::device::{Link, Session};
 use crate::kit::idp::{Answer, CODE, Idp, REFRESH_TOKEN};
-use crate::kit::in_time;
-use crate::kit::server::{CLIENT_SECRET, Server, Site, assert_unsaid};
+use crate::kit::leak::assert_unsaid;
+use crate::kit::link::Link;
+use crate::kit::server::Server;
+use crate::kit::session::Session;
+use crate::kit::site::{CLIENT_SECRET, Site};
+use crate::kit::until;
 
 #[tokio::test]
 async fn d_020_the_page_asks_whether_it_was_them() {
@@ -144,7 +147,10 @@ async fn d_022_a_device_that_is_away_may_come_back_before_the_code_is_spent() {
     assert_eq!(site.attempts().await, 1);
     let callback = tokio::spawn(async move { browser.get(&back).await });
     // The attempt is taken first; then the callback waits for the device.
-    in_time(async { while site.attempts().await > 0 {} }).await;
+    until("the attempt to be taken", async || {
+        (site.attempts().await == 0).then_some(())
+    })
+    .await;
     let mut link = Link::connect(&server, &session).await;
     assert_eq!(callback.await.unwrap().outcome(), "signed-in");
     link.until_status("active").await;
@@ -213,8 +219,7 @@ async fn d_022_a_device_that_comes_back_while_the_code_is_spent_gets_its_token()
     let server = Site::new(&idp.issuer).start().await;
     let session = Session::begin(&server).await;
     let link = Link::connect(&server, &session).await;
-    let url = session.url().to_owned();
-    let login = tokio::spawn(async move { Browser::new().confirm(&url).await });
+    let login = Browser::confirming(&session);
     idp.until_seen(|seen| !seen.token.is_empty()).await;
     link.leave().await;
     let mut link = Link::connect(&server, &session).await;

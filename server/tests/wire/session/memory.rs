@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use crate::kit::device::{Raw, Session};
 use crate::kit::idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN};
-use crate::kit::server::{Server, Site};
+use crate::kit::server::Server;
+use crate::kit::session::Session;
+use crate::kit::site::Site;
+use crate::kit::socket::Raw;
 
 /// Bytes of a piece that is looked for: an allocator overwrites the first bytes of what is freed, so a search for
 /// the whole would miss what is left.

@@ -1,9 +1,12 @@
 //! D-021, D-023: whatever the provider does wrong, the person and the device learn it at once.
 
 use crate::kit::browser::Browser;
-use crate::kit::device::{Link, Session};
 use crate::kit::idp::{Answer, Authorize, IdToken, Idp, Script};
-use crate::kit::server::{Server, Site, assert_unsaid};
+use crate::kit::leak::assert_unsaid;
+use crate::kit::link::Link;
+use crate::kit::server::Server;
+use crate::kit::session::Session;
+use crate::kit::site::Site;
 
 /// Runs a login at a provider that does what `script` says; expects how it ends for the person and the device.
 async fn fails(script: impl FnOnce(&mut Script), outcome: &str, error: &str) {

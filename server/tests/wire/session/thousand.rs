@@ -7,12 +7,11 @@ use device_proto::doc::{Map, Replica};
 use device_proto::frame::{Frame, Message, Packet, Sender, Sync};
 use serde_json::Value;
 
-use crate::kit::device::{Link, RESOURCE, Raw, Session};
-use crate::kit::idp::Idp;
-use crate::kit::in_time;
-use crate::kit::server::Site;
-use crate::session::publish::{rewrite, sealed, signed_in};
-use crate::session::renew::{OTHER, held, renewed, stage, token_request};
+use crate::kit::link::Link;
+use crate::kit::login::Login;
+use crate::kit::session::{OTHER, RESOURCE, Session};
+use crate::kit::socket::Raw;
+use crate::kit::until;
 
 /// The login's own token is one more.
 const RESOURCES: usize = 1_000;
@@ -29,7 +28,7 @@ async fn ask_for(link: &mut Link, resources: std::ops::Range<usize>) {
     for batch in ids.chunks(AT_ONCE) {
         link.replies.clear();
         for n in batch {
-            link.ask(&token_request(&n.to_string(), &urn(*n), None)).await;
+            link.ask_for(&n.to_string(), &urn(*n), None).await;
         }
         link.until(|link| link.replies.len() == batch.len()).await;
         let refused = link
@@ -43,41 +42,42 @@ async fn ask_for(link: &mut Link, resources: std::ops::Range<usize>) {
 /// Returns a resource's token as the record has it, as long-lived as another one and as long as a JWT.
 fn token_like(other: &Value, session: &Session, n: usize) -> Value {
     let mut token = other.clone();
-    token["sealed"] = sealed(session, &urn(n), n, &[b'x'; 1_024]).into();
+    token["sealed"] = session.seal_for(&urn(n), n, &[b'x'; 1_024]).into();
     token
 }
 
 #[tokio::test]
 async fn d_040_a_thousand_resources_reach_a_device_that_comes_back() {
-    let idp = Idp::start().await;
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    ask_for(&mut link, 0..AT_ONCE).await;
-    server.kill().await;
-    rewrite(&site, &session, |tokens| {
-        for n in AT_ONCE..RESOURCES {
-            tokens[urn(n)] = token_like(&tokens[RESOURCE], &session, n);
-        }
-    })
-    .await;
-    let server = site.start().await;
-    let mut again = Link::connect(&server, &session).await;
+    let mut login = Login::done().await;
+    ask_for(&mut login.link, 0..AT_ONCE).await;
+    login.server.kill().await;
+    login
+        .site
+        .rewrite(&login.session, |tokens| {
+            for n in AT_ONCE..RESOURCES {
+                tokens[urn(n)] = token_like(&tokens[RESOURCE], &login.session, n);
+            }
+        })
+        .await;
+    let server = login.site.start().await;
+    let mut again = Link::connect(&server, &login.session).await;
     assert_eq!(again.tokens.len(), RESOURCES + 1);
     assert!(
-        link.tokens
+        login
+            .link
+            .tokens
             .iter()
             .all(|(urn, sealed)| again.tokens[urn] == *sealed)
     );
     // Beyond the most there may be.
     ask_for(&mut again, RESOURCES..1_023).await;
     again.replies.clear();
-    again.ask(&token_request("one more", &urn(1_023), None)).await;
+    again.ask_for("one more", &urn(1_023), None).await;
     again.until(|link| !link.replies.is_empty()).await;
     let told = serde_json::to_value(&again.replies[0]).unwrap();
     assert_eq!(told["error"], "invalid_target");
     assert_eq!(
-        idp.seen().token.len(),
+        login.idp.seen().token.len(),
         1,
         "the login alone: none of this is the provider's"
     );
@@ -86,14 +86,12 @@ async fn d_040_a_thousand_resources_reach_a_device_that_comes_back() {
 
 #[tokio::test]
 async fn d_040_a_change_is_sent_by_itself() {
-    let idp = Idp::start().await;
-    let server = Site::new(&idp.issuer).start().await;
-    let (session, mut link) = signed_in(&server).await;
-    let mut watching = Raw::granted(&server, &session).await;
+    let mut login = Login::done().await;
+    let mut watching = Raw::granted(&login.server, &login.session).await;
     let mut replica = Replica::default();
-    let state = watching.round_trip(session.id.as_str()).await;
+    let state = watching.round_trip(login.session.id.as_str()).await;
     replica.apply(&state).unwrap();
-    ask_for(&mut link, 0..AT_ONCE).await;
+    ask_for(&mut login.link, 0..AT_ONCE).await;
     let mut updates = 0;
     while updates < AT_ONCE {
         let frame = watching.frame().await;
@@ -110,32 +108,26 @@ async fn d_040_a_change_is_sent_by_itself() {
         assert!(update.len() < state.len(), "and nothing else");
         updates += 1;
     }
-    server.stop().await;
+    login.server.stop().await;
 }
 
 #[tokio::test]
 async fn what_has_ended_is_dropped_from_the_record_and_the_doc() {
-    let idp = Idp::start().await;
-    idp.script(|script| script.lifetime = Some(2));
-    let mut site = Site::new(&idp.issuer);
-    let server = site.start().await;
-    let (session, mut link) = signed_in(&server).await;
-    link.ask(&token_request("other", OTHER, Some(0))).await;
-    link.until(|link| !link.replies.is_empty()).await;
-    assert!(link.tokens.contains_key(OTHER));
-    idp.script(|script| script.lifetime = None);
-    let (_, end) = held(&session, &link, OTHER);
-    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    in_time(async {
-        while now() < end {
-            tokio::task::yield_now().await;
-        }
+    let mut login = Login::done_at(|script| script.lifetime = Some(2)).await;
+    login.link.ask_for("other", OTHER, Some(0)).await;
+    login.link.until(|link| !link.replies.is_empty()).await;
+    assert!(login.link.tokens.contains_key(OTHER));
+    login.idp.script(|script| script.lifetime = None);
+    let (_, end) = login.link.held(OTHER);
+    until("the token's end", async || {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        (now.as_secs() >= end).then_some(())
     })
     .await;
-    renewed(&session, &mut link, 1).await;
-    let kept = &stage(&site, &session).await["active"]["tokens"];
+    login.link.renewed(1).await;
+    let kept = &login.site.stage(&login.session).await["active"]["tokens"];
     assert_eq!(kept.get(OTHER), None);
-    let late = Link::connect(&server, &session).await;
+    let late = Link::connect(&login.server, &login.session).await;
     assert_eq!(late.tokens.keys().collect::<Vec<_>>(), [RESOURCE]);
-    server.stop().await;
+    login.server.stop().await;
 }

@@ -35,7 +35,7 @@ const SWEEP_AT_ONCE: usize = 100;
 ///
 /// What kept it from being made, or what is wrong with the one that is there.
 pub fn init(config: &Config) -> anyhow::Result<()> {
-    let place = place(&config.store);
+    let place = store::place(&config.store);
     match store::open(&config.store, OpenMode::Existing) {
         Ok(_) => println!("store: {place} is there already"),
         Err(store::Error::Missing) => {
@@ -47,14 +47,6 @@ pub fn init(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a store's name for people: a file's whole path.
-fn place(url: &str) -> String {
-    let path = url
-        .strip_prefix("sqlite:")
-        .and_then(|path| std::path::absolute(path).ok());
-    path.map_or_else(|| url.to_owned(), |path| path.display().to_string())
-}
-
 /// What to do about a store that is not there.
 fn make_it(store: &str, file: &Path) -> String {
     // Under systemd the configuration is a credential, which a shell does not see, and the unit's user no shell has.
@@ -63,7 +55,7 @@ fn make_it(store: &str, file: &Path) -> String {
         true => "systemctl start ciba-server-init".into(),
         false => format!("ciba-server init --config {}", file.display()),
     };
-    let place = place(store);
+    let place = store::place(store);
     format!("there is no store at {place}; if there never was one, make it: {how}")
 }
 

@@ -10,24 +10,37 @@ use crate::{Error, Store};
 /// What to do when there is no store yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// It is an error: whoever knows that there was a store must not go on with an empty one.
+    /// It is an error: a server that had a store must not go on with an empty one.
     Existing,
-    /// The same, and alone: nobody else may open it so meanwhile, in the other modes they may. For a server: two that
-    /// renew the same login spend one refresh token twice, and the provider then takes back both.
+    /// The same; and no other process may open the store in this mode meanwhile, though in the other modes it may. For a
+    /// server: two that renew the same login spend one refresh token twice, and the provider then takes back both.
     Alone,
-    /// Make one.
+    /// One is made.
     Create,
 }
 
 /// Opens the store named by `url`: `memory:` or `sqlite:PATH`, a path as the system understands it.
 ///
-/// `memory:` is for tests and trials; it begins empty, in either mode. Opening may touch the disk: call it
+/// `memory:` is for tests and trials; it begins empty, whatever the mode. Opening may touch the disk: call it
 /// while starting up. Whether the engine answers is what [`Store::ping`] tells.
 pub fn open(url: &str, mode: OpenMode) -> Result<Arc<dyn Store>, Error> {
     match url.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(Memory::default())),
         Some(("sqlite", path)) if is_path(path) => Ok(Arc::new(Sqlite::open(Path::new(path), mode)?)),
         _ => Err(Error::UnknownUrl),
+    }
+}
+
+/// Returns where the store named by `url` is, for people: a file's whole path. A URL may hold a password, so nothing else
+/// of it is shown.
+pub fn place(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("memory", "")) => url.to_owned(),
+        Some(("sqlite", path)) if is_path(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            path.display().to_string()
+        }
+        _ => "the store".into(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use rusqlite::Connection;
-use store::{Error, OpenMode, Put, Space, Store, open};
+use store::{Error, OpenMode, Put, Space, Store, open, place};
 use tempfile::TempDir;
 
 use crate::{LATER, NOW, session, sqlite_url};
@@ -435,6 +435,23 @@ async fn while_another_holds_the_lock_changes_fail_and_reads_go_on() {
     assert_eq!(value(&store, "a").await.unwrap(), b"one");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.take(session("a"), NOW).await.unwrap().unwrap(), b"one");
+}
+
+#[test]
+fn a_place_is_a_files_path_and_never_shows_a_password() {
+    assert_eq!(place("memory:"), "memory:");
+    assert_eq!(place("sqlite:/var/lib/ciba.db"), "/var/lib/ciba.db");
+    assert!(place("sqlite:ciba.db").ends_with("/ciba.db") && place("sqlite:ciba.db").starts_with('/'));
+    for url in [
+        "redis://:pw@host",
+        "sqlite://:pw@host",
+        "pw",
+        "memory:pw",
+        "sqlite:",
+        "",
+    ] {
+        assert_eq!(place(url), "the store", "{url}");
+    }
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! The words of the store and what they promise. Every engine keeps these promises; `tests/contract` holds
-//! each of them to it.
+//! The operations of the store and what they promise. `tests/contract` holds every engine to it.
 
 use std::pin::Pin;
 
@@ -17,7 +16,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 ///   as far as the engine's disk tells the truth (not in `memory:`, of course).
 /// - **Seen at once.** Whoever asks after that answer sees the change.
 /// - **Expired is absent.** A record exists while `now < expires`. From that second on no word returns it
-///   and it is in nobody's way, whether it was swept or not.
+///   and no new record has to make way for it, whether it was swept or not.
+/// - **The caller's clock.** `expires` is compared with the caller's `now` alone. An engine that removes records by a clock
+///   of its own does so late enough for the two clocks to differ.
 /// - **Limits first.** A key or value over its limit is refused before anything is written. Nothing is ever
 ///   kept under such a key, so asking for it finds nothing.
 ///
@@ -79,7 +80,7 @@ pub enum Put {
 pub enum Swap {
     /// Replaced; this is the new version.
     Done(Version),
-    /// Somebody else wrote it since; read again. Nothing was changed.
+    /// Another caller wrote it since; read again. Nothing was changed.
     Conflict,
     /// There is no such record (any more). Nothing was changed.
     Gone,

@@ -9,7 +9,6 @@ pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why the store did not do as asked.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The URL names no store: fix the configuration.
     #[error("the store's URL must be `memory:` or `sqlite:PATH`")]
@@ -20,14 +19,14 @@ pub enum Error {
     /// Opened as [`OpenMode::Existing`](crate::OpenMode::Existing), but nothing was ever stored there.
     #[error("there is no store at this place yet")]
     Missing,
-    /// There is no database, but what SQLite keeps beside one; it would be replayed into a new one. Put the very file
-    /// back that they belong to, or move them away.
+    /// There is no database, but files that SQLite keeps beside one: they would be replayed into a new one. Put back the
+    /// database that they belong to, or move them away.
     #[error("the store's file is gone, but {names} of it are there: put that file back, or move them away")]
     LeftOver {
         /// The files, by name.
         names: String,
     },
-    /// Opened as [`OpenMode::Alone`](crate::OpenMode::Alone) while another process has it so: end that one first.
+    /// Opened as [`OpenMode::Alone`](crate::OpenMode::Alone), as another process has opened it already: end that one first.
     #[error("another server runs on this store: stop it first")]
     InUse,
     /// The file was deleted, or another put in its place, while it was open: start again with the right one.

@@ -11,7 +11,6 @@ pub const VALUE_BYTES_MAX: usize = 4 << 20;
 
 /// A kind of record. Each has ids of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Space {
     /// Device sessions, by request id.
     Session,
@@ -29,7 +28,7 @@ impl Space {
     }
 }
 
-/// Names one record. No `Debug`: an id may be all that somebody needs to take the record.
+/// Names one record. No `Debug`: an id may be all that it takes to read the record.
 #[derive(Clone, Copy)]
 pub struct Key<'a> {
     /// The kind of record.
@@ -60,7 +59,7 @@ pub struct Record {
     pub value: Vec<u8>,
     /// Which writing this is, for [`Store::compare_and_set`](crate::Store::compare_and_set).
     pub version: Version,
-    /// The first second in which the record is no more.
+    /// The first second in which the record is gone.
     pub expires: UnixSeconds,
 }
 

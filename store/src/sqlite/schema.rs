@@ -14,7 +14,7 @@ use crate::{Error, OpenMode};
 
 /// How long a connection waits for another process, an administrator's say, to finish its change.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
-/// Readers wait for nobody in WAL mode, but for recovery and the like. They do so on a caller's thread.
+/// In WAL mode a reader waits only for recovery and the like. It does so on a caller's thread.
 const READER_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Marks a database as ours: "ciba" in ASCII.
@@ -43,11 +43,12 @@ pub(super) fn find(path: &Path, mode: OpenMode) -> Result<(), Error> {
     }
 }
 
-/// Opens a database for writing. Only when it has turned out to be ours, `ours` is asked, and anything changed.
-pub(super) fn open(path: &Path, ours: impl FnOnce() -> Result<(), Error>) -> Result<Connection, Error> {
+/// Opens a database for writing. `first` runs before anything is changed, and only if the database is one of ours:
+/// another program's stays as it is.
+pub(super) fn open(path: &Path, first: impl FnOnce() -> Result<(), Error>) -> Result<Connection, Error> {
     let db = connect(path, WRITER_PATIENCE)?;
     recognize(&db)?;
-    ours()?;
+    first()?;
     configure(&db).map_err(fault)?;
     Ok(db)
 }
@@ -60,12 +61,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(db)
 }
 
-/// Makes the database under another name and gives it the right one when it is whole, unless somebody was
-/// faster. So a file that is there is never half a store, and an empty one never ours.
+/// Makes the database under another name and gives it the right one when it is whole, unless another process was
+/// faster. So a file that is there is never half a store, and an empty one is never ours.
 ///
 /// `tempfile` gives it mode 0600, which SQLite copies to `-wal` and `-shm`.
 fn create(path: &Path) -> Result<(), Error> {
-    // Somebody who was faster has files beside it, too, and has them later than the database.
+    // A process that was faster has files beside its database as well, but made them after it.
     if let Some(names) = left_over(path)?
         && !path.try_exists().map_err(location)?
     {

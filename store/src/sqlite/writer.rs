@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::fault::fault;
 use crate::Error;
 
-/// How many changes may wait. Who comes later waits for a place, and so does the client behind.
+/// How many changes may wait. A later one waits for a place, and so does the client that asked for it.
 const QUEUE_MAX: usize = 256;
 /// How many changes share a transaction at most, so that the first is not held up by a crowd.
 const BATCH_MAX: usize = 64;
@@ -23,15 +23,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. Nothing is written while `sound` says no, and nothing acknowledged that was.
+    /// Starts the thread. While `check_files` fails nothing is written, and nothing that was written is acknowledged.
     pub(super) fn start(
         db: Connection,
-        sound: impl Fn() -> Result<(), Error> + Send + 'static,
+        check_files: impl Fn() -> Result<(), Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_all(db, jobs, &sound))
+            .spawn(move || write_all(db, jobs, &check_files))
             .map_err(|error| Error::Unavailable(Arc::new(error)))?;
         Ok(Self {
             queue: Some(queue),
@@ -65,7 +65,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // An error here is a panic over there, and those who waited have been told.
+            // An error here is a panic over there, and the callers that waited have been told.
             let _ = thread.join();
         }
     }
@@ -99,37 +99,39 @@ where
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         let Self { result, answer, .. } = *self;
-        // An error here: nobody waits any more. That is theirs to decide.
+        // An error here means that the caller waits no longer, which is for the caller to decide.
         let _ = answer.send(committed.and_then(|()| result.ok_or_else(ended)));
     }
 }
 
-/// Whether the files are those that were opened.
-type Sound<'a> = &'a dyn Fn() -> Result<(), Error>;
+/// Fails unless the files are those that were opened.
+type CheckFiles<'a> = &'a dyn Fn() -> Result<(), Error>;
 
-fn write_all(mut db: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, sound: Sound<'_>) {
+fn write_all(mut db: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, check_files: CheckFiles<'_>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
         let batch = std::mem::take(&mut batch);
-        match sound() {
-            Ok(()) => write_batch(&mut db, batch, sound),
-            no => answer(batch, &no),
+        match check_files() {
+            Ok(()) => write_batch(&mut db, batch, check_files),
+            failed => answer(batch, &failed),
         }
     }
 }
 
 /// Writes the jobs in one transaction. If that fails, each is tried by itself, so that none pays for another.
-fn write_batch(db: &mut Connection, mut jobs: Vec<Box<dyn Job>>, sound: Sound<'_>) {
+fn write_batch(db: &mut Connection, mut jobs: Vec<Box<dyn Job>>, check_files: CheckFiles<'_>) {
     let committed = match db.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => commit(transaction, &mut jobs),
         // Another process holds the lock: trying each would only wait as often as there are jobs.
         Err(error) => return answer(jobs, &Err(fault(error))),
     };
     if committed.is_err() && jobs.len() > 1 {
-        return jobs.into_iter().for_each(|job| write_batch(db, vec![job], sound));
+        return jobs
+            .into_iter()
+            .for_each(|job| write_batch(db, vec![job], check_files));
     }
     // Once more: the files may have gone while it was written.
-    answer(jobs, &committed.and_then(|()| sound()));
+    answer(jobs, &committed.and_then(|()| check_files()));
 }
 
 fn commit(transaction: Transaction<'_>, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
@@ -243,11 +245,11 @@ mod tests {
     async fn what_was_written_while_the_files_went_is_not_acknowledged() {
         let gone = Arc::new(AtomicBool::new(false));
         let seen = gone.clone();
-        let sound = move || {
+        let check_files = move || {
             let gone = seen.load(Ordering::Relaxed);
             (!gone).then_some(()).ok_or(Error::Replaced)
         };
-        let writer = Writer::start(database(), sound).unwrap();
+        let writer = Writer::start(database(), check_files).unwrap();
         let in_the_middle = writer.run(move |_| {
             gone.store(true, Ordering::Relaxed);
             Ok(())

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -213,28 +212,12 @@ fn i_001_a_socket_that_is_not_private_is_named() {
     );
 }
 
-/// What appears on a terminal with these variables.
-fn on_a_terminal(home: &Home, variables: &[(&str, &str)]) -> String {
-    let mut script = Command::new("script");
-    script
-        .args([
-            "-qec",
-            concat!(env!("CARGO_BIN_EXE_ciba"), " doctor"),
-            "/dev/null",
-        ])
-        .stdin(Stdio::null())
-        .env("CIBA_SOCKET", home.socket())
-        .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
-        .envs(variables.iter().copied());
-    finish(script).stdout
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn symbols_and_colours_are_for_terminals_that_have_them() {
     let home = home(VERSION, found(&[well(), warning(), unwell()]));
-    let shown = on_a_terminal(&home, &[("LC_ALL", "C.UTF-8")]);
+    let on_a_terminal = |variables: &[_]| home.ciba_on_a_terminal(&["doctor"], variables);
+    let shown = on_a_terminal(&[("LC_ALL", "C.UTF-8")]);
     for line in [
         "\x1b[1;32m✓\x1b[0m keychain: kernel works\r\n",
         "\x1b[1;33m!\x1b[0m memory: secrets may be swapped\r\n",
@@ -242,31 +225,19 @@ fn symbols_and_colours_are_for_terminals_that_have_them() {
     ] {
         assert!(shown.contains(line), "{shown:?}");
     }
-    let plain = on_a_terminal(&home, &[("LC_ALL", "C.UTF-8"), ("NO_COLOR", "1")]);
+    let plain = on_a_terminal(&[("LC_ALL", "C.UTF-8"), ("NO_COLOR", "1")]);
     assert!(
         plain.contains("\n✓ keychain") && !plain.contains('\x1b'),
         "{plain:?}"
     );
-    let ascii = on_a_terminal(&home, &[("LC_ALL", "C"), ("NO_COLOR", "1")]);
+    let ascii = on_a_terminal(&[("LC_ALL", "C"), ("NO_COLOR", "1")]);
     assert!(ascii.contains("\nok keychain"), "{ascii:?}");
-    let dumb = on_a_terminal(&home, &[("LC_ALL", "C.UTF-8"), ("TERM", "dumb")]);
+    let dumb = on_a_terminal(&[("LC_ALL", "C.UTF-8"), ("TERM", "dumb")]);
     assert!(!dumb.contains('\x1b'), "{dumb:?}");
 }
 
 #[test]
 fn a_closed_pipe_is_silence() {
     let home = home(VERSION, found(&[unwell()]));
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let child = home
-        .command(&["doctor"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &[][..])
-    );
+    assert_eq!(home.ciba_unread(&["doctor"]), Run::new(0, "", ""));
 }

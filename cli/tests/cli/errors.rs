@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Run, failure, finish, token};
+use crate::harness::{COMMANDS, Home, Run, failure, finish, token};
 
 const CODES: [(&str, i32); 15] = [
     ("not_logged_in", 3),
@@ -28,15 +28,7 @@ const CODES: [(&str, i32); 15] = [
 fn i_006_every_code_has_its_exit_status() {
     for (code, status) in CODES {
         let home = Home::with_lines(&[failure(code)]);
-        for args in [
-            &["token"][..],
-            &["add", "--resource", "urn:d:x"],
-            &["status"],
-            &["stop"],
-            &["watch"],
-            &["restart"],
-            &["start", "--url", "https://c"],
-        ] {
+        for args in COMMANDS {
             let run = home.ciba(args);
             assert_eq!(
                 (run.status, run.stdout.as_str()),
@@ -79,15 +71,7 @@ fn a_daemon_that_dies_is_an_error_at_once() {
     let line = token("hunter2").to_string();
     for answer in ["", "\n{", &line[..30], &line] {
         let home = Home::with_bytes(answer.trim_start());
-        for args in [
-            &["token"][..],
-            &["add", "--resource", "urn:d:x"],
-            &["status"],
-            &["stop"],
-            &["watch"],
-            &["restart"],
-            &["start", "--url", "https://c"],
-        ] {
+        for args in COMMANDS {
             assert_eq!(home.ciba(args), Run::new(1, "", WENT_AWAY), "{args:?}");
         }
     }

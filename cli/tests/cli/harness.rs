@@ -17,6 +17,18 @@ use tempfile::TempDir;
 /// How long a run may take before the test calls it hung. Never waited for when all is well.
 pub(crate) const HUNG: Duration = Duration::from_secs(60);
 
+/// Every command that asks the daemon, and fails when the daemon does.
+pub(crate) const COMMANDS: [&[&str]; 8] = [
+    &["token"],
+    &["add", "--resource", "urn:d:x"],
+    &["restart"],
+    &["status"],
+    &["stop"],
+    &["watch"],
+    &["start", "--url", "https://c"],
+    &["--url", "https://c"],
+];
+
 pub(crate) struct Home {
     dir: TempDir,
     /// What the scripted daemon was asked, in order.
@@ -119,6 +131,31 @@ impl Home {
 
     pub(crate) fn ciba(&self, args: &[&str]) -> Run {
         finish(self.command(args))
+    }
+
+    /// Runs `ciba` with a standard output that its reader has closed.
+    pub(crate) fn ciba_unread(&self, args: &[&str]) -> Run {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(args);
+        command.stdout(writer);
+        finish(command)
+    }
+
+    /// Runs `ciba` on a terminal and returns what appears there.
+    pub(crate) fn ciba_on_a_terminal(&self, args: &[&str], variables: &[(&str, &str)]) -> String {
+        let line = format!("{} {}", env!("CARGO_BIN_EXE_ciba"), args.join(" "));
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::null())
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR");
+        for (name, value) in self.command(args).get_envs() {
+            script.env(name, value.unwrap_or_default());
+        }
+        script.envs(variables.iter().copied());
+        finish(script).stdout
     }
 
     /// Returns what the daemon was asked. Panics when it was not asked.

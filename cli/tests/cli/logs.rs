@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -19,12 +19,25 @@ fn written(home: &Home, files: &[(&str, &str)]) -> PathBuf {
     directory
 }
 
-fn command(home: &Home, args: &[&str]) -> std::process::Command {
+fn command(home: &Home, args: &[&str]) -> Command {
     let mut command = home.command(args);
     command
         .env("XDG_STATE_HOME", home.path().join("state"))
         .env("HOME", home.path().join("state/ciba/ciba-home"));
     command
+}
+
+/// A `ciba logs` that follows a log with one line in it.
+fn following(option: &str) -> (Home, PathBuf, Child) {
+    let home = Home::empty();
+    let directory = written(&home, &[("cibad.2026-11-21.log", "old\n")]);
+    let mut command = command(&home, &["logs", option]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (home, directory, child)
 }
 
 fn logs(home: &Home, args: &[&str]) -> Run {
@@ -72,12 +85,7 @@ fn without_a_log_it_says_where_one_may_be() {
 #[test]
 #[cfg(target_os = "linux")]
 fn follow_shows_what_is_written_also_on_the_next_day() {
-    let home = Home::empty();
-    let directory = written(&home, &[("cibad.2026-11-21.log", "old\n")]);
-    let mut child = command(&home, &["logs", "-f"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (_home, directory, mut child) = following("-f");
     let (said, shown) = mpsc::channel();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| said.send(line)));
@@ -103,13 +111,7 @@ fn follow_shows_what_is_written_also_on_the_next_day() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_pipe_that_is_closed_ends_it() {
-    let home = Home::empty();
-    let directory = written(&home, &[("cibad.2026-11-21.log", "old\n")]);
-    let mut child = command(&home, &["logs", "--follow"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (_home, directory, mut child) = following("--follow");
     let mut shown = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     shown.read_line(&mut line).unwrap();

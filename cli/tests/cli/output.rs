@@ -1,11 +1,10 @@
 //! The terminal: who gets which stream, colour and movement only where somebody sees them, and help in one voice.
 
 use std::fs::File;
-use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::harness::{Home, authorize, failure, finish, started, token};
+use crate::harness::{Home, Run, authorize, failure, finish, started, token};
 
 #[test]
 fn nothing_is_coloured_or_moved_in_a_pipe() {
@@ -16,27 +15,11 @@ fn nothing_is_coloured_or_moved_in_a_pipe() {
     assert!(!run.stderr.contains(['\x1b', '\r']), "{:?}", run.stderr);
 }
 
-/// Runs `ciba` on a terminal and returns what appears there.
-fn on_a_terminal(home: &Home, args: &[&str], variables: &[(&str, &str)]) -> String {
-    let ciba = home.command(args);
-    let line = format!("{} {}", env!("CARGO_BIN_EXE_ciba"), args.join(" "));
-    let mut script = Command::new("script");
-    script
-        .args(["-qec", &line, "/dev/null"])
-        .stdin(Stdio::null())
-        .env("TERM", "xterm");
-    for (name, value) in ciba.get_envs() {
-        script.env(name, value.unwrap_or_default());
-    }
-    script.envs(variables.iter().copied());
-    finish(script).stdout
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_terminal_shows_the_time_left_and_then_a_clean_line() {
     let home = Home::with_lines(&[authorize("https://c/x"), started()]);
-    let shown = on_a_terminal(&home, &["start", "--url", "https://c"], &[]);
+    let shown = home.ciba_on_a_terminal(&["start", "--url", "https://c"], &[]);
     assert!(
         shown.contains("Compare this code with the page: \x1b[1mABCD-EFGH\x1b[0m\r\n"),
         "{shown:?}"
@@ -57,12 +40,12 @@ fn a_terminal_shows_the_time_left_and_then_a_clean_line() {
 fn no_color_and_dumb_terminals_are_respected() {
     let home = Home::with_lines(&[authorize("https://c/x"), started()]);
     let args = ["start", "--url", "https://c"];
-    let plain = on_a_terminal(&home, &args, &[("NO_COLOR", "1")]);
+    let plain = home.ciba_on_a_terminal(&args, &[("NO_COLOR", "1")]);
     assert!(
         !plain.contains("\x1b[1m") && plain.contains("\rWaiting"),
         "{plain:?}"
     );
-    let dumb = on_a_terminal(&home, &args, &[("TERM", "dumb")]);
+    let dumb = home.ciba_on_a_terminal(&args, &[("TERM", "dumb")]);
     assert!(!dumb.contains('\x1b') && !dumb.contains("Waiting"), "{dumb:?}");
 }
 
@@ -84,17 +67,7 @@ fn text_from_the_server_cannot_steer_the_terminal() {
 #[test]
 fn a_broken_pipe_is_silence() {
     let home = Home::with_lines(&[token("t")]);
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut child = home
-        .command(&["token"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
-    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+    assert_eq!(home.ciba_unread(&["token"]), Run::new(0, "", ""));
 }
 
 #[test]
@@ -102,18 +75,14 @@ fn a_broken_pipe_is_silence() {
 fn an_output_that_is_full_is_an_error() {
     let home = Home::with_lines(&[token("t")]);
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let child = home
-        .command(&["token"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let mut command = home.command(&["token"]);
+    command.stdout(full);
+    let run = finish(command);
+    assert_eq!(run.status, Some(1));
     assert!(
-        output
-            .stderr
-            .starts_with(b"ciba: standard output takes no more: ")
+        run.stderr.starts_with("ciba: standard output takes no more: "),
+        "{}",
+        run.stderr
     );
 }
 

@@ -3,42 +3,34 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Home, Run, finish, install, token};
+use crate::harness::{COMMANDS, Home, Run, finish, install, token};
 
-/// Every command that talks to the daemon.
-const COMMANDS: [&[&str]; 8] = [
-    &["token"],
-    &["add", "--resource", "urn:d:x"],
-    &["restart"],
-    &["status"],
-    &["stop"],
-    &["watch"],
-    &["start", "--url", "https://c"],
-    &["--url", "https://c"],
-];
+/// Tries every command with this socket: each fails and says why, and the daemon gets no byte.
+fn refused(home: &Home, socket: &Path, status: i32, is_reason: impl Fn(&str) -> bool) {
+    for args in COMMANDS {
+        let mut command = home.command(args);
+        command.current_dir(home.path()).env("CIBA_SOCKET", socket);
+        let run = finish(command);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(status), ""), "{args:?}");
+        assert!(is_reason(&run.stderr), "{args:?}: {}", run.stderr);
+    }
+    assert!(home.is_quiet());
+}
 
 #[test]
 fn i_001_a_directory_open_to_others_gets_no_byte() {
     for mode in [0o755, 0o770, 0o701, 0o777] {
         let home = Home::with_lines(&[token("planted")]);
         fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
-        for args in COMMANDS {
-            let run = home.ciba(args);
-            assert_eq!(
-                (run.status, run.stdout.as_str()),
-                (Some(1), ""),
-                "{mode:o} {args:?}"
-            );
-            let directory = home.path().display();
-            let expected = format!(
-                "ciba: will not use the socket in {directory}: it is open to others; its mode must be 0700\n\
-                 hint: chmod 700 {directory}\n"
-            );
-            assert_eq!(run.stderr, expected);
-        }
-        assert!(home.is_quiet());
+        let directory = home.path().display();
+        let expected = format!(
+            "ciba: will not use the socket in {directory}: it is open to others; its mode must be 0700\n\
+             hint: chmod 700 {directory}\n"
+        );
+        refused(&home, &home.socket(), 1, |reason| reason == expected);
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
     }
 }
@@ -49,18 +41,9 @@ fn i_001_a_link_to_a_directory_gets_no_byte() {
     let elsewhere = Home::empty();
     let link = elsewhere.path().join("ciba");
     symlink(home.path(), &link).unwrap();
-    for args in COMMANDS {
-        let mut command = home.command(args);
-        command.env("CIBA_SOCKET", link.join("agent.sock"));
-        let run = finish(command);
-        assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""), "{args:?}");
-        assert!(
-            run.stderr.contains("is not a directory of its own"),
-            "{}",
-            run.stderr
-        );
-    }
-    assert!(home.is_quiet());
+    refused(&home, &link.join("agent.sock"), 1, |reason| {
+        reason.contains("is not a directory of its own")
+    });
 }
 
 #[test]
@@ -90,16 +73,9 @@ fn i_001_a_directory_of_another_user_gets_no_byte() {
     }
     let home = Home::with_lines(&[token("planted")]);
     chown(home.path(), Some(NOBODY), None).unwrap();
-    for args in COMMANDS {
-        let run = home.ciba(args);
-        assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""), "{args:?}");
-        assert!(
-            run.stderr.ends_with(": it belongs to another user\n"),
-            "{}",
-            run.stderr
-        );
-    }
-    assert!(home.is_quiet());
+    refused(&home, &home.socket(), 1, |reason| {
+        reason.ends_with(": it belongs to another user\n")
+    });
 }
 
 #[test]
@@ -130,11 +106,7 @@ fn i_002_a_daemon_of_another_user_gets_no_byte() {
 #[test]
 fn i_001_a_relative_path_is_refused() {
     let home = Home::with_lines(&[token("near")]);
-    for args in COMMANDS {
-        let mut command = home.command(args);
-        command.current_dir(home.path()).env("CIBA_SOCKET", "agent.sock");
-        let run = finish(command);
-        assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{args:?}");
-        assert!(run.stderr.contains("not an absolute path"), "{}", run.stderr);
-    }
+    refused(&home, Path::new("agent.sock"), 2, |reason| {
+        reason.contains("not an absolute path")
+    });
 }

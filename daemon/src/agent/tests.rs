@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
-use ipc_proto::{DEFAULT_RESOURCE, KeychainKind, Link, SessionState};
+use ipc_proto::{DEFAULT_RESOURCE, ErrorCode, KeychainKind, Link, SessionState};
 use tokio::time::{Instant, timeout};
 
 use super::supply::FALLBACK_AFTER;
@@ -822,7 +822,7 @@ async fn what_is_saved_for_a_successor_is_every_login_and_no_pending_one() {
     };
     let _login = connected(&agent, work).await;
     let busy = soon("saving", agent.save()).await.map(drop).unwrap_err();
-    assert_eq!(busy.code, ErrorCode::Busy);
+    assert_eq!(Failure::from(busy).code, ErrorCode::Busy);
 }
 
 #[tokio::test]
@@ -857,6 +857,16 @@ async fn a_login_that_somebody_ends_is_not_for_the_next_daemon() {
     });
     assert_eq!(stopped.unwrap().profiles.len(), 1);
     assert_eq!(saved.len(), 0);
+}
+
+#[tokio::test]
+async fn d_052_every_client_that_ends_a_session_hears_that_its_server_is_away() {
+    let (agent, mut fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    fake.go_down().await;
+    let session = agent.listed(&ProfileName::default()).unwrap();
+    let (one, two) = tokio::join!(session.end(), session.end());
+    assert!(!one.server_told && !two.server_told);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What a session does next, decided without I/O: what happened and when go in, what to do comes out. The state
-//! that people see is beside it, in [`State`].
+//! that is shown to clients is kept beside it, in [`State`].
 
 use std::time::Duration;
 
@@ -8,35 +8,35 @@ use device_proto::ask::{Ask, Reply};
 use ipc_proto::{ErrorCode, Event, Failure, Link};
 use tokio::time::Instant;
 
-use super::flight::{Flights, Sent};
-use super::renewals::Renewals;
+use super::flight::{Flights, Sent, WaiterId};
+use super::renewals::{Renewal, Renewals};
 use super::state::{Happening, Phase, State};
 use super::{over, slow};
-use crate::sync::Lost;
 use crate::oauth_error;
+use crate::sync::Lost;
 
 /// Time for the server to confirm that the session ended (D-052).
 pub(super) const END_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Time for the first link to stand. Without it the person would log in, and nobody here would hear of it.
+/// Time for the first link to stand. Without a link the daemon would not hear of the login when the person has done it.
 const FIRST_LINK: Duration = Duration::from_secs(10);
 
-/// How long after the page's end the server's own word is awaited.
+/// How long after the page has expired the server may still say so itself.
 const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
 /// The id of the ask that ends the session. The others are numbers.
 const END_ID: &str = "end";
 
-/// Why a WebSocket that was asked to end was closed as it should.
+/// The close code of a WebSocket whose session was ended as asked.
 const CLOSE_NORMAL: u16 = 1000;
 
 /// The pause after something that did not fit, or for which the server had no time.
 const NOT_NOW: Duration = Duration::from_millis(250);
 
-/// The longest time that is counted ahead. A server may say what it likes about the end of a token.
+/// The longest time that is counted ahead: a server may claim any end for a token.
 const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A moment, by both clocks, and a die for it.
+/// The time by both clocks, and a random number.
 #[derive(Clone, Copy)]
 pub(super) struct Now {
     pub(super) instant: Instant,
@@ -46,37 +46,47 @@ pub(super) struct Now {
     pub(super) chance: f64,
 }
 
-/// What happened to a session. `W` waits for a token, `E` for the end.
-pub(super) enum Input<W, E> {
+/// What happened to a session.
+pub(super) enum Input {
     /// The link, or the doc, or what was kept.
     Happened(Happening),
-    /// A token of the resource was stored; it ends then (Unix seconds).
-    Token(ResourceUrn, u64),
-    /// A token was used that should be renewed at the first time and ends at the second (Unix seconds).
-    Used(ResourceUrn, u64, u64),
+    /// A token was stored.
+    Token {
+        resource: ResourceUrn,
+        /// Unix seconds.
+        expires_at: u64,
+    },
+    /// A client used a token for the first time, so it is to be renewed.
+    Used(ResourceUrn, Renewal),
     /// The server answered an ask.
     Replied(Reply),
-    /// The ask could not be sent: too many are.
+    /// The ask with this id could not be sent: too many are under way.
     NotSent(String),
-    /// Somebody wants a token that lasts beyond a time (Unix seconds). Without a waiter it is for later.
-    Fetch(ResourceUrn, u64, Option<W>),
-    /// Somebody wants it ended, here and on the server.
-    End(E),
+    /// A token is wanted.
+    Fetch {
+        resource: ResourceUrn,
+        /// When it must not have ended yet, Unix seconds.
+        until: u64,
+        /// Without a client that waits, the token is for later.
+        waiter: Option<WaiterId>,
+    },
+    /// A client wants the session ended, here and on the server.
+    End,
     /// Another login has taken its place.
     Retire,
-    /// Nobody waits for this login any more.
+    /// No client waits for this login any more.
     Abandoned,
     /// The time that [`Course::next_due`] said has come.
     Tick,
 }
 
 /// What to do about it, in this order.
-pub(super) enum Effect<W> {
+pub(super) enum Effect {
     Tell(Event),
     Send(Ask),
     /// Have the link come back at once.
     Hurry,
-    Answer(W, Result<(), Failure>),
+    Answer(WaiterId, Result<(), Failure>),
     /// No token may be handed out any more.
     ClearTokens,
     /// Put the login into the keychain.
@@ -86,32 +96,43 @@ pub(super) enum Effect<W> {
 }
 
 /// How a session ended.
-pub(super) struct End<E> {
-    /// Whether the server knows.
-    pub(super) told: bool,
-    /// Who waited for it.
-    pub(super) waiters: Vec<E>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server knows, or never knew the session.
+    Confirmed,
+    /// The server did not answer, or refused.
+    Unconfirmed,
+}
+
+/// Whether a login goes to a keychain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// Never: it lives only as long as a client follows it.
+    OneShot,
+    /// When its first token comes.
+    AtFirstToken,
+    /// That is decided already.
+    Settled,
 }
 
 /// The course of one session.
-pub(super) struct Course<W, E> {
-    stage: Stage<E>,
-    flights: Flights<W>,
+pub(super) struct Course {
+    stage: Stage,
+    flights: Flights,
     renewals: Renewals,
     patience: Option<Patience>,
-    is_lasting: bool,
+    keeping: Keeping,
 }
 
-enum Stage<E> {
-    /// It goes on, also when it has failed: somebody has to read why.
+enum Stage {
+    /// It goes on, also when it has failed: a client has yet to read why.
     Lives,
     /// The server has yet to confirm its end.
     Ending {
         due: Instant,
         sent: Sent,
-        waiters: Vec<E>,
     },
-    Over(End<E>),
+    Over(End),
 }
 
 /// How long a login waits for its person.
@@ -120,15 +141,15 @@ struct Patience {
     page: Instant,
 }
 
-impl<W, E> Course<W, E> {
-    /// A login that a person has yet to do. It goes to a keychain when it `is_lasting`.
-    pub(super) fn of_login(page_lasts: Duration, is_lasting: bool, now: Instant) -> Self {
+impl Course {
+    /// A login that a person has yet to do.
+    pub(super) fn of_login(page_lasts: Duration, keeping: Keeping, now: Instant) -> Self {
         Self {
             patience: Some(Patience {
                 first_link: now + FIRST_LINK,
                 page: now + page_lasts + EXPIRY_GRACE,
             }),
-            is_lasting,
+            keeping,
             ..Self::resumed()
         }
     }
@@ -140,12 +161,12 @@ impl<W, E> Course<W, E> {
             flights: Flights::default(),
             renewals: Renewals::default(),
             patience: None,
-            is_lasting: false,
+            keeping: Keeping::Settled,
         }
     }
 
     /// Takes in what happened at `now`; changes what is shown, and returns what to do.
-    pub(super) fn handle(&mut self, input: Input<W, E>, state: &mut State, now: Now) -> Vec<Effect<W>> {
+    pub(super) fn handle(&mut self, input: Input, state: &mut State, now: Now) -> Vec<Effect> {
         let mut turn = Turn {
             course: self,
             state,
@@ -167,7 +188,7 @@ impl<W, E> Course<W, E> {
             .filter(|_| is_pending(state))
             .map(|patience| patience.page);
         let ending = match &self.stage {
-            Stage::Ending { due, sent, .. } => sent.later_than(now.instant).or(Some(*due)),
+            Stage::Ending { due, sent } => sent.later_than(now.instant).or(Some(*due)),
             Stage::Lives | Stage::Over(_) => None,
         };
         let by_wall_clock = [self.renewals.next(), state.notice_at()]
@@ -182,35 +203,26 @@ impl<W, E> Course<W, E> {
             .min()
     }
 
-    /// Whether it lasts only as long as somebody follows it.
-    pub(super) fn lives_by_followers(&self, state: &State, one_shot: bool) -> bool {
-        matches!(self.stage, Stage::Lives) && (one_shot || is_pending(state))
+    /// Whether it lasts only as long as a client follows it.
+    pub(super) fn lives_by_followers(&self, state: &State) -> bool {
+        self.goes_on() && (self.keeping == Keeping::OneShot || is_pending(state))
     }
 
-    /// Whether it was a login before it was a course.
+    /// Whether the login was done before this daemon ran.
     pub(super) fn is_resumed(&self) -> bool {
         self.patience.is_none()
     }
 
-    /// Whether nobody has asked for its end.
+    /// Whether its end has not been asked for.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self.stage, Stage::Lives)
     }
 
-    /// Whether nothing more happens to it.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Over(_))
-    }
-
-    /// Returns how it ended.
-    pub(super) fn into_end(self) -> End<E> {
+    /// Returns how it ended, once nothing more happens to it.
+    pub(super) fn end(&self) -> Option<End> {
         match self.stage {
-            Stage::Over(end) => end,
-            Stage::Ending { waiters, .. } => End { told: false, waiters },
-            Stage::Lives => End {
-                told: false,
-                waiters: Vec::new(),
-            },
+            Stage::Over(end) => Some(end),
+            Stage::Lives | Stage::Ending { .. } => None,
         }
     }
 }
@@ -219,9 +231,9 @@ fn is_pending(state: &State) -> bool {
     *state.phase() == Phase::Pending
 }
 
-/// Whether the same ask may have another answer later (D-042).
-fn is_passing(error: &str) -> bool {
-    matches!(error, "temporarily_unavailable" | "slow_down")
+/// Whether the same ask may have another answer later (D-042): `temporarily_unavailable` and `slow_down`.
+fn is_passing(failure: &Failure) -> bool {
+    matches!(failure.code, ErrorCode::ServerUnreachable | ErrorCode::Busy)
 }
 
 fn is_ended(state: &State) -> bool {
@@ -229,25 +241,29 @@ fn is_ended(state: &State) -> bool {
 }
 
 /// One input's way through the course.
-struct Turn<'a, W, E> {
-    course: &'a mut Course<W, E>,
+struct Turn<'a> {
+    course: &'a mut Course,
     state: &'a mut State,
     now: Now,
-    effects: Vec<Effect<W>>,
+    effects: Vec<Effect>,
 }
 
-impl<W, E> Turn<'_, W, E> {
-    fn take(&mut self, input: Input<W, E>) {
+impl Turn<'_> {
+    fn take(&mut self, input: Input) {
         match input {
             Input::Happened(Happening::Lost(why)) => self.lost(why),
             Input::Happened(Happening::Denied) => self.denied(),
             Input::Happened(happening) => self.happened(happening),
-            Input::Token(resource, expires_at) => self.token(&resource, expires_at),
-            Input::Used(resource, at, expires_at) => self.course.renewals.plan(resource, at, expires_at),
+            Input::Token { resource, expires_at } => self.token(&resource, expires_at),
+            Input::Used(resource, renewal) => self.course.renewals.plan(resource, renewal),
             Input::Replied(reply) => self.replied(reply),
             Input::NotSent(id) => self.not_sent(&id),
-            Input::Fetch(resource, until, waiter) => self.fetch(resource, until, waiter),
-            Input::End(waiter) => self.end(Some(waiter)),
+            Input::Fetch {
+                resource,
+                until,
+                waiter,
+            } => self.fetch(resource, until, waiter),
+            Input::End => self.end(),
             Input::Retire => self.retire(),
             Input::Abandoned => self.abandon(),
             Input::Tick => self.tick(),
@@ -274,32 +290,31 @@ impl<W, E> Turn<'_, W, E> {
         let satisfied = self.course.flights.satisfied(lasts);
         self.answer(satisfied, &Ok(()));
         // Each later token finds the login kept already; keeping it once more would be a write for nothing.
-        if std::mem::take(&mut self.course.is_lasting) {
+        if self.course.keeping == Keeping::AtFirstToken {
+            self.course.keeping = Keeping::Settled;
             self.effects.push(Effect::Keep);
         }
     }
 
     fn replied(&mut self, reply: Reply) {
-        let is_end = reply.id() == END_ID;
         match reply {
-            Reply::Ended { .. } => self.finish(true),
-            Reply::Error { error, .. } if is_end && is_passing(&error) => self.end_not_now(),
-            Reply::Error { .. } if is_end => self.finish(false),
+            Reply::Ended { .. } => self.finish(End::Confirmed),
             Reply::TokenReady { id, .. } => self.answered(&id, &Ok(())),
             Reply::Error {
                 id,
                 error,
                 error_description,
-            } => self.refused(&id, &error, &error_description),
+            } => self.refused(&id, oauth_error::failure(&error, &error_description)),
         }
     }
 
-    fn refused(&mut self, id: &str, error: &str, description: &str) {
-        let failure = oauth_error::failure(error, description);
-        if is_passing(error) {
-            return self.put_off(id, failure);
+    fn refused(&mut self, id: &str, failure: Failure) {
+        match (id == END_ID, is_passing(&failure)) {
+            (true, true) => self.end_not_now(),
+            (true, false) => self.finish(End::Unconfirmed),
+            (false, true) => self.put_off(id, failure),
+            (false, false) => self.answered(id, &Err(failure)),
         }
-        self.answered(id, &Err(failure));
     }
 
     fn put_off(&mut self, id: &str, why: Failure) {
@@ -307,7 +322,7 @@ impl<W, E> Turn<'_, W, E> {
         self.course.flights.put_off(id, why, instant, chance);
     }
 
-    /// Should there never be time for it, the deadline ends the session.
+    /// Puts the ask for the end off. Should it never be taken, the deadline ends the session.
     fn end_not_now(&mut self) {
         if let Stage::Ending { sent, .. } = &mut self.course.stage {
             *sent = Sent::Not(self.now.instant + NOT_NOW);
@@ -332,7 +347,7 @@ impl<W, E> Turn<'_, W, E> {
         self.answer(waiters, with);
     }
 
-    fn answer(&mut self, waiters: Vec<W>, with: &Result<(), Failure>) {
+    fn answer(&mut self, waiters: Vec<WaiterId>, with: &Result<(), Failure>) {
         let answers = waiters
             .into_iter()
             .map(|waiter| Effect::Answer(waiter, with.clone()));
@@ -344,15 +359,18 @@ impl<W, E> Turn<'_, W, E> {
         self.answer(waiters, &Err(failure));
     }
 
-    /// A link that stood comes back soon: who waits, waits on. One that was not to be had is an answer.
+    /// A link that stood comes back soon, so its waiters wait on. That none could be made is an answer to them.
     fn lost(&mut self, why: Lost) {
         let stood = self.is_connected();
         self.tell(Happening::Lost(why));
         self.course.flights.connection_lost(self.now.instant);
         if let Stage::Ending { sent, .. } = &mut self.course.stage {
             *sent = Sent::Not(self.now.instant);
-            if why == Lost::Closed(Some(CLOSE_NORMAL)) || !stood {
-                return self.finish(stood);
+            if !stood {
+                return self.finish(End::Unconfirmed);
+            }
+            if why == Lost::Closed(Some(CLOSE_NORMAL)) {
+                return self.finish(End::Confirmed);
             }
         }
         if !stood {
@@ -363,11 +381,11 @@ impl<W, E> Turn<'_, W, E> {
     fn denied(&mut self) {
         self.tell(Happening::Denied);
         if matches!(self.course.stage, Stage::Ending { .. }) {
-            self.finish(true);
+            self.finish(End::Confirmed);
         }
     }
 
-    fn fetch(&mut self, resource: ResourceUrn, until: u64, waiter: Option<W>) {
+    fn fetch(&mut self, resource: ResourceUrn, until: u64, waiter: Option<WaiterId>) {
         let is_urgent = waiter.is_some();
         self.course
             .flights
@@ -377,50 +395,47 @@ impl<W, E> Turn<'_, W, E> {
         }
     }
 
-    /// Ends the session on the server; here it ends when that is known, or too slow.
-    fn end(&mut self, waiter: Option<E>) {
-        match &mut self.course.stage {
-            Stage::Lives => {
-                if waiter.is_some() {
-                    self.effects.push(Effect::Forget);
-                }
-                self.course.stage = Stage::Ending {
-                    due: self.now.instant + END_DEADLINE,
-                    sent: Sent::Not(self.now.instant),
-                    waiters: waiter.into_iter().collect(),
-                };
-                self.hurry();
-            }
-            Stage::Ending { waiters, .. } | Stage::Over(End { waiters, .. }) => waiters.extend(waiter),
+    fn end(&mut self) {
+        if self.course.goes_on() {
+            self.effects.push(Effect::Forget);
+        }
+        self.end_at_server();
+    }
+
+    /// Here the session ends when the server has confirmed its end, or has been too slow.
+    fn end_at_server(&mut self) {
+        if self.course.goes_on() {
+            self.course.stage = Stage::Ending {
+                due: self.now.instant + END_DEADLINE,
+                sent: Sent::Not(self.now.instant),
+            };
+            self.hurry();
         }
         if self.state.is_denied() {
-            self.finish(true);
+            self.finish(End::Confirmed);
         }
     }
 
-    /// The server is told, so that nobody signs in to a page whose terminal has left.
+    /// The server is told, so that no person signs in to a page whose client has left.
     fn abandon(&mut self) {
         if is_pending(self.state) {
             // From here on a new login may take its place.
             self.tell(Happening::Ended);
         }
-        self.end(None);
+        self.end_at_server();
     }
 
     fn retire(&mut self) {
         if self.state.is_over() {
-            return self.finish(true);
+            return self.finish(End::Confirmed);
         }
-        self.end(None);
+        self.end_at_server();
     }
 
-    fn finish(&mut self, told: bool) {
-        let waiters = match &mut self.course.stage {
-            Stage::Ending { waiters, .. } => std::mem::take(waiters),
-            Stage::Over(_) => return,
-            Stage::Lives => Vec::new(),
-        };
-        self.course.stage = Stage::Over(End { told, waiters });
+    fn finish(&mut self, end: End) {
+        if self.course.end().is_none() {
+            self.course.stage = Stage::Over(end);
+        }
     }
 
     fn tick(&mut self) {
@@ -434,7 +449,7 @@ impl<W, E> Turn<'_, W, E> {
             self.effects.push(Effect::Answer(waiter, Err(failure)));
         }
         if matches!(self.course.stage, Stage::Ending { due, .. } if due <= instant) {
-            return self.finish(false);
+            return self.finish(End::Unconfirmed);
         }
         if let Some(Patience { first_link, page }) = self.course.patience {
             if first_link <= instant {
@@ -452,8 +467,8 @@ impl<W, E> Turn<'_, W, E> {
 
     /// What follows from the state, whatever happened.
     fn follow_up(&mut self) {
-        if self.state.is_gone() && matches!(self.course.stage, Stage::Lives) {
-            self.finish(true);
+        if self.state.is_gone() && self.course.goes_on() {
+            self.finish(End::Confirmed);
         }
         if !self.state.keeps_tokens() {
             self.effects.push(Effect::ClearTokens);
@@ -478,8 +493,8 @@ impl<W, E> Turn<'_, W, E> {
         }
     }
 
-    /// Has the link come back at once: somebody has begun to wait for it. Who waits already waits for the pause too, or
-    /// a server that falls over each time it is asked would get no rest.
+    /// Has the link come back at once, for a client that has just begun to wait. Earlier waiters wait out the pause too:
+    /// a server that falls over each time it is asked would get no rest otherwise.
     fn hurry(&mut self) {
         if !self.is_connected() {
             self.effects.push(Effect::Hurry);
@@ -501,9 +516,11 @@ mod tests {
 
     const RESOURCE: &str = "urn:d:x";
 
-    /// One course with its clock; waiters are names.
+    /// One course with its clock; waiters have names.
     struct Case {
-        course: Course<&'static str, &'static str>,
+        course: Course,
+        /// Each waiter's id is its place.
+        waiters: Vec<&'static str>,
         state: State,
         began: Instant,
         /// Seconds since it began, and since 1970.
@@ -514,7 +531,8 @@ mod tests {
         fn login() -> Self {
             let began = Instant::now();
             let mut case = Self {
-                course: Course::of_login(Duration::from_secs(600), true, began),
+                course: Course::of_login(Duration::from_secs(600), Keeping::AtFirstToken, began),
+                waiters: Vec::new(),
                 state: State::new(ProfileName::default()),
                 began,
                 time: 0,
@@ -544,10 +562,10 @@ mod tests {
             }
         }
 
-        fn takes(&mut self, input: Input<&'static str, &'static str>) -> Vec<String> {
+        fn takes(&mut self, input: Input) -> Vec<String> {
             let now = self.now();
             let effects = self.course.handle(input, &mut self.state, now);
-            effects.into_iter().map(spell).collect()
+            effects.into_iter().map(|effect| self.spell(effect)).collect()
         }
 
         fn happens(&mut self, happening: Happening) -> Vec<String> {
@@ -555,8 +573,13 @@ mod tests {
         }
 
         fn fetch(&mut self, waiter: &'static str) -> Vec<String> {
-            let until = self.time + 60;
-            self.takes(Input::Fetch(urn(), until, Some(waiter)))
+            let id = WaiterId(self.waiters.len() as u64);
+            self.waiters.push(waiter);
+            self.takes(Input::Fetch {
+                resource: urn(),
+                until: self.time + 60,
+                waiter: Some(id),
+            })
         }
 
         /// Returns when it wants to be called next, in seconds since it began.
@@ -570,10 +593,21 @@ mod tests {
             self.takes(Input::Tick)
         }
 
-        fn end(self) -> (bool, Vec<&'static str>) {
-            assert!(self.course.is_over());
-            let End { told, waiters } = self.course.into_end();
-            (told, waiters)
+        fn spell(&self, effect: Effect) -> String {
+            let name = |WaiterId(id): WaiterId| self.waiters[usize::try_from(id).unwrap()];
+            match effect {
+                Effect::Tell(Event::Session { state, .. }) => format!("tell {state:?}"),
+                Effect::Tell(_) => "tell".into(),
+                Effect::Send(ask) => format!("send {}", ask.id()),
+                Effect::Hurry => "hurry".into(),
+                Effect::Answer(waiter, Ok(())) => format!("answer {}", name(waiter)),
+                Effect::Answer(waiter, Err(failure)) => {
+                    format!("fail {}: {}", name(waiter), failure.code.word())
+                }
+                Effect::ClearTokens => "clear".into(),
+                Effect::Keep => "keep".into(),
+                Effect::Forget => "forget".into(),
+            }
         }
     }
 
@@ -581,21 +615,18 @@ mod tests {
         RESOURCE.parse().unwrap()
     }
 
-    fn spell(effect: Effect<&'static str>) -> String {
-        match effect {
-            Effect::Tell(Event::Session { state, .. }) => format!("tell {state:?}"),
-            Effect::Tell(_) => "tell".into(),
-            Effect::Send(ask) => format!("send {}", ask.id()),
-            Effect::Hurry => "hurry".into(),
-            Effect::Answer(who, Ok(())) => format!("answer {who}"),
-            Effect::Answer(who, Err(failure)) => format!("fail {who}: {}", failure.code.word()),
-            Effect::ClearTokens => "clear".into(),
-            Effect::Keep => "keep".into(),
-            Effect::Forget => "forget".into(),
+    fn token(expires_at: u64) -> Input {
+        Input::Token {
+            resource: urn(),
+            expires_at,
         }
     }
 
-    fn refused(id: &str, error: &str) -> Input<&'static str, &'static str> {
+    fn used(at: u64, expires_at: u64) -> Input {
+        Input::Used(urn(), Renewal { at, expires_at })
+    }
+
+    fn refused(id: &str, error: &str) -> Input {
         Input::Replied(Reply::Error {
             id: id.into(),
             error: error.into(),
@@ -607,9 +638,9 @@ mod tests {
     fn d_052_a_login_is_kept_after_its_first_token_and_once() {
         let mut case = Case::login();
         assert_eq!(case.happens(Happening::Connected), ["tell"]);
-        assert_eq!(case.takes(Input::Token(urn(), 300)), ["keep"]);
-        assert_eq!(case.takes(Input::Token(urn(), 600)), [""; 0]);
-        assert_eq!(Case::active().takes(Input::Token(urn(), 300)), [""; 0], "it is");
+        assert_eq!(case.takes(token(300)), ["keep"]);
+        assert_eq!(case.takes(token(600)), [""; 0]);
+        assert_eq!(Case::active().takes(token(300)), [""; 0], "it is");
     }
 
     #[test]
@@ -623,8 +654,8 @@ mod tests {
         };
         assert_eq!(case.takes(Input::Replied(ready)), ["answer one", "answer two"]);
         case.fetch("three");
-        assert_eq!(case.takes(Input::Token(urn(), 30)), [""; 0], "ends too soon");
-        assert_eq!(case.takes(Input::Token(urn(), 61)), ["answer three"]);
+        assert_eq!(case.takes(token(30)), [""; 0], "ends too soon");
+        assert_eq!(case.takes(token(61)), ["answer three"]);
     }
 
     #[test]
@@ -645,12 +676,12 @@ mod tests {
     #[test]
     fn d_043_a_used_token_is_asked_for_again_when_its_time_has_come() {
         let mut case = Case::active();
-        case.takes(Input::Token(urn(), 300));
+        case.takes(token(300));
         assert_eq!(case.next_due(), None, "nobody used it");
-        case.takes(Input::Used(urn(), 240, 300));
+        case.takes(used(240, 300));
         assert_eq!(case.next_due(), Some(240));
         assert_eq!(case.tick_at(240), ["send 1"]);
-        case.takes(Input::Token(urn(), 600));
+        case.takes(token(600));
         assert_eq!(case.next_due(), None, "the new one has its own use");
     }
 
@@ -671,23 +702,23 @@ mod tests {
         assert_eq!(case.fetch("one"), ["send 1"]);
         assert_eq!(case.takes(Input::NotSent("1".into())), [""; 0]);
         assert_eq!(case.tick_at(1), ["send 1"]);
-        assert_eq!(case.takes(Input::End("me")), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::End), ["forget", "send end"]);
         assert_eq!(case.takes(Input::NotSent(END_ID.into())), [""; 0]);
         assert_eq!(case.tick_at(2), ["send end"]);
         assert_eq!(case.takes(refused(END_ID, "slow_down")), [""; 0]);
         assert_eq!(case.tick_at(3), ["send end"]);
         assert_eq!(case.takes(refused(END_ID, "server_error")), [""; 0]);
-        assert_eq!(case.end(), (false, vec!["me"]));
+        assert_eq!(case.course.end(), Some(End::Unconfirmed));
     }
 
     #[test]
     fn d_043_a_renewal_that_is_refused_for_good_is_not_tried_again_and_none_hurries_a_server() {
         let mut case = Case::active();
-        case.takes(Input::Used(urn(), 240, 300));
+        case.takes(used(240, 300));
         case.tick_at(240);
         case.takes(refused("1", "invalid_target"));
         assert_eq!(case.next_due(), None);
-        case.takes(Input::Used(urn(), 250, 300));
+        case.takes(used(250, 300));
         case.happens(Happening::Lost(Lost::Broken));
         assert_eq!(case.tick_at(250), [""; 0], "nobody waits");
     }
@@ -695,7 +726,7 @@ mod tests {
     #[test]
     fn d_035_a_token_that_ends_at_the_end_of_time_is_a_token() {
         let mut case = Case::active();
-        case.takes(Input::Used(urn(), u64::MAX - 1, u64::MAX));
+        case.takes(used(u64::MAX - 1, u64::MAX));
         assert_eq!(case.next_due(), Some(HORIZON.as_secs()));
         case.happens(Happening::Updated(View {
             expires_at: Some(u64::MAX),
@@ -707,24 +738,28 @@ mod tests {
     #[test]
     fn d_044_an_end_is_asked_for_forgotten_here_and_confirmed() {
         let mut case = Case::active();
-        assert_eq!(case.takes(Input::End("me")), ["forget", "send end"]);
-        assert_eq!(case.takes(Input::End("you")), [""; 0]);
+        assert_eq!(case.takes(Input::End), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::End), [""; 0]);
         case.takes(Input::Replied(Reply::Ended { id: END_ID.into() }));
-        assert_eq!(case.end(), (true, vec!["me", "you"]));
+        assert_eq!(case.course.end(), Some(End::Confirmed));
     }
 
     #[test]
     fn d_052_an_end_that_nobody_confirms_is_one_all_the_same() {
         let mut case = Case::active();
         case.happens(Happening::Lost(Lost::Broken));
-        assert_eq!(case.takes(Input::End("me")), ["forget", "hurry"]);
+        assert_eq!(case.takes(Input::End), ["forget", "hurry"]);
         case.tick_at(END_DEADLINE.as_secs());
-        assert_eq!(case.end(), (false, vec!["me"]));
+        assert_eq!(case.course.end(), Some(End::Unconfirmed));
 
         let mut case = Case::active();
         case.happens(Happening::Denied);
-        case.takes(Input::End("me"));
-        assert_eq!(case.end(), (true, vec!["me"]), "the server knows nothing of it");
+        case.takes(Input::End);
+        assert_eq!(
+            case.course.end(),
+            Some(End::Confirmed),
+            "the server knows nothing of it"
+        );
     }
 
     #[test]
@@ -740,13 +775,13 @@ mod tests {
         );
         let mut case = Case::active();
         assert_eq!(case.happens(Happening::Denied), ["tell Failed", "clear"]);
-        assert!(!case.course.is_over(), "somebody has to read why");
+        assert!(case.course.end().is_none(), "somebody has to read why");
     }
 
     #[test]
     fn a_pending_login_ends_with_its_followers_its_page_or_its_link() {
         let mut case = Case::login();
-        assert!(case.course.lives_by_followers(&case.state, false));
+        assert!(case.course.lives_by_followers(&case.state));
         assert_eq!(case.takes(Input::Abandoned), ["tell Ended", "hurry", "clear"]);
 
         let mut case = Case::login();
@@ -754,7 +789,7 @@ mod tests {
         case.happens(Happening::Connected);
         assert_eq!(case.next_due(), Some(600 + EXPIRY_GRACE.as_secs()));
         assert_eq!(case.tick_at(605), ["tell Failed"]);
-        assert!(case.course.is_over());
+        assert!(case.course.end().is_some());
     }
 
     #[test]
@@ -762,7 +797,7 @@ mod tests {
         let mut case = Case::active();
         case.happens(Happening::Denied);
         assert_eq!(case.takes(Input::Retire), ["clear"]);
-        assert!(case.course.is_over());
+        assert!(case.course.end().is_some());
         assert_eq!(
             Case::active().takes(Input::Retire),
             ["send end"],

@@ -1,5 +1,5 @@
-//! Which tokens the server was asked for (D-040): one ask a resource at a time, later askers join the first. Pure:
-//! the caller sends, keeps the time and answers.
+//! Which tokens the server was asked for (D-040): one ask a resource at a time, which later clients join. Pure: the
+//! caller sends, keeps the time and answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,30 +11,35 @@ use tokio::time::Instant;
 
 use crate::sync::Backoff;
 
-/// How long an ask may take, a lost connection and its return included. Less than any client's patience (30 s):
-/// it hears the reason.
+/// How long an ask may take, a lost connection and its return included. Less than a client waits (30 s), so that it is
+/// told the reason.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Seconds by which one demand may be larger than another and still be the same: what is wanted is counted from
-/// the time of asking, and goes on while an ask is under way.
+/// Seconds by which a demand may exceed the one under way and still be the same. Clients count from the time at which
+/// they ask, so the same demand grows while an ask is under way.
 const SAME_DEMAND: u64 = DEADLINE.as_secs();
 
-/// The asks under way, and who waits for each.
-pub(super) struct Flights<W> {
+/// A client that waits for a token. The session's task knows how to answer it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WaiterId(pub(super) u64);
+
+/// The asks under way, and the clients that wait for each.
+#[derive(Default)]
+pub(super) struct Flights {
     last_id: u64,
-    by_resource: BTreeMap<ResourceUrn, Flight<W>>,
+    by_resource: BTreeMap<ResourceUrn, Flight>,
 }
 
-struct Flight<W> {
+struct Flight {
     id: String,
     /// When the token must not have ended yet, Unix seconds.
     until: u64,
     due: Instant,
     sent: Sent,
     pauses: Backoff,
-    /// Why it was put off the last time.
+    /// Why the server put it off the last time.
     trouble: Option<Failure>,
-    waiters: Vec<W>,
+    waiters: Vec<WaiterId>,
 }
 
 /// Whether the server was asked.
@@ -54,8 +59,8 @@ impl Sent {
         is_due
     }
 
-    /// Returns when it has to be sent, if that is later than `now`: what could have been sent waits for the
-    /// connection.
+    /// Returns when it has to be sent, if that is later than `now`. What is due already waits for the connection, not
+    /// for a time.
     pub(super) fn later_than(&self, now: Instant) -> Option<Instant> {
         match self {
             Self::Not(before) if *before > now => Some(*before),
@@ -64,22 +69,12 @@ impl Sent {
     }
 }
 
-impl<W> Default for Flights<W> {
-    fn default() -> Self {
-        Self {
-            last_id: 0,
-            by_resource: BTreeMap::new(),
-        }
-    }
-}
-
-impl<W> Flights<W> {
-    /// Somebody wants the resource's token, valid beyond `until` (Unix seconds); nobody in particular when there is
-    /// no waiter.
+impl Flights {
+    /// Asks for the resource's token, valid beyond `until` (Unix seconds). A renewal ahead of need has no waiter.
     ///
-    /// Who wants more than was asked for has it asked anew, for all: the first ask's answer is then nobody's. By
-    /// when that has to be done stays, so that no row of askers keeps the first one waiting.
-    pub(super) fn join(&mut self, resource: ResourceUrn, until: u64, waiter: Option<W>, now: Instant) {
+    /// A demand for a longer life than was asked for is a new ask for every waiter of the resource; the answer to the
+    /// first one is ignored. The deadline stays the first one's, so that later demands do not put it off for ever.
+    pub(super) fn join(&mut self, resource: ResourceUrn, until: u64, waiter: Option<WaiterId>, now: Instant) {
         let last_id = &mut self.last_id;
         let mut next_id = || {
             *last_id += 1;
@@ -130,20 +125,20 @@ impl<W> Flights<W> {
         }
     }
 
-    /// The ask with this id was answered. Returns who waited for which resource.
-    pub(super) fn answered(&mut self, id: &str) -> Option<(ResourceUrn, Vec<W>)> {
+    /// Ends the ask with this id, which was answered. Returns its resource and its waiters.
+    pub(super) fn answered(&mut self, id: &str) -> Option<(ResourceUrn, Vec<WaiterId>)> {
         let mut found = self.by_resource.extract_if(.., |_, flight| flight.id == id);
         found.next().map(|(resource, flight)| (resource, flight.waiters))
     }
 
     /// Ends the asks that a token which came unasked has answered. `lasts` says whether the table holds a
     /// token of the resource that is valid beyond a time.
-    pub(super) fn satisfied(&mut self, lasts: impl Fn(&ResourceUrn, u64) -> bool) -> Vec<W> {
+    pub(super) fn satisfied(&mut self, lasts: impl Fn(&ResourceUrn, u64) -> bool) -> Vec<WaiterId> {
         self.end(|resource, flight| lasts(resource, flight.until))
     }
 
-    /// Ends the asks whose time is over. Returns who waited, each with the reason, if the server gave one.
-    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(W, Option<Failure>)> {
+    /// Ends the asks whose deadline has passed. Returns their waiters, each with the reason if the server gave one.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(WaiterId, Option<Failure>)> {
         let overdue = self.by_resource.extract_if(.., |_, flight| flight.due <= now);
         let waiting = overdue.flat_map(|(_, flight)| {
             let trouble = flight.trouble;
@@ -156,13 +151,13 @@ impl<W> Flights<W> {
     }
 
     /// Ends all asks.
-    pub(super) fn all(&mut self) -> Vec<W> {
+    pub(super) fn all(&mut self) -> Vec<WaiterId> {
         self.end(|_, _| true)
     }
 
     /// Returns when [`Flights::overdue`] wants to be called, or [`Flights::unsent`] again.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
-        let next = |flight: &Flight<W>| {
+        let next = |flight: &Flight| {
             let later = flight.sent.later_than(now);
             later.map_or(flight.due, |later| later.min(flight.due))
         };
@@ -175,7 +170,7 @@ impl<W> Flights<W> {
         self.by_resource.values().all(|flight| flight.waiters.is_empty())
     }
 
-    fn end(&mut self, ends: impl Fn(&ResourceUrn, &Flight<W>) -> bool) -> Vec<W> {
+    fn end(&mut self, ends: impl Fn(&ResourceUrn, &Flight) -> bool) -> Vec<WaiterId> {
         let ended = self
             .by_resource
             .extract_if(.., |resource, flight| ends(resource, flight));
@@ -187,6 +182,10 @@ impl<W> Flights<W> {
 mod tests {
     use super::*;
 
+    const ONE: WaiterId = WaiterId(1);
+    const TWO: WaiterId = WaiterId(2);
+    const THREE: WaiterId = WaiterId(3);
+
     fn urn(name: &str) -> ResourceUrn {
         format!("urn:d:{name}").parse().unwrap()
     }
@@ -194,9 +193,9 @@ mod tests {
     #[test]
     fn d_040_later_askers_join_the_first() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, Some("one"), now);
-        flights.join(urn("x"), 130, Some("two"), now);
-        flights.join(urn("y"), 100, Some("three"), now);
+        flights.join(urn("x"), 160, Some(ONE), now);
+        flights.join(urn("x"), 130, Some(TWO), now);
+        flights.join(urn("y"), 100, Some(THREE), now);
         let asks = flights.unsent(now, 100);
         let [
             Ask::Token {
@@ -211,9 +210,9 @@ mod tests {
         };
         assert_eq!((resource, *min_valid), (&urn("x"), Some(60)));
         assert_eq!(flights.unsent(now, 100), [], "sent once");
-        assert_eq!(flights.answered(id), Some((urn("x"), vec!["one", "two"])));
+        assert_eq!(flights.answered(id), Some((urn("x"), vec![ONE, TWO])));
         assert_eq!(flights.answered(id), None, "answered once");
-        flights.join(urn("x"), 200, Some("four"), now);
+        flights.join(urn("x"), 200, Some(WaiterId(4)), now);
         let Ask::Token { id: next, .. } = &flights.unsent(now, 100)[0] else {
             panic!()
         };
@@ -223,11 +222,11 @@ mod tests {
     #[test]
     fn d_040_a_larger_demand_is_asked_anew_for_all() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, Some("small"), now);
+        flights.join(urn("x"), 160, Some(ONE), now);
         let first = flights.unsent(now, 100);
-        flights.join(urn("x"), 160 + SAME_DEMAND, Some("same, later"), now);
+        flights.join(urn("x"), 160 + SAME_DEMAND, Some(TWO), now);
         assert_eq!(flights.unsent(now, 100), []);
-        flights.join(urn("x"), 3_700, Some("large"), now + Duration::from_secs(1));
+        flights.join(urn("x"), 3_700, Some(THREE), now + Duration::from_secs(1));
         let second = flights.unsent(now + Duration::from_secs(1), 100);
         assert!(matches!(
             &second[..],
@@ -239,13 +238,13 @@ mod tests {
         assert_eq!(flights.next_due(now), Some(now + DEADLINE));
         assert_eq!(flights.answered(first[0].id()), None);
         let (_, waiters) = flights.answered(second[0].id()).unwrap();
-        assert_eq!(waiters, ["small", "same, later", "large"]);
+        assert_eq!(waiters, [ONE, TWO, THREE]);
     }
 
     #[test]
     fn what_was_asked_of_a_lost_connection_is_asked_again() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, Some(()), now);
+        flights.join(urn("x"), 160, Some(ONE), now);
         let first = flights.unsent(now, 100);
         flights.connection_lost(now);
         assert_eq!(flights.unsent(now, 100), first);
@@ -254,7 +253,7 @@ mod tests {
     #[test]
     fn d_042_what_is_put_off_is_asked_again_after_growing_pauses_under_one_deadline() {
         let (mut flights, began) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, Some("x"), began);
+        flights.join(urn("x"), 160, Some(ONE), began);
         let trouble = Failure::new(ipc_proto::ErrorCode::ServerUnreachable, "the provider is away");
         let (mut now, mut pauses) = (began, Vec::new());
         for _ in 0..4 {
@@ -266,13 +265,13 @@ mod tests {
             now = next;
         }
         assert_eq!(pauses, [250, 500, 1_000, 2_000]);
-        assert_eq!(flights.overdue(began + DEADLINE), [("x", Some(trouble))]);
+        assert_eq!(flights.overdue(began + DEADLINE), [(ONE, Some(trouble))]);
     }
 
     #[test]
     fn an_ask_ends_after_its_deadline() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        flights.join(urn("x"), 160, Some(()), now);
+        flights.join(urn("x"), 160, Some(ONE), now);
         assert_eq!(flights.next_due(now), Some(now + DEADLINE));
         assert!(
             flights
@@ -287,12 +286,12 @@ mod tests {
     #[test]
     fn a_token_that_came_unasked_answers_too() {
         let mut flights = Flights::default();
-        flights.join(urn("x"), 160, Some("x"), Instant::now());
-        flights.join(urn("y"), 160, Some("y"), Instant::now());
+        flights.join(urn("x"), 160, Some(ONE), Instant::now());
+        flights.join(urn("y"), 160, Some(TWO), Instant::now());
         assert_eq!(
             flights.satisfied(|resource, until| *resource == urn("x") && until == 160),
-            ["x"]
+            [ONE]
         );
-        assert_eq!(flights.all(), ["y"]);
+        assert_eq!(flights.all(), [TWO]);
     }
 }

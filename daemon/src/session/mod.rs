@@ -116,8 +116,14 @@ impl Farewell {
 
 /// What only the session's task can do.
 enum Command {
-    /// Get a token of a resource that is valid beyond a time (Unix seconds), for somebody or for later.
-    Fetch(ResourceUrn, u64, Option<Answer<Result<(), Failure>>>),
+    /// Get a token.
+    Fetch {
+        resource: ResourceUrn,
+        /// When the token must not have ended yet, Unix seconds.
+        until: u64,
+        /// Without a client that waits, the token is for later.
+        answer: Option<Answer<Result<(), Failure>>>,
+    },
     /// Say what is needed to go on with the session elsewhere, if it is a lasting one.
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
     /// End the session here, on the server and in the keychain.
@@ -218,16 +224,22 @@ impl Handle {
     /// Has the server put a token that is valid beyond `until` into the table.
     pub(crate) async fn fetch(&self, resource: ResourceUrn, until: u64) -> Result<(), Failure> {
         let (answer, answered) = oneshot::channel();
-        let _ = self
-            .commands
-            .send(Command::Fetch(resource, until, Some(answer)))
-            .await;
+        let command = Command::Fetch {
+            resource,
+            until,
+            answer: Some(answer),
+        };
+        let _ = self.commands.send(command).await;
         answered.await.unwrap_or_else(|_| Err(over()))
     }
 
     /// The same, without waiting. One that does not fit is asked for by whoever comes next.
     pub(crate) fn fetch_soon(&self, resource: ResourceUrn, until: u64) {
-        let _ = self.commands.try_send(Command::Fetch(resource, until, None));
+        let _ = self.commands.try_send(Command::Fetch {
+            resource,
+            until,
+            answer: None,
+        });
     }
 
     /// Ends the session here, on the server and in its keychain.

@@ -1,5 +1,5 @@
-//! Which tokens are renewed ahead of need (D-043): those that somebody used, at four fifths of their life. An
-//! unused one costs the provider nothing. Pure.
+//! Which tokens are renewed ahead of need (D-043): those that a client used, at four fifths of their life. An unused
+//! one costs the provider nothing. Pure.
 
 use std::collections::BTreeMap;
 
@@ -24,19 +24,21 @@ pub(super) fn renew_at(now: u64, expires_at: u64, chance: f64) -> u64 {
 pub(super) struct Renewals(BTreeMap<ResourceUrn, Renewal>);
 
 /// One token's renewal, Unix seconds.
-struct Renewal {
-    at: u64,
-    /// When the token ends. From there on a renewal waits for somebody who wants it.
-    expires_at: u64,
+pub(super) struct Renewal {
+    /// When the token is to be renewed.
+    pub(super) at: u64,
+    /// When the token ends. After that a new one is asked for only when a client wants it.
+    pub(super) expires_at: u64,
 }
 
 impl Renewals {
-    /// Somebody used a token.
-    pub(super) fn plan(&mut self, resource: ResourceUrn, at: u64, expires_at: u64) {
-        self.0.insert(resource, Renewal { at, expires_at });
+    /// Plans the renewal of a token that a client used.
+    pub(super) fn plan(&mut self, resource: ResourceUrn, renewal: Renewal) {
+        self.0.insert(resource, renewal);
     }
 
-    /// A new token is there, and whether it will be renewed depends on its own use; or there will be none.
+    /// Forgets the resource's renewal. Its new token is there, which is renewed only when it is used itself; or the
+    /// server refuses one.
     pub(super) fn settled(&mut self, resource: &ResourceUrn) {
         self.0.remove(resource);
     }
@@ -78,8 +80,9 @@ mod tests {
     fn d_043_only_a_planned_renewal_comes_due_and_only_while_the_token_lives() {
         let mut renewals = Renewals::default();
         assert_eq!(renewals.next(), None);
-        renewals.plan(urn("x"), 180, 200);
-        renewals.plan(urn("y"), 500, 600);
+        let renewal = |at, expires_at| Renewal { at, expires_at };
+        renewals.plan(urn("x"), renewal(180, 200));
+        renewals.plan(urn("y"), renewal(500, 600));
         assert_eq!(renewals.next(), Some(180));
         assert_eq!(renewals.due(179, 0.0), []);
         assert_eq!(renewals.due(180, 0.0), [(urn("x"), 200)]);

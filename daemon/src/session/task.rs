@@ -1,7 +1,7 @@
 //! The task that owns a session: its secret, its link, its keychain. It turns what happens into inputs of the
 //! [`Course`], and carries out what that decides.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::course::{Course, Effect, End, Input, Now};
+use super::course::{Course, Effect, End, Input, Keeping, Now};
+use super::flight::WaiterId;
 use super::keep::{Wish, keep};
 use super::open::open;
-use super::renewals::renew_at;
+use super::renewals::{Renewal, renew_at};
 use super::state::{Happening, Page};
 use super::{Answer, Command, Farewell, Origin, Shared, now, over};
 use crate::authorize::{Begun, authorize};
@@ -36,7 +37,7 @@ pub(super) async fn run(shared: &Shared, origin: Origin, mut commands: mpsc::Rec
     live(shared, origin, &mut commands).await;
 }
 
-/// Whatever ends the task, its tokens go with it, and whoever waits learns of it.
+/// Whatever ends the task, its tokens go with it, and its followers learn of it.
 struct LetGo<'a>(&'a Shared);
 
 impl Drop for LetGo<'_> {
@@ -47,12 +48,10 @@ impl Drop for LetGo<'_> {
     }
 }
 
-type Waiter = Answer<Result<(), Failure>>;
-
 /// A session that has begun at its server.
 struct Beginning {
     item: Item,
-    course: Course<Waiter, Answer<Farewell>>,
+    course: Course,
 }
 
 async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Command>) {
@@ -61,7 +60,7 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
     };
     let (orders, received) = mpsc::channel(ORDERS);
     let (sender, news) = mpsc::channel(NEWS);
-    // A login whose last daemon could not keep it is to be kept by this one.
+    // A login that the last daemon could not put into a keychain is this one's to put there.
     let is_unkept = course.is_resumed() && !item.is_kept;
     let (wish, wishes) = watch::channel(if is_unkept { Wish::Keep } else { Wish::Nothing });
     let session = Session {
@@ -70,15 +69,18 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
         course,
         orders,
         wish,
+        waiters: Waiters::default(),
+        enders: Vec::new(),
     };
     let course = async {
-        let (end, is_still_kept) = tokio::join!(session.attend(commands, news), keep(shared, &item, wishes));
+        let (ended, is_still_kept) =
+            tokio::join!(session.attend(commands, news), keep(shared, &item, wishes));
         let farewell = Farewell {
-            server_told: end.told,
+            server_told: ended.end == End::Confirmed,
             is_still_kept,
         };
-        for waiter in end.waiters {
-            reply(waiter, farewell);
+        for ender in ended.enders {
+            reply(ender, farewell);
         }
     };
     let link = sync::keep(
@@ -110,8 +112,8 @@ async fn begin(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Co
         .ok()
 }
 
-/// Begins the login at the server and shows its page. Where it will be kept is settled first: nobody should log in
-/// to learn that it cannot be kept as they wanted.
+/// Begins the login at the server and shows its page. The keychain is chosen first: a person should not log in only to
+/// learn that the login cannot be kept as they wanted.
 async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
     let purpose = &shared.purpose;
     let keychain = match (purpose.one_shot, purpose.keychain) {
@@ -140,15 +142,22 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         secret,
         is_kept: false,
     };
-    let course = Course::of_login(expires_in, !purpose.one_shot, Instant::now());
+    let keeping = if purpose.one_shot {
+        Keeping::OneShot
+    } else {
+        Keeping::AtFirstToken
+    };
+    let course = Course::of_login(expires_in, keeping, Instant::now());
     Ok(Beginning { item, course })
 }
 
-/// Waits until somebody ends a session that has not begun. There is nothing to tell the server then.
+/// Waits until a client ends a session that has not begun. There is nothing to tell the server then.
 async fn ended(commands: &mut mpsc::Receiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Fetch(.., answer) => answer.into_iter().for_each(|answer| reply(answer, Err(over()))),
+            Command::Fetch { answer, .. } => {
+                answer.into_iter().for_each(|answer| reply(answer, Err(over())));
+            }
             Command::Save(answer) => reply(answer, None),
             Command::End(answer) => return reply(answer, Farewell::COMPLETE),
             Command::Retire => return,
@@ -156,13 +165,13 @@ async fn ended(commands: &mut mpsc::Receiver<Command>) {
     }
 }
 
-/// Answers somebody, who may have left.
+/// Answers a client, which may have left.
 fn reply<T>(answer: Answer<T>, with: T) {
     let _ = answer.send(with);
 }
 
 impl Shared {
-    /// Takes in what happened and tells whoever watches.
+    /// Takes in what happened, and tells the followers and the clients that watch.
     pub(super) fn tell(&self, happening: Happening) {
         let mut event = None;
         self.state
@@ -174,11 +183,11 @@ impl Shared {
 
     fn announce(&self, event: Event) {
         log(&event);
-        // Nobody has to watch.
+        // No client has to watch.
         let _ = self.around.events.send(event);
     }
 
-    /// Waits until nobody follows the session any more.
+    /// Waits until no client follows the session any more.
     async fn abandoned(&self) {
         self.state.closed().await;
     }
@@ -207,9 +216,40 @@ fn log(event: &Event) {
 struct Session<'a> {
     shared: &'a Shared,
     item: &'a Item,
-    course: Course<Waiter, Answer<Farewell>>,
+    course: Course,
     orders: mpsc::Sender<Order>,
     wish: watch::Sender<Wish>,
+    waiters: Waiters,
+    /// The clients that asked for the session's end.
+    enders: Vec<Answer<Farewell>>,
+}
+
+/// How a session ended, and the clients that wait to hear it.
+struct Ended {
+    end: End,
+    enders: Vec<Answer<Farewell>>,
+}
+
+/// The clients that wait for a token, by the ids under which the course knows them.
+#[derive(Default)]
+struct Waiters {
+    last_id: u64,
+    answers: BTreeMap<WaiterId, Answer<Result<(), Failure>>>,
+}
+
+impl Waiters {
+    fn admit(&mut self, answer: Answer<Result<(), Failure>>) -> WaiterId {
+        self.last_id += 1;
+        let id = WaiterId(self.last_id);
+        self.answers.insert(id, answer);
+        id
+    }
+
+    fn answer(&mut self, id: WaiterId, with: Result<(), Failure>) {
+        if let Some(answer) = self.answers.remove(&id) {
+            reply(answer, with);
+        }
+    }
 }
 
 impl Session<'_> {
@@ -217,8 +257,12 @@ impl Session<'_> {
         mut self,
         commands: &mut mpsc::Receiver<Command>,
         mut news: mpsc::Receiver<News>,
-    ) -> End<Answer<Farewell>> {
-        while !self.course.is_over() {
+    ) -> Ended {
+        loop {
+            if let Some(end) = self.course.end() {
+                let enders = self.enders;
+                return Ended { end, enders };
+            }
             tokio::select! {
                 Some(news) = news.recv() => self.hear(news),
                 Some(command) = commands.recv() => self.obey(command),
@@ -227,11 +271,10 @@ impl Session<'_> {
                 () = at(self.next_due()) => self.handle(Input::Tick),
             }
         }
-        self.course.into_end()
     }
 
-    /// What cannot be carried out is the next input.
-    fn handle(&mut self, input: Input<Waiter, Answer<Farewell>>) {
+    /// Feeds an input to the course and carries out what follows. An effect that fails is the next input.
+    fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.decide(input) {
@@ -240,7 +283,8 @@ impl Session<'_> {
         }
     }
 
-    fn decide(&mut self, input: Input<Waiter, Answer<Farewell>>) -> Vec<Effect<Waiter>> {
+    /// Wakes the followers also when the state stays the same: a login under way looks for its first token in the table.
+    fn decide(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         let course = &mut self.course;
         self.shared
@@ -249,13 +293,13 @@ impl Session<'_> {
         effects
     }
 
-    fn carry_out(&mut self, effect: Effect<Waiter>) -> Option<Input<Waiter, Answer<Farewell>>> {
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Tell(event) => self.shared.announce(event),
             Effect::Send(ask) => return self.send(ask),
             // A full queue holds one already.
             Effect::Hurry => _ = self.orders.try_send(Order::Hurry),
-            Effect::Answer(waiter, with) => reply(waiter, with),
+            Effect::Answer(waiter, with) => self.waiters.answer(waiter, with),
             Effect::ClearTokens => self.shared.table.clear(),
             Effect::Keep => _ = self.wish.send_replace(Wish::Keep),
             Effect::Forget => _ = self.wish.send_replace(Wish::Forget),
@@ -263,7 +307,7 @@ impl Session<'_> {
         None
     }
 
-    fn send(&self, ask: Ask) -> Option<Input<Waiter, Answer<Farewell>>> {
+    fn send(&self, ask: Ask) -> Option<Input> {
         let id = ask.id().to_owned();
         let sent = self.orders.try_send(Order::Ask(ask));
         sent.is_err().then_some(Input::NotSent(id))
@@ -271,14 +315,28 @@ impl Session<'_> {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Fetch(resource, until, answer) => self.handle(Input::Fetch(resource, until, answer)),
+            Command::Fetch {
+                resource,
+                until,
+                answer,
+            } => {
+                let waiter = answer.map(|answer| self.waiters.admit(answer));
+                self.handle(Input::Fetch {
+                    resource,
+                    until,
+                    waiter,
+                });
+            }
             Command::Save(answer) => reply(answer, self.saved()),
-            Command::End(answer) => self.handle(Input::End(answer)),
+            Command::End(answer) => {
+                self.enders.push(answer);
+                self.handle(Input::End);
+            }
             Command::Retire => self.handle(Input::Retire),
         }
     }
 
-    /// One that somebody has ended is not for the next daemon.
+    /// A login whose end was asked for is not for the next daemon.
     fn saved(&self) -> Option<Zeroizing<Vec<u8>>> {
         self.course
             .goes_on()
@@ -325,7 +383,10 @@ impl Session<'_> {
             .and_then(|token| Ok(self.shared.table.put(token, now())?));
         match kept {
             Ok(Some(token)) => {
-                self.handle(Input::Token(resource, token.expires_at));
+                self.handle(Input::Token {
+                    resource,
+                    expires_at: token.expires_at,
+                });
                 self.shared.announce(Event::Token {
                     profile: profile.clone(),
                     resource: token.resource.to_string(),
@@ -337,19 +398,18 @@ impl Session<'_> {
         }
     }
 
-    /// Tokens that somebody used are renewed before they end.
+    /// Tokens that a client used are renewed before they end.
     fn note_use(&mut self) {
         for token in self.shared.table.newly_used() {
             let made_at = token.made_at.unwrap_or_else(now);
             let at = renew_at(made_at, token.expires_at, fastrand::f64());
-            self.handle(Input::Used(token.resource.clone(), at, token.expires_at));
+            let expires_at = token.expires_at;
+            self.handle(Input::Used(token.resource.clone(), Renewal { at, expires_at }));
         }
     }
 
     fn lives_by_followers(&self) -> bool {
-        let state = self.shared.state.borrow();
-        self.course
-            .lives_by_followers(&state, self.shared.purpose.one_shot)
+        self.course.lives_by_followers(&self.shared.state.borrow())
     }
 
     fn is_connected(&self) -> bool {

@@ -7,8 +7,10 @@ mod file;
 mod limits;
 mod login;
 mod overlay;
+mod pattern;
 mod resource;
 mod secret;
+mod template;
 mod url;
 
 use std::net::SocketAddr;
@@ -20,10 +22,11 @@ use thiserror::Error;
 use self::file::File;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::login::{Confirm, Login};
+pub(crate) use self::resource::{Ask, Gives, ResourceRule};
 #[cfg(test)]
-pub(crate) use self::resource::defaults as default_rules;
-pub(crate) use self::resource::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
+pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
+pub(crate) use self::template::Template;
 
 /// The configuration, understood.
 pub struct Config {

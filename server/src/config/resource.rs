@@ -1,11 +1,13 @@
-//! `[[resource]]`: which resources devices get tokens for, and how each is come by (D-041). Checked here; `token`
-//! decides by it.
+//! `[[resource]]`: which resources devices get tokens for, and what each token is (D-041). The rules are checked here;
+//! `token` decides by them.
 
 use std::fmt;
 
 use serde::Deserialize;
 
 use super::Error;
+use super::pattern::Pattern;
+use super::template::Template;
 
 /// The seed's three kinds of resource (D-041), for a configuration that names none.
 const DEFAULTS: &str = r#"
@@ -29,25 +31,16 @@ resource = "{urn}"
 pub(crate) struct ResourceRule {
     /// Which resources.
     pub(crate) pattern: Pattern,
-    /// What for.
+    /// What its token is.
     pub(crate) gives: Gives,
 }
 
-/// A resource's whole URN, or its beginning: then something has to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
-    /// What comes before the star, or everything.
-    pub(crate) beginning: String,
-    /// Whether there is a star.
-    pub(crate) open: bool,
-}
-
-/// How a resource's token is come by.
+/// What a resource's token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
-    /// It is the login's own access token.
+    /// The login's own access token.
     Session,
-    /// It is exchanged for the login's own (RFC 8693).
+    /// One that is exchanged for the login's own (RFC 8693).
     Exchange(Ask),
 }
 
@@ -60,21 +53,6 @@ pub(crate) struct Ask {
     pub(crate) resource: Option<Template>,
     /// RFC 8693 §2.1 `scope`.
     pub(crate) scope: Option<Template>,
-}
-
-/// A text with places for a resource's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template(pub(crate) Vec<Piece>);
-
-/// A piece of a [`Template`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// Itself.
-    Text(String),
-    /// `{urn}`: the resource.
-    Urn,
-    /// `{1}`: what stands for the star.
-    Star,
 }
 
 /// A rule as it is written.
@@ -133,7 +111,9 @@ impl Section {
     fn understand(self) -> Result<ResourceRule, String> {
         let pattern = Pattern::read(&self.r#match)?;
         let template = |name: &str, text: Option<String>| {
-            let read = text.map(|text| Template::read(&text, pattern.open)).transpose();
+            let read = text
+                .map(|text| Template::read(&text, pattern.has_star()))
+                .transpose();
             read.map_err(|problem| format!("{name} {problem}"))
         };
         let ask = Ask {
@@ -154,69 +134,10 @@ impl Section {
     }
 }
 
-impl Pattern {
-    fn read(text: &str) -> Result<Self, String> {
-        let beginning = text.strip_suffix('*').unwrap_or(text);
-        if beginning.contains('*') {
-            return Err("a star stands only at the end".into());
-        }
-        let open = beginning.len() < text.len();
-        let is_urn = beginning.starts_with("urn:") && (open || beginning.len() > "urn:".len());
-        if !is_urn || !beginning.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("must begin with urn: and have printable ASCII characters only".into());
-        }
-        Ok(Self {
-            beginning: beginning.into(),
-            open,
-        })
-    }
-
-    /// Whether this pattern matches everything that the other does.
-    fn covers(&self, other: &Self) -> bool {
-        let longer = other.open || other.beginning.len() > self.beginning.len();
-        self == other || self.open && longer && other.beginning.starts_with(&self.beginning)
-    }
-}
-
-impl Template {
-    fn read(text: &str, has_star: bool) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or("has a { without its }")?;
-            pieces.extend(Piece::text(before));
-            pieces.push(match name {
-                "urn" => Piece::Urn,
-                "1" if has_star => Piece::Star,
-                "1" => return Err("has {1}, but `match` has no star".into()),
-                other => return Err(format!("has {{{other}}}; there are {{1}} and {{urn}}")),
-            });
-            rest = after;
-        }
-        pieces.extend(Piece::text(rest));
-        if pieces.is_empty() {
-            return Err("is empty".into());
-        }
-        Ok(Self(pieces))
-    }
-
-    /// Whether there is more than one piece: then what a device put into one must not reach into the others.
-    pub(crate) fn is_mixed(&self) -> bool {
-        self.0.len() > 1
-    }
-}
-
-impl Piece {
-    fn text(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self::Text(text.into()))
-    }
-}
-
 /// For people: `urn:x:* → exchange, audience = {1}`.
 impl fmt::Display for ResourceRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.pattern.open { "*" } else { "" };
-        write!(f, "{}{star} → ", self.pattern.beginning)?;
+        write!(f, "{} → ", self.pattern)?;
         let Gives::Exchange(ask) = &self.gives else {
             return f.write_str("session");
         };
@@ -235,16 +156,11 @@ impl fmt::Display for ResourceRule {
     }
 }
 
-impl fmt::Display for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|piece| {
-            f.write_str(match piece {
-                Piece::Text(text) => text,
-                Piece::Urn => "{urn}",
-                Piece::Star => "{1}",
-            })
-        })
-    }
+/// Reads one rule, whatever others there are.
+#[cfg(test)]
+pub(crate) fn rule(text: &str) -> ResourceRule {
+    let section: Section = toml::from_str(text).unwrap();
+    section.understand().unwrap()
 }
 
 #[cfg(test)]
@@ -270,13 +186,13 @@ mod tests {
     #[test]
     fn d_041_the_three_of_the_seed_are_the_defaults() {
         let rules = understand(Vec::new()).unwrap();
-        let beginnings: Vec<_> = rules.iter().map(|rule| &*rule.pattern.beginning).collect();
+        let patterns: Vec<_> = rules.iter().map(|rule| rule.pattern.to_string()).collect();
         assert_eq!(
-            beginnings,
+            patterns,
             [
-                "urn:d:",
-                "urn:sap:identity:api:name:",
-                "urn:sap:identity:application:provider:name:"
+                "urn:d:*",
+                "urn:sap:identity:api:name:*",
+                "urn:sap:identity:application:provider:name:*"
             ]
         );
         assert_eq!(

@@ -59,7 +59,8 @@ impl Found {
     /// Whether it has the keys that a caller needs, or there is no use in asking for newer ones yet.
     fn serves(&self, keys: Keys) -> bool {
         let may_ask = self.keys_asked.is_none_or(|asked| asked.elapsed() >= KEYS_KEPT);
-        !self.metadata.jwks().keys().is_empty() && !(keys == Keys::Newer && may_ask)
+        let wants_newer = keys == Keys::Newer && may_ask;
+        !wants_newer && !self.metadata.jwks().keys().is_empty()
     }
 }
 

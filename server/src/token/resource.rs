@@ -2,7 +2,7 @@
 
 use device_proto::ResourceUrn;
 
-use crate::config::{Ask, Gives, Pattern, Piece, ResourceRule, Template};
+use crate::config::{Ask, Gives, ResourceRule, Template};
 
 /// What a resource's token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +25,11 @@ pub(crate) struct ExchangeFor {
 pub(crate) fn target(rules: &[ResourceRule], urn: &ResourceUrn) -> Option<Target> {
     let urn = urn.as_str();
     let mut matching = rules.iter();
-    let (rule, star) = matching.find_map(|rule| Some((rule, star(&rule.pattern, urn)?)))?;
+    let (rule, star) = matching.find_map(|rule| Some((rule, rule.pattern.star(urn)?)))?;
     match &rule.gives {
         Gives::Session => Some(Target::Session),
         Gives::Exchange(ask) => ExchangeFor::of(ask, urn, star).map(Target::Exchange),
     }
-}
-
-/// Returns what stands for the star, nothing where there is none; `None`: it does not match.
-fn star<'u>(pattern: &Pattern, urn: &'u str) -> Option<&'u str> {
-    let rest = urn.strip_prefix(&*pattern.beginning)?;
-    (pattern.open != rest.is_empty()).then_some(rest)
 }
 
 /// Whether a star can stand inside other text and change nothing around it: a name of unreserved characters (RFC 3986
@@ -52,8 +46,7 @@ impl ExchangeFor {
         if templates.any(Template::is_mixed) && !is_name(star) {
             return None;
         }
-        let filled =
-            |template: &Option<Template>| template.as_ref().map(|template| fill(template, urn, star));
+        let filled = |template: &Option<Template>| Some(template.as_ref()?.fill(urn, star));
         Some(Self {
             audience: filled(&ask.audience),
             resource: filled(&ask.resource),
@@ -62,21 +55,12 @@ impl ExchangeFor {
     }
 }
 
-fn fill(template: &Template, urn: &str, star: &str) -> String {
-    let pieces = template.0.iter().map(|piece| match piece {
-        Piece::Text(text) => text,
-        Piece::Urn => urn,
-        Piece::Star => star,
-    });
-    pieces.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::default_rules;
+    use crate::config::{default_rules, rule};
 
     fn given(rules: &[ResourceRule], urn: &str) -> Option<Target> {
         target(rules, &urn.parse().unwrap())
@@ -112,29 +96,22 @@ mod tests {
         }
     }
 
-    fn rule(pattern: &str, gives: Gives) -> ResourceRule {
-        let beginning = pattern.trim_end_matches('*').to_owned();
-        let open = pattern.ends_with('*');
-        ResourceRule {
-            pattern: Pattern { beginning, open },
-            gives,
-        }
+    fn session(pattern: &str) -> ResourceRule {
+        rule(&format!("match = '{pattern}'\nkind = 'session'"))
+    }
+
+    fn resource(pattern: &str, template: &str) -> ResourceRule {
+        rule(&format!(
+            "match = '{pattern}'\nkind = 'exchange'\nresource = '{template}'"
+        ))
     }
 
     /// An exchange whose audience is the rule's number and the star.
     fn numbered(pattern: &str, n: usize) -> ResourceRule {
-        let pieces = vec![
-            Piece::Text(format!("{n}:")),
-            Piece::Star,
-            Piece::Text("@".into()),
-            Piece::Urn,
-        ];
-        let ask = Ask {
-            audience: Some(Template(pieces)),
-            resource: None,
-            scope: None,
-        };
-        rule(pattern, Gives::Exchange(ask))
+        let star = if pattern.ends_with('*') { "{1}" } else { "" };
+        rule(&format!(
+            "match = '{pattern}'\nkind = 'exchange'\naudience = '{n}:{star}@{{urn}}'"
+        ))
     }
 
     /// The meaning of a pattern, spelt out another way.
@@ -147,21 +124,11 @@ mod tests {
         }
     }
 
-    fn resource(template: Vec<Piece>) -> Gives {
-        Gives::Exchange(Ask {
-            audience: None,
-            resource: Some(Template(template)),
-            scope: None,
-        })
-    }
-
     #[test]
     fn d_041_inside_other_text_a_star_is_a_name_and_nothing_else() {
-        let text = |text: &str| Piece::Text(text.into());
-        let around = |piece| vec![text("https://"), piece, text(".example.com/")];
-        let inside = [rule("urn:x:*", resource(around(Piece::Star)))];
-        let whole = [rule("urn:x:*", resource(around(Piece::Urn)))];
-        let alone = [rule("urn:x:*", resource(vec![Piece::Star]))];
+        let inside = [resource("urn:x:*", "https://{1}.example.com/")];
+        let whole = [resource("urn:x:*", "https://{urn}.example.com/")];
+        let alone = [resource("urn:x:*", "{1}")];
         assert_eq!(
             given(&inside, "urn:x:a-B.7_~"),
             exchange(None, Some("https://a-B.7_~.example.com/"))
@@ -183,8 +150,8 @@ mod tests {
             assert_eq!(given(&whole, &urn), None, "{urn}");
             assert_eq!(given(&alone, &urn), exchange(None, Some(hostile)));
         }
-        // What the operator has written out is theirs.
-        let written = [rule("urn:x:a/b", resource(around(Piece::Urn)))];
+        // What the operator has written out is the operator's own affair.
+        let written = [resource("urn:x:a/b", "https://{urn}.example.com/")];
         assert_eq!(
             given(&written, "urn:x:a/b"),
             exchange(None, Some("https://urn:x:a/b.example.com/"))
@@ -193,17 +160,14 @@ mod tests {
 
     #[test]
     fn d_041_a_rule_that_matches_decides_even_if_it_gives_nothing() {
-        let rules = [
-            rule("urn:x:*", resource(vec![Piece::Text("a".into()), Piece::Star])),
-            rule("urn:*", Gives::Session),
-        ];
+        let rules = [resource("urn:x:*", "a{1}"), session("urn:*")];
         assert_eq!(given(&rules, "urn:x:/"), None);
     }
 
     proptest! {
         #[test]
         fn d_041_the_first_rule_that_matches_decides_and_fills_in_its_star(
-            patterns in prop::collection::vec("urn:[ab:]{0,4}[*]?", 0..6),
+            patterns in prop::collection::vec("urn:([ab:]{1,4}|[ab:]{0,4}[*])", 0..6),
             urn in "urn:[ab:]{1,5}",
         ) {
             let rules: Vec<_> = patterns.iter().enumerate().map(|(n, pattern)| numbered(pattern, n)).collect();

@@ -1,13 +1,17 @@
 //! What makes a user's service manager run `cibad`, as data: files to write and commands to run. The command
 //! `ciba service` shows it, does it and takes it back.
 
+mod file;
+pub(crate) mod install;
 mod launchd;
+mod running;
 mod systemd;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+pub(crate) use self::file::UnitFile;
 use crate::error::Error;
 
 /// What is known about the place that the service is made for.
@@ -43,12 +47,6 @@ pub(crate) struct Plan {
     pub(crate) end: Vec<Step>,
     /// When the files are gone.
     pub(crate) forget: Vec<Step>,
-}
-
-/// A file that the service manager reads.
-pub(crate) struct UnitFile {
-    pub(crate) path: PathBuf,
-    pub(crate) text: String,
 }
 
 /// A command of the service manager.

@@ -1,6 +1,6 @@
 //! `ciba watch`: every change of sessions and tokens as it happens, never a token's value.
 
-use ipc_proto::{Event, Message, Op, SessionState};
+use ipc_proto::{Event, Failure, Message, Op, ProfileName, SessionState};
 use serde::de::IgnoredAny;
 
 use crate::clock;
@@ -36,39 +36,41 @@ fn not_running() -> Error {
 
 /// Returns an event as a line that begins with its profile.
 fn sentence(event: &Event) -> String {
-    match event {
+    let (profile, what) = match event {
         Event::Authorize {
             profile,
             url,
             user_code,
             ..
-        } => {
-            format!(
-                "{profile}: waits for a login at {}, code {}\n",
-                Plain(url),
-                Plain(user_code)
-            )
-        }
-        Event::Connected { profile } => format!("{profile}: connected\n"),
-        Event::Disconnected { profile } => format!("{profile}: connection lost\n"),
+        } => (profile, waits(url, user_code)),
+        Event::Connected { profile } => (profile, "connected".into()),
+        Event::Disconnected { profile } => (profile, "connection lost".into()),
         Event::Token {
             profile, resource, ..
-        } => format!("{profile}: new token for {}\n", Plain(resource)),
-        Event::Expiring { profile, expires_at } => {
-            let cure = profile.login("URL");
-            let ends = clock::ends(clock::left(*expires_at));
-            format!("{profile}: the login {ends}; renew it: {cure}\n")
-        }
+        } => (profile, format!("new token for {}", Plain(resource))),
+        Event::Expiring { profile, expires_at } => (profile, expiring(profile, *expires_at)),
         Event::Session {
             profile,
             state,
             error,
-        } => {
-            let why = error.as_ref().map_or("", |failure| failure.message.as_str());
-            let colon = if why.is_empty() { "" } else { ": " };
-            format!("{profile}: {}{colon}{}\n", happened(*state), Plain(why))
-        }
-    }
+        } => (profile, changed(*state, error.as_ref())),
+    };
+    format!("{profile}: {what}\n")
+}
+
+fn waits(url: &str, user_code: &str) -> String {
+    format!("waits for a login at {}, code {}", Plain(url), Plain(user_code))
+}
+
+fn expiring(profile: &ProfileName, expires_at: u64) -> String {
+    let ends = clock::ends(clock::left(expires_at));
+    format!("the login {ends}; renew it: {}", profile.login("URL"))
+}
+
+fn changed(state: SessionState, error: Option<&Failure>) -> String {
+    let why = error.map_or("", |failure| failure.message.as_str());
+    let colon = if why.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", happened(state), Plain(why))
 }
 
 fn happened(state: SessionState) -> &'static str {

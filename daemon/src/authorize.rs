@@ -6,22 +6,14 @@ use std::time::Duration;
 use device_proto::{RequestId, ResourceUrn, Verifier};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use ipc_proto::{ErrorCode, Failure};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::Response;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use url::Url;
 
-use crate::oauth_error;
 use crate::printable::printable;
+use crate::server::client::{HttpError, client};
 use crate::server::{self, Server};
-use crate::tls;
-
-/// Time to reach the server.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Time for the whole exchange.
-const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -51,27 +43,37 @@ pub(crate) struct Begun {
     pub(crate) expires_in: Duration,
 }
 
+/// Why no login begins.
+#[derive(Debug, Error)]
+pub(crate) enum AuthorizeError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("too many logins were begun from here")]
+    Busy {
+        /// Seconds.
+        retry_after: Option<u64>,
+    },
+    /// The server said why, in OAuth's form. Its words are not yet fit to be shown.
+    #[error("the server refused")]
+    Refused { error: String, description: String },
+}
+
 /// Begins a login at the server.
 pub(crate) async fn authorize(
     server: &Server,
     verifier: &Verifier,
     resource: &ResourceUrn,
-) -> Result<Begun, Failure> {
+) -> Result<Begun, AuthorizeError> {
     let pushed = Pushed {
         verifier,
         resource,
         device_name: device_name(),
     };
-    // Made for this one exchange: a client that is kept would hold pools, and the system's certificates.
-    let sent = client(server)?
-        .post(server.authorize())
-        .json(&pushed)
-        .send()
-        .await;
-    let mut response = sent.map_err(|error| unreachable(&error))?;
+    let post = client(server)?.post(server.authorize()).json(&pushed);
+    let mut response = post.send().await.map_err(HttpError::from)?;
     let body = read(&mut response).await?;
     if response.status().is_success() {
-        begun(&body).ok_or_else(not_a_server)
+        Ok(begun(&body).ok_or(HttpError::NotAServer)?)
     } else {
         Err(refusal(&response, &body))
     }
@@ -93,34 +95,12 @@ fn device_name() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Makes what asks a server.
-pub(crate) fn client(server: &Server) -> Result<Client, Failure> {
-    let builder = Client::builder()
-        // The WebSocket knows no proxy: a login must not begin where it cannot be followed.
-        .no_proxy()
-        .connect_timeout(CONNECT_DEADLINE)
-        .timeout(DEADLINE)
-        .redirect(Policy::none());
-    let builder = if server.is_encrypted() {
-        builder.https_only(true)
-    } else {
-        // On this machine nobody has to be trusted.
-        builder.tls_certs_only([])
-    };
-    builder.build().map_err(|_| {
-        Failure::new(
-            ErrorCode::ServerUnreachable,
-            "this system has no certificate authorities to trust",
-        )
-    })
-}
-
-/// Reads the body, but not more than anybody needs to say.
-async fn read(response: &mut Response) -> Result<Vec<u8>, Failure> {
+/// Reads the body, but no more of it than a server needs to say.
+async fn read(response: &mut Response) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
+    while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(not_a_server());
+            return Err(HttpError::NotAServer);
         }
         body.extend_from_slice(&chunk);
     }
@@ -152,8 +132,8 @@ fn begun(body: &[u8]) -> Option<Begun> {
     })
 }
 
-/// What a refusal means to the person.
-fn refusal(response: &Response, body: &[u8]) -> Failure {
+/// Reads why a login was not begun.
+fn refusal(response: &Response, body: &[u8]) -> AuthorizeError {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,
@@ -162,71 +142,34 @@ fn refusal(response: &Response, body: &[u8]) -> Failure {
     }
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return busy(response);
+        let retry_after = retry_after(response);
+        return AuthorizeError::Busy { retry_after };
     }
     if status.is_server_error() {
-        return fault(status);
+        return HttpError::Fault(status.as_u16()).into();
     }
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) if status.is_client_error() => {
-            let failure = oauth_error::failure(&refusal.error, &refusal.error_description);
-            // Here it is about what this program sent, and that is what somebody typed.
-            let is_ours = refusal.error == "invalid_request";
-            let code = if is_ours {
-                ErrorCode::BadRequest
-            } else {
-                failure.code
-            };
-            Failure { code, ..failure }
-        }
-        _ => not_a_server(),
+    match serde_json::from_slice(body) {
+        Ok(Refusal {
+            error,
+            error_description: description,
+        }) if status.is_client_error() => AuthorizeError::Refused { error, description },
+        _ => HttpError::NotAServer.into(),
     }
 }
 
-/// Returns the failure of a server that says it has one.
-pub(crate) fn fault(status: StatusCode) -> Failure {
-    let message = format!("the server has a fault (HTTP status {})", status.as_u16());
-    Failure::new(ErrorCode::ServerUnreachable, message)
-}
-
-fn busy(response: &Response) -> Failure {
-    let failure = Failure::new(ErrorCode::Busy, "too many logins were begun from here");
-    let wait = response.headers().get(RETRY_AFTER);
-    let seconds: Option<u64> = wait
-        .and_then(|wait| wait.to_str().ok())
-        .and_then(|wait| wait.parse().ok());
-    match seconds {
-        Some(seconds) => failure.hint(format!("try again in {seconds} s")),
-        None => failure.hint("try again in a minute"),
-    }
-}
-
-/// Returns why nothing came back.
-pub(crate) fn unreachable(error: &reqwest::Error) -> Failure {
-    let message = match tls::certificate_problem(error) {
-        Some(problem) => format!("the server's certificate is not valid: {problem}"),
-        None if error.is_timeout() => "the server does not answer in time".into(),
-        None if error.is_connect() => "the server cannot be reached".into(),
-        None => "the connection to the server broke".into(),
-    };
-    Failure::new(ErrorCode::ServerUnreachable, message)
-}
-
-/// Returns the failure of an answer that no server of ours gives.
-pub(crate) fn not_a_server() -> Failure {
-    Failure::new(
-        ErrorCode::ServerUnreachable,
-        "what answers at this URL is no ciba-server",
-    )
-    .hint("check the URL with whoever runs the server")
+fn retry_after(response: &Response) -> Option<u64> {
+    let wait = response.headers().get(RETRY_AFTER)?;
+    wait.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use device_proto::Challenge;
+    use ipc_proto::{ErrorCode, Failure};
 
     use super::*;
     use crate::fake::{Fake, http};
+    use crate::tls;
 
     async fn answered(answer: &[u8]) -> Result<Begun, Failure> {
         let fake = Fake::new().await;
@@ -238,7 +181,8 @@ mod tests {
         tls::install();
         let server = Server::parse(url).unwrap();
         let verifier = Challenge::new(&[5; 32]).verifier();
-        authorize(&server, &verifier, &ResourceUrn::default()).await
+        let begun = authorize(&server, &verifier, &ResourceUrn::default()).await;
+        begun.map_err(Failure::from)
     }
 
     async fn refused(answer: &[u8]) -> Failure {

@@ -84,14 +84,16 @@ pub(crate) enum HandOverError {
     Untrusted(PathBuf, NotOurs),
     #[error("the installed program cannot be run: {0}")]
     Trial(String),
+    #[error("cibad is shutting down")]
+    Leaving,
     #[error("a login is under way, and its person would come back to nobody")]
     Login,
-    #[error("the sessions do not fit into a pipe")]
-    Sessions(#[source] io::Error),
-    #[error("the installed program cannot be given what it needs")]
-    Give(#[source] io::Error),
-    #[error("the system does not run the installed program")]
-    Exec(#[source] io::Error),
+    #[error("the sessions do not fit into a pipe: {0}")]
+    Sessions(io::Error),
+    #[error("the installed program cannot be given what it needs: {0}")]
+    Give(io::Error),
+    #[error("the system does not run the installed program: {0}")]
+    Exec(io::Error),
 }
 
 impl Program {

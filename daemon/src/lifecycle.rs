@@ -10,8 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What a client is told that still waits.
-pub(crate) const LEAVING: &str = "cibad is shutting down";
+use crate::handover::HandOverError;
 
 /// A handle to the end of the process; cheap to clone.
 #[derive(Clone)]
@@ -23,11 +22,11 @@ pub(crate) struct Shutdown {
 }
 
 /// Somebody wants the program that is installed now to go on in this process, and may wait for an answer.
-pub(crate) struct HandOver(oneshot::Sender<Result<(), String>>);
+pub(crate) struct HandOver(oneshot::Sender<Result<(), HandOverError>>);
 
 impl HandOver {
     /// Says that it begins, or why it does not.
-    pub(crate) fn answer(self, answer: Result<(), String>) {
+    pub(crate) fn answer(self, answer: Result<(), HandOverError>) {
         // A signal does not wait for one.
         let _ = self.0.send(answer);
     }
@@ -66,11 +65,12 @@ impl Shutdown {
     ///
     /// # Errors
     ///
-    /// Why this program goes on, in words.
-    pub(crate) async fn hand_over(&self) -> Result<(), String> {
+    /// Why this program goes on.
+    pub(crate) async fn hand_over(&self) -> Result<(), HandOverError> {
         let (ask, answer) = oneshot::channel();
-        self.asks.send(HandOver(ask)).await.map_err(|_| LEAVING)?;
-        answer.await.unwrap_or_else(|_| Err(LEAVING.into()))
+        // Only a daemon that leaves takes no more of them.
+        let _ = self.asks.send(HandOver(ask)).await;
+        answer.await.unwrap_or(Err(HandOverError::Leaving))
     }
 
     /// As [`Shutdown::hand_over`], without waiting. Nothing happens when somebody has asked already.
@@ -158,11 +158,12 @@ mod tests {
     #[tokio::test]
     async fn a_hand_over_is_no_end_and_who_asks_hears_why_not() {
         let shutdown = Shutdown::default();
-        for answer in [Err("no".to_owned()), Ok(())] {
+        for answer in [Err(HandOverError::Login), Ok(())] {
+            let expected = format!("{answer:?}");
             let (heard, ()) = tokio::join!(shutdown.hand_over(), async {
-                shutdown.hand_over_asked().await.answer(answer.clone());
+                shutdown.hand_over_asked().await.answer(answer);
             });
-            assert_eq!(heard, answer);
+            assert_eq!(format!("{heard:?}"), expected);
         }
         shutdown.hand_over_soon();
         shutdown.hand_over_soon();

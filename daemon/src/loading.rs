@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipc_proto::{ErrorCode, Failure, KeychainKind};
+use ipc_proto::KeychainKind;
+use thiserror::Error;
 use tokio::sync::watch;
 use tracing::info;
 
@@ -32,22 +33,19 @@ impl Loading {
         self.unheard == 0
     }
 
-    /// Returns why a login may be missing.
-    pub(crate) fn problem(&self) -> Option<Failure> {
+    /// Returns why a login may be missing. A locked keychain comes first: a person can open it.
+    pub(crate) fn problem(&self) -> Option<Unread> {
         let locked = |error: &&KeychainError| matches!(error, KeychainError::Locked(_));
         let mut problems = self.problems.values();
         let worst = problems.clone().find(locked).or_else(|| problems.next())?;
-        let failure = Failure::from(*worst);
-        let explained = format!("{}, so what it keeps cannot be read", failure.message);
-        let hint = match failure.code {
-            ErrorCode::KeychainLocked => {
-                "unlock it, and cibad goes on by itself; or log in anew: ciba start --url <server>"
-            }
-            _ => "ciba doctor",
-        };
-        Some(Failure::new(failure.code, explained).hint(hint))
+        Some(Unread(*worst))
     }
 }
+
+/// A keychain that may keep a login cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0}, so what it keeps cannot be read")]
+pub(crate) struct Unread(pub(crate) KeychainError);
 
 /// Reads one keychain and hands on what it keeps; when it cannot be read, waits until it can.
 pub(crate) async fn load(keychain: Arc<dyn Keychain>, state: &watch::Sender<Loading>, resume: impl Fn(Item)) {
@@ -81,7 +79,13 @@ impl Loading {
 
 #[cfg(test)]
 mod tests {
+    use ipc_proto::{ErrorCode, Failure};
+
     use super::*;
+
+    fn told(loading: &Loading) -> ErrorCode {
+        Failure::from(loading.problem().unwrap()).code
+    }
 
     #[test]
     fn d_052_a_locked_keychain_is_the_reason_that_is_told() {
@@ -95,9 +99,9 @@ mod tests {
         let locked = KeychainError::Locked(KeychainKind::SecretService);
         loading.heard(KeychainKind::SecretService, Some(locked), true);
         assert!(loading.is_settled());
-        assert_eq!(loading.problem().unwrap().code, ErrorCode::KeychainLocked);
+        assert_eq!(told(&loading), ErrorCode::KeychainLocked);
         loading.heard(KeychainKind::SecretService, None, false);
-        assert_eq!(loading.problem().unwrap().code, ErrorCode::KeychainUnavailable);
+        assert_eq!(told(&loading), ErrorCode::KeychainUnavailable);
         loading.heard(KeychainKind::Kernel, None, false);
         assert!(loading.problem().is_none());
     }

@@ -5,6 +5,7 @@ mod agent;
 mod authorize;
 mod config;
 mod diagnose;
+mod failure;
 #[cfg(test)]
 mod fake;
 mod handover;

@@ -164,7 +164,7 @@ impl Daemon {
     /// Serves until the end, which after a hand-over that failed is not yet there.
     async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
         while let End::HandOver(estate) = self.serve(origin, &say).await? {
-            not_handed_over(self.program.replace(self.arguments(), &estate));
+            not_handed_over(&self.program.replace(self.arguments(), &estate));
             // The next program would have read it.
             self.settings.read_again().await;
             origin = Origin::Estate(estate);
@@ -260,7 +260,8 @@ impl Daemon {
                     return sessions;
                 }
                 Err(error) => {
-                    ask.answer(Err(not_handed_over(error)));
+                    not_handed_over(&error);
+                    ask.answer(Err(error));
                     reload.announce();
                 }
             }
@@ -322,15 +323,13 @@ async fn make_way(
     Ok(End::HandOver(Estate { seat, sessions }))
 }
 
-/// Logs why this program goes on, and returns it.
-fn not_handed_over(error: HandOverError) -> String {
-    let reason = format!("{:#}", anyhow::Error::from(error));
-    warn!(reason, "not handed over");
-    reason
+/// Logs why this program goes on.
+fn not_handed_over(error: &HandOverError) {
+    warn!(reason = %error, "not handed over");
 }
 
 async fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
-    let sessions = agent.save().await.map_err(|_| HandOverError::Login)?;
+    let sessions = agent.save().await?;
     handover::pack(sessions.iter().map(|item| item.as_slice()))
 }
 

@@ -2,7 +2,7 @@
 
 use device_proto::Challenge;
 use device_proto::challenge::{Malformed, SECRET_LEN};
-use ipc_proto::{ErrorCode, Failure};
+use thiserror::Error;
 
 use crate::memory::{Exhausted, Locked};
 
@@ -11,10 +11,9 @@ pub(crate) struct Secret(Locked);
 
 impl Secret {
     /// Draws a new one.
-    pub(crate) fn draw() -> Result<Self, Failure> {
-        let no_random = |_| Failure::new(ErrorCode::Internal, "this system gives no random numbers");
-        let drawn = Locked::fill(SECRET_LEN, |bytes| getrandom::fill(bytes).map_err(no_random))?;
-        Ok(Self(drawn))
+    pub(crate) fn draw() -> Result<Self, DrawError> {
+        let draw = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|_| DrawError::NoRandom);
+        Locked::fill(SECRET_LEN, draw).map(Self)
     }
 
     /// Reads the 43 characters of [`Challenge::expose`], which are for the caller to wipe.
@@ -34,6 +33,15 @@ impl Secret {
     }
 }
 
+/// Why there is no new challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum DrawError {
+    #[error("this system gives no random numbers")]
+    NoRandom,
+    #[error(transparent)]
+    NoMemory(#[from] Exhausted),
+}
+
 /// The text is no challenge, or there is no memory for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
@@ -47,11 +55,5 @@ impl From<Malformed> for Unreadable {
 impl From<Exhausted> for Unreadable {
     fn from(_: Exhausted) -> Self {
         Self
-    }
-}
-
-impl From<Exhausted> for Failure {
-    fn from(exhausted: Exhausted) -> Self {
-        Self::new(ErrorCode::Internal, exhausted.to_string())
     }
 }

@@ -58,13 +58,10 @@ impl StartAsk {
         one_shot: bool,
         keychain: Option<KeychainKind>,
     ) -> Result<Self, Failure> {
-        let resource = urn(resource)?;
-        let server =
-            Server::parse(url).map_err(|problem| Failure::new(ErrorCode::BadRequest, problem.to_string()))?;
         Ok(Self {
-            server,
+            resource: urn(resource)?,
+            server: Server::parse(url)?,
             profile: profile.unwrap_or_default(),
-            resource,
             one_shot,
             keychain,
         })

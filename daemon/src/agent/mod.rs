@@ -9,7 +9,7 @@ mod supply;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use ipc_proto::{Added, Diagnosis, ErrorCode, Event, Failure, ProfileName, Status, Stopped};
+use ipc_proto::{Added, Diagnosis, Event, Failure, ProfileName, Status, Stopped};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use self::sessions::Sessions;
 use self::supply::supply;
 use crate::config::Settings;
 use crate::diagnose::diagnose;
+use crate::handover::HandOverError;
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::Shutdown;
 use crate::loading::{Loading, load};
@@ -92,11 +93,11 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// A login is under way: its person would come back to nobody.
-    pub(crate) async fn save(&self) -> Result<Vec<Zeroizing<Vec<u8>>>, Failure> {
+    /// [`HandOverError::Login`].
+    pub(crate) async fn save(&self) -> Result<Vec<Zeroizing<Vec<u8>>>, HandOverError> {
         let is_pending = |session: &Handle| *session.state().phase() == Phase::Pending;
         if self.sessions().all().iter().any(is_pending) {
-            return Err(Failure::new(ErrorCode::Busy, "a login is under way"));
+            return Err(HandOverError::Login);
         }
         Ok(self.save_all().await)
     }
@@ -167,7 +168,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             memory_locked: memory::all_locked(),
-            keychain: self.0.loading.borrow().problem(),
+            keychain: self.0.loading.borrow().problem().map(Failure::from),
             configuration: self.0.settings.problem(),
             profiles: sessions.iter().map(Handle::status).collect(),
         })
@@ -205,7 +206,7 @@ impl Agent {
     /// A client is not told that all is ended while a keychain that cannot be read may hold more.
     fn none_is_out_of_reach(&self, found: &[Handle]) -> Result<(), Failure> {
         match self.0.loading.borrow().problem() {
-            Some(problem) if found.is_empty() => Err(problem),
+            Some(problem) if found.is_empty() => Err(problem.into()),
             _ => Ok(()),
         }
     }
@@ -298,7 +299,7 @@ impl Agent {
     /// A login in a keychain that is locked is another thing than no login.
     fn unknown(&self, profile: &ProfileName) -> Failure {
         let problem = self.0.loading.borrow().problem();
-        problem.unwrap_or_else(|| unknown(profile, &self.sessions().profiles()))
+        problem.map_or_else(|| unknown(profile, &self.sessions().profiles()), Failure::from)
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::header::DATE;
-use ipc_proto::{Check, Failure, ProfileName, ProfileStatus};
+use ipc_proto::{Check, ProfileName, ProfileStatus};
 use reqwest::Response;
 
-use crate::authorize;
+use crate::failure::ASK_FOR_THE_URL;
 use crate::server::Server;
+use crate::server::client::{HttpError, client};
 
 /// Time for a server to answer.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -60,7 +61,7 @@ async fn look((url, profile): (String, Option<ProfileName>)) -> Vec<Check> {
             Check::ok("server", format!("{url} answers")),
             times.map(|times| clock(&url, &times)),
         ),
-        Err(failure) => (unwell(&url, failure), None),
+        Err(error) => (unwell(&url, error), None),
     };
     let of_profile = |check| Check {
         profile: profile.clone(),
@@ -74,23 +75,17 @@ async fn look((url, profile): (String, Option<ProfileName>)) -> Vec<Check> {
 }
 
 /// Asks a server whether it is well. It need not say what time it is.
-async fn ask(url: &str) -> Result<Option<Times>, Failure> {
-    let server = Server::parse(url).map_err(|_| authorize::not_a_server())?;
+async fn ask(url: &str) -> Result<Option<Times>, HttpError> {
+    let server = Server::parse(url).map_err(|_| HttpError::NotAServer)?;
     let asked = SystemTime::now();
-    let sent = authorize::client(&server)?
-        .get(server.health())
-        .timeout(DEADLINE)
-        .send()
-        .await;
-    let response = sent.map_err(|error| authorize::unreachable(&error))?;
+    let get = client(&server)?.get(server.health()).timeout(DEADLINE);
+    let response = get.send().await?;
     let heard = SystemTime::now();
-    if response.status().is_success() {
-        return Ok(date(&response).map(|said| Times { asked, said, heard }));
+    match response.status() {
+        status if status.is_success() => Ok(date(&response).map(|said| Times { asked, said, heard })),
+        status if status.is_server_error() => Err(HttpError::Fault(status.as_u16())),
+        _ => Err(HttpError::NotAServer),
     }
-    if response.status().is_server_error() {
-        return Err(authorize::fault(response.status()).hint("tell whoever runs the server"));
-    }
-    Err(authorize::not_a_server())
 }
 
 fn date(response: &Response) -> Option<SystemTime> {
@@ -98,11 +93,13 @@ fn date(response: &Response) -> Option<SystemTime> {
     httpdate::parse_http_date(date).ok()
 }
 
-fn unwell(url: &str, failure: Failure) -> Check {
-    let hint = failure
-        .hint
-        .unwrap_or_else(|| "look at the network; cibad connects by itself as soon as it can".into());
-    Check::failure("server", format!("{url}: {}", failure.message)).hint(hint)
+fn unwell(url: &str, error: HttpError) -> Check {
+    let hint = match error {
+        HttpError::NotAServer => ASK_FOR_THE_URL,
+        HttpError::Fault(_) => "tell whoever runs the server",
+        _ => "look at the network; cibad connects by itself as soon as it can",
+    };
+    Check::failure("server", format!("{url}: {error}")).hint(hint)
 }
 
 fn clock(url: &str, times: &Times) -> Check {

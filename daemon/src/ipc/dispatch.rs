@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Context;
 use super::reply::Reply;
 use crate::agent::{StartAsk, Step, TokenAsk, Which};
-use crate::lifecycle::LEAVING;
+use crate::handover::HandOverError;
 
 /// Answers one request. Dropping the future abandons it; a login it waits for is cancelled.
 pub(super) async fn answer(op: Op, context: &Context, reply: Reply) {
@@ -128,9 +128,8 @@ impl Call<'_> {
 
     async fn hand_over(&self) {
         let begins = self.context.shutdown.hand_over().await;
-        let told = begins.map(|()| Done {});
-        let not_begun = |reason| Failure::new(ErrorCode::Busy, reason);
-        self.reply.result(&told.map_err(not_begun)).await;
+        let told = begins.map(|()| Done {}).map_err(Failure::from);
+        self.reply.result(&told).await;
     }
 }
 
@@ -155,5 +154,5 @@ fn hello(protocol: u32) -> Result<Hello, Failure> {
 }
 
 fn leaving() -> Failure {
-    Failure::new(ErrorCode::Leaving, LEAVING)
+    HandOverError::Leaving.into()
 }

@@ -18,7 +18,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reply::{Line, Outbox};
 use super::{Context, dispatch, hangup};
-use crate::lifecycle::LEAVING;
 
 /// Time for a client to finish a line it has begun (I-007).
 const LINE_DEADLINE: Duration = Duration::from_secs(10);
@@ -76,7 +75,7 @@ enum End {
     TooLong(#[from] TooLong),
     #[error("a line was not finished in {} s", LINE_DEADLINE.as_secs())]
     TooSlow,
-    #[error("{LEAVING}")]
+    #[error("cibad is shutting down")]
     Shutdown,
 }
 

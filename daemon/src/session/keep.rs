@@ -1,7 +1,7 @@
 //! Keeps one login in its keychain (D-052): after its first token, again and again until that succeeds, and until
 //! it has to be forgotten.
 
-use ipc_proto::{ErrorCode, Failure, Kept};
+use ipc_proto::{Failure, Kept};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -107,19 +107,5 @@ fn kept(keychain: &dyn Keychain, problem: Option<Failure>) -> Kept {
     Kept {
         keychain: keychain.kind(),
         problem,
-    }
-}
-
-impl From<KeychainError> for Failure {
-    fn from(error: KeychainError) -> Self {
-        let code = match error {
-            KeychainError::Locked(_) => ErrorCode::KeychainLocked,
-            _ => ErrorCode::KeychainUnavailable,
-        };
-        let failure = Self::new(code, error.to_string());
-        match error {
-            KeychainError::Locked(_) => failure.hint("unlock it, and cibad goes on by itself"),
-            _ => failure.hint("ciba doctor"),
-        }
     }
 }

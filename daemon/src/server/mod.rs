@@ -1,5 +1,7 @@
 //! Which server a login belongs to: the URL a person typed, checked once, and the addresses below it.
 
+pub(crate) mod client;
+
 use std::fmt;
 
 use thiserror::Error;

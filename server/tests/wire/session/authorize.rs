@@ -184,8 +184,8 @@ async fn d_004_too_many_from_one_address_are_told_when_to_come_back() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
     let idp = Idp::start().await;
     let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", "5");
     let server = site.start().await;
@@ -221,8 +221,8 @@ async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn d_005_one_socket_with_several_expired_sessions_is_closed() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_005_one_socket_with_several_expired_sessions_is_closed() {
     let idp = Idp::start().await;
     let mut site = Site::new(&idp.issuer).with("LIMITS__LOGIN_EXPIRES_IN", "5");
     let server = site.start().await;

@@ -65,8 +65,8 @@ async fn a_refresh_token_that_ends_is_when_the_session_ends() {
 }
 
 /// The provider has spent the old refresh token when the store fails: the new one must not be lost.
-#[tokio::test]
-async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_when_it_will() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_when_it_will() {
     let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
     login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
     for n in 1..ASKS {
@@ -112,8 +112,8 @@ async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_whe
     server.stop().await;
 }
 
-#[tokio::test]
-async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
     let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
     login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
     login
@@ -129,8 +129,8 @@ async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
     login.server.stop().await;
 }
 
-#[tokio::test]
-async fn d_024_a_store_that_stumbles_at_a_login_does_not_cost_it() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_024_a_store_that_stumbles_at_a_login_does_not_cost_it() {
     let idp = Idp::start().await;
     idp.script(|script| script.token = Answer::Held);
     let mut site = Site::new(&idp.issuer);
@@ -168,8 +168,8 @@ async fn d_044_a_session_that_ends_while_somebody_signs_in_leaves_nothing_at_the
     server.stop().await;
 }
 
-#[tokio::test]
-async fn d_043_a_store_that_cannot_write_does_not_cost_the_refresh_token() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_043_a_store_that_cannot_write_does_not_cost_the_refresh_token() {
     let mut login = Login::done().await;
     let lock = login.site.lock_database();
     assert_eq!(

@@ -135,8 +135,8 @@ async fn the_login_cookie_is_for_this_browser_and_no_script() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_head_that_never_ends_is_cut() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn a_head_that_never_ends_is_cut() {
     let server = Server::dev().await;
     let mut slow = TcpStream::connect(&server.address).await.unwrap();
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -149,8 +149,8 @@ async fn a_head_that_never_ends_is_cut() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_body_that_never_ends_is_cut() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn a_body_that_never_ends_is_cut() {
     let server = Server::dev().await;
     let mut slow = TcpStream::connect(&server.address).await.unwrap();
     let head = "POST /auth/par/authorize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";

@@ -157,8 +157,8 @@ async fn d_022_a_device_that_is_away_may_come_back_before_the_code_is_spent() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn d_022_a_device_that_stays_away_costs_no_code() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_022_a_device_that_stays_away_costs_no_code() {
     let idp = Idp::start().await;
     let server = Site::new(&idp.issuer).start().await;
     let session = Session::begin(&server).await;

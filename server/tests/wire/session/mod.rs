@@ -1,6 +1,7 @@
 //! Device sessions: begun, signed in to, renewed, ended (D-001 … D-044).
 
 mod authorize;
+mod deadlines;
 mod dump;
 mod exchange;
 mod grant;

@@ -103,8 +103,8 @@ async fn d_023_the_token_endpoint_fails() {
     .await;
 }
 
-#[tokio::test]
-async fn d_023_the_token_endpoint_never_answers() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_023_the_token_endpoint_never_answers() {
     fails(
         |script| script.token = Answer::Held,
         "provider-down",

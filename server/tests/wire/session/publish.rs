@@ -208,8 +208,8 @@ async fn d_044_the_end_is_told_revoked_forgotten_and_closed() {
     assert_unsaid(&login.server.stop().await, &[REFRESH_TOKEN]);
 }
 
-#[tokio::test]
-async fn d_044_a_provider_that_does_not_revoke_keeps_no_session_alive() {
+/// Waits: see [`super::deadlines`].
+pub(super) async fn d_044_a_provider_that_does_not_revoke_keeps_no_session_alive() {
     let mut login = Login::done_at(|script| script.revocation_hangs = true).await;
     login.link.ask(&Ask::End { id: "bye".into() }).await;
     login.link.until(|link| !link.replies.is_empty()).await;

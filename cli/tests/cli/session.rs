@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Run};
+use crate::harness::{Home, Run, authorize};
 
 fn status(expires_at: u64) -> Value {
     json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [
@@ -200,6 +200,24 @@ fn watch_prints_a_line_an_event() {
     let text = "work: connected\nwork: new token for urn:d:x\nwork: login failed: the login has ended\n";
     assert_eq!(home.ciba(&["watch"]), Run::new(0, text, ""));
     assert_eq!(home.request(), json!({"id": 1, "op": "watch"}));
+}
+
+#[test]
+fn watch_tells_of_links_and_logins() {
+    let session = |state: &str| json!({"id": 1, "event": "session", "profile": "work", "state": state});
+    let mut page = authorize("https://c/\x1b[2J");
+    page["profile"] = "work".into();
+    let home = Home::with_lines(&[
+        session("pending"),
+        page,
+        session("active"),
+        json!({"id": 1, "event": "disconnected", "profile": "work"}),
+        session("ended"),
+        json!({"id": 1, "ok": {}}),
+    ]);
+    let text = "work: login begins\nwork: waits for a login at https://c/\u{fffd}[2J, code ABCD-EFGH\n\
+        work: logged in\nwork: connection lost\nwork: logged out\n";
+    assert_eq!(home.ciba(&["watch"]), Run::new(0, text, ""));
 }
 
 #[test]

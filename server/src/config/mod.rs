@@ -22,7 +22,7 @@ use thiserror::Error;
 use self::file::File;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::login::{Confirm, Login};
-pub(crate) use self::resource::{Ask, Gives, ResourceRule};
+pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 #[cfg(test)]
 pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};

@@ -41,12 +41,12 @@ pub(crate) enum Gives {
     /// The login's own access token.
     Session,
     /// One that is exchanged for the login's own (RFC 8693).
-    Exchange(Ask),
+    Exchange(ExchangeTemplates),
 }
 
 /// What an exchange asks for; at least an audience or a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct ExchangeTemplates {
     /// RFC 8693 §2.1 `audience`.
     pub(crate) audience: Option<Template>,
     /// RFC 8693 §2.1 `resource`.
@@ -116,18 +116,18 @@ impl Section {
                 .transpose();
             read.map_err(|problem| format!("{name} {problem}"))
         };
-        let ask = Ask {
+        let templates = ExchangeTemplates {
             audience: template("audience", self.audience)?,
             resource: template("resource", self.resource)?,
             scope: template("scope", self.scope)?,
         };
-        let asks = ask.audience.is_some() || ask.resource.is_some();
+        let names_target = templates.audience.is_some() || templates.resource.is_some();
         let gives = match self.kind {
-            Kind::Session if asks || ask.scope.is_some() => {
+            Kind::Session if names_target || templates.scope.is_some() => {
                 return Err("`audience`, `resource` and `scope` are for kind = \"exchange\"".into());
             }
             Kind::Session => Gives::Session,
-            Kind::Exchange if asks => Gives::Exchange(ask),
+            Kind::Exchange if names_target => Gives::Exchange(templates),
             Kind::Exchange => return Err("an exchange needs `audience` or `resource`".into()),
         };
         Ok(ResourceRule { pattern, gives })
@@ -138,14 +138,14 @@ impl Section {
 impl fmt::Display for ResourceRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} → ", self.pattern)?;
-        let Gives::Exchange(ask) = &self.gives else {
+        let Gives::Exchange(templates) = &self.gives else {
             return f.write_str("session");
         };
         f.write_str("exchange")?;
         let parameters = [
-            ("audience", &ask.audience),
-            ("resource", &ask.resource),
-            ("scope", &ask.scope),
+            ("audience", &templates.audience),
+            ("resource", &templates.resource),
+            ("scope", &templates.scope),
         ];
         for (name, template) in parameters {
             if let Some(template) = template {

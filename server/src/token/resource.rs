@@ -2,7 +2,7 @@
 
 use device_proto::ResourceUrn;
 
-use crate::config::{Ask, Gives, ResourceRule, Template};
+use crate::config::{ExchangeTemplates, Gives, ResourceRule, Template};
 
 /// What a resource's token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) fn target(rules: &[ResourceRule], urn: &ResourceUrn) -> Option<Target
     let (rule, star) = matching.find_map(|rule| Some((rule, rule.pattern.star(urn)?)))?;
     match &rule.gives {
         Gives::Session => Some(Target::Session),
-        Gives::Exchange(ask) => ExchangeFor::of(ask, urn, star).map(Target::Exchange),
+        Gives::Exchange(templates) => ExchangeFor::of(templates, urn, star).map(Target::Exchange),
     }
 }
 
@@ -41,16 +41,16 @@ fn is_name(star: &str) -> bool {
 
 impl ExchangeFor {
     /// `None`: the resource would break out of the text that the operator put around its words.
-    fn of(ask: &Ask, urn: &str, star: &str) -> Option<Self> {
-        let mut templates = [&ask.audience, &ask.resource, &ask.scope].into_iter().flatten();
-        if templates.any(Template::is_mixed) && !is_name(star) {
+    fn of(templates: &ExchangeTemplates, urn: &str, star: &str) -> Option<Self> {
+        let all = [&templates.audience, &templates.resource, &templates.scope];
+        if all.into_iter().flatten().any(Template::is_mixed) && !is_name(star) {
             return None;
         }
         let filled = |template: &Option<Template>| Some(template.as_ref()?.fill(urn, star));
         Some(Self {
-            audience: filled(&ask.audience),
-            resource: filled(&ask.resource),
-            scope: filled(&ask.scope),
+            audience: filled(&templates.audience),
+            resource: filled(&templates.resource),
+            scope: filled(&templates.scope),
         })
     }
 }

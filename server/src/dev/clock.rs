@@ -1,7 +1,8 @@
 //! The provider's only source of time, so that a test can let a token expire without waiting for it.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::clock;
 
 /// A clock that tells Unix seconds.
 #[derive(Clone)]
@@ -13,13 +14,9 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// Returns the machine's clock. A time before 1970 reads as 0.
+    /// Returns the machine's clock.
     pub fn system() -> Self {
-        Self::new(|| {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs())
-        })
+        Self::new(|| clock::now().seconds())
     }
 
     pub(super) fn now(&self) -> u64 {

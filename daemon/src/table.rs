@@ -8,14 +8,14 @@ use device_proto::ResourceUrn;
 use ipc_proto::TokenStatus;
 use thiserror::Error;
 
-use crate::memory::Locked;
+use crate::memory::{Exhausted, Locked};
 
 /// Tokens of one session: one a resource.
 const MAX_TOKENS: usize = 2048;
 
-/// A token in locked memory, ready to be handed out.
+/// A token, ready to be handed out.
 pub(crate) struct Token {
-    access_token: Locked,
+    pub(crate) access_token: AccessToken,
     /// RFC 6749 §7.1; `Bearer`.
     pub(crate) token_type: String,
     pub(crate) resource: ResourceUrn,
@@ -24,18 +24,15 @@ pub(crate) struct Token {
     /// When it ends, Unix seconds.
     pub(crate) expires_at: u64,
     pub(crate) scope: Option<String>,
-    use_: AtomicU8,
+    pub(crate) usage: Usage,
 }
 
-/// Whether a token was handed out, and whether somebody took notice ([`Table::newly_used`]).
-const UNUSED: u8 = 0;
-const USED: u8 = 1;
-const NOTICED: u8 = 2;
+/// An access token's text, in locked memory.
+pub(crate) struct AccessToken(Locked);
 
-/// The access token is not UTF-8.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("the access token is not text")]
-pub(crate) struct NotText;
+/// Whether a token was handed out, and whether its session has taken notice ([`Table::newly_used`]).
+#[derive(Default)]
+pub(crate) struct Usage(AtomicU8);
 
 /// The session holds as many tokens as a session may.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -43,34 +40,7 @@ pub(crate) struct NotText;
 pub(crate) struct Full;
 
 impl Token {
-    pub(crate) fn new(
-        access_token: Locked,
-        token_type: String,
-        resource: ResourceUrn,
-        (made_at, expires_at): (Option<u64>, u64),
-        scope: Option<String>,
-    ) -> Result<Self, NotText> {
-        str::from_utf8(access_token.expose()).map_err(|_| NotText)?;
-        Ok(Self {
-            access_token,
-            token_type,
-            resource,
-            made_at,
-            expires_at,
-            scope,
-            use_: AtomicU8::new(UNUSED),
-        })
-    }
-
-    /// Notes that it was handed out; returns whether that is news.
-    pub(crate) fn mark_used(&self) -> bool {
-        let first = self
-            .use_
-            .compare_exchange(UNUSED, USED, Ordering::Relaxed, Ordering::Relaxed);
-        first.is_ok()
-    }
-
-    /// Returns the seconds it must be valid for whoever does not say: `most`, or a fifth of its life, so that a
+    /// Returns the seconds it must be valid for a client that does not say: `most`, or a fifth of its life, so that a
     /// short-lived one is served from memory too.
     pub(crate) fn usual_min_valid(&self, most: u64) -> u64 {
         let life = |made_at| self.expires_at.saturating_sub(made_at);
@@ -79,7 +49,7 @@ impl Token {
 
     /// Returns the secret itself.
     pub(crate) fn access_token(&self) -> &str {
-        str::from_utf8(self.access_token.expose()).expect("checked when it was made, and never written since")
+        self.access_token.expose()
     }
 
     /// Whether both are the same.
@@ -93,12 +63,50 @@ impl Token {
     }
 }
 
+impl AccessToken {
+    /// Copies the text into locked memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`].
+    pub(crate) fn copy_of(text: &str) -> Result<Self, Exhausted> {
+        Locked::copy_of(text.as_bytes()).map(Self)
+    }
+
+    fn expose(&self) -> &str {
+        str::from_utf8(self.0.expose()).expect("it was made of text, and never written since")
+    }
+}
+
+impl Usage {
+    const UNUSED: u8 = 0;
+    const USED: u8 = 1;
+    const NOTICED: u8 = 2;
+
+    /// Notes that the token was handed out; returns whether that is news.
+    pub(crate) fn mark(&self) -> bool {
+        self.turn(Self::UNUSED, Self::USED)
+    }
+
+    /// Takes notice of a first use; returns whether there is one.
+    fn notice(&self) -> bool {
+        self.turn(Self::USED, Self::NOTICED)
+    }
+
+    fn turn(&self, from: u8, to: u8) -> bool {
+        let turned = self
+            .0
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        turned.is_ok()
+    }
+}
+
 /// The tokens of one session, by resource. The lock is held for a look-up, never across an await.
 #[derive(Default)]
 pub(crate) struct Table(Mutex<BTreeMap<ResourceUrn, Arc<Token>>>);
 
 impl Table {
-    /// Keeps a token in the place of its resource's last one, and lets go what has ended at `now` (Unix
+    /// Keeps a token in the place of its resource's last one, and drops the tokens that have ended at `now` (Unix
     /// seconds). Returns nothing when it is there already, as after each new connection.
     ///
     /// # Errors
@@ -127,7 +135,7 @@ impl Table {
             .cloned()
     }
 
-    /// Returns what is there, by resource; also what has ended since the last token came.
+    /// Returns the tokens by resource, with those that have ended since the last one came.
     pub(crate) fn list(&self) -> Vec<TokenStatus> {
         let status = |token: &Arc<Token>| TokenStatus {
             resource: token.resource.to_string(),
@@ -136,16 +144,11 @@ impl Table {
         self.tokens().values().map(status).collect()
     }
 
-    /// Returns the tokens that were handed out for the first time since somebody last asked this.
+    /// Returns the tokens that were handed out for the first time since the last call.
     pub(crate) fn newly_used(&self) -> Vec<Arc<Token>> {
         let tokens = self.tokens();
-        let is_new = |token: &&Arc<Token>| {
-            let noticed = token
-                .use_
-                .compare_exchange(USED, NOTICED, Ordering::Relaxed, Ordering::Relaxed);
-            noticed.is_ok()
-        };
-        tokens.values().filter(is_new).cloned().collect()
+        let new = tokens.values().filter(|token| token.usage.notice());
+        new.cloned().collect()
     }
 
     /// Forgets when the tokens were made.
@@ -156,7 +159,7 @@ impl Table {
         }
     }
 
-    /// Lets every token go; each is wiped when its last reader is done.
+    /// Drops every token; each is wiped when its last reader is done.
     pub(crate) fn clear(&self) {
         self.tokens().clear();
     }
@@ -171,14 +174,16 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn token(resource: &str, expires_at: u64, text: &[u8]) -> Result<Token, NotText> {
-        Token::new(
-            Locked::copy_of(text).unwrap(),
-            "Bearer".into(),
-            urn(resource),
-            (Some(0), expires_at),
-            None,
-        )
+    fn token(resource: &str, expires_at: u64, text: &str) -> Token {
+        Token {
+            access_token: AccessToken::copy_of(text).unwrap(),
+            token_type: "Bearer".into(),
+            resource: urn(resource),
+            made_at: Some(0),
+            expires_at,
+            scope: None,
+            usage: Usage::default(),
+        }
     }
 
     fn urn(text: &str) -> ResourceUrn {
@@ -188,30 +193,27 @@ mod tests {
     #[test]
     fn d_043_a_first_use_is_news_once() {
         let table = Table::default();
-        let one = table
-            .put(token("urn:a:x", 10, b"1").unwrap(), 0)
-            .unwrap()
-            .unwrap();
-        table.put(token("urn:b:x", 10, b"2").unwrap(), 0).unwrap();
+        let one = table.put(token("urn:a:x", 10, "1"), 0).unwrap().unwrap();
+        table.put(token("urn:b:x", 10, "2"), 0).unwrap();
         assert!(table.newly_used().is_empty());
-        assert!(one.mark_used());
-        assert!(!one.mark_used());
+        assert!(one.usage.mark());
+        assert!(!one.usage.mark());
         let used: Vec<_> = table
             .newly_used()
             .iter()
             .map(|token| token.resource.clone())
             .collect();
         assert_eq!(used, [urn("urn:a:x")]);
-        assert!(!one.mark_used());
+        assert!(!one.usage.mark());
         assert!(table.newly_used().is_empty());
     }
 
     #[test]
     fn who_does_not_say_gets_a_token_for_a_minute_or_a_fifth_of_its_life() {
         for (life, usual) in [(3_600, 60), (300, 60), (60, 12), (4, 0)] {
-            assert_eq!(token("urn:a:x", life, b"x").unwrap().usual_min_valid(60), usual);
+            assert_eq!(token("urn:a:x", life, "x").usual_min_valid(60), usual);
         }
-        let mut old = token("urn:a:x", 10, b"x").unwrap();
+        let mut old = token("urn:a:x", 10, "x");
         old.made_at = None;
         assert_eq!(old.usual_min_valid(60), 60, "nobody knows how long it lived");
     }
@@ -219,7 +221,7 @@ mod tests {
     #[test]
     fn a_token_is_served_only_while_it_lasts_long_enough() {
         let table = Table::default();
-        table.put(token("urn:a:x", 1000, b"secret").unwrap(), 0).unwrap();
+        table.put(token("urn:a:x", 1000, "secret"), 0).unwrap();
         assert_eq!(
             table.get(&urn("urn:a:x"), 0, 999).unwrap().access_token(),
             "secret"
@@ -234,34 +236,18 @@ mod tests {
     #[test]
     fn d_043_a_token_that_comes_again_stays_the_used_one() {
         let table = Table::default();
-        let kept = table
-            .put(token("urn:a:x", 10, b"1").unwrap(), 0)
-            .unwrap()
-            .unwrap();
-        kept.mark_used();
-        assert!(
-            table
-                .put(token("urn:a:x", 10, b"1").unwrap(), 0)
-                .unwrap()
-                .is_none()
-        );
+        let kept = table.put(token("urn:a:x", 10, "1"), 0).unwrap().unwrap();
+        kept.usage.mark();
+        assert!(table.put(token("urn:a:x", 10, "1"), 0).unwrap().is_none());
         assert_eq!(table.newly_used().len(), 1);
-        assert!(
-            table
-                .put(token("urn:a:x", 10, b"2").unwrap(), 0)
-                .unwrap()
-                .is_some()
-        );
+        assert!(table.put(token("urn:a:x", 10, "2"), 0).unwrap().is_some());
     }
 
     #[test]
     fn a_newer_token_takes_the_place_of_the_old_one() {
         let table = Table::default();
-        let old = table
-            .put(token("urn:a:x", 10, b"old").unwrap(), 0)
-            .unwrap()
-            .unwrap();
-        table.put(token("urn:a:x", 20, b"new").unwrap(), 0).unwrap();
+        let old = table.put(token("urn:a:x", 10, "old"), 0).unwrap().unwrap();
+        table.put(token("urn:a:x", 20, "new"), 0).unwrap();
         assert_eq!(table.get(&urn("urn:a:x"), 0, 0).unwrap().access_token(), "new");
         assert_eq!(old.access_token(), "old", "who holds it may finish");
         let listed: Vec<u64> = table.list().iter().map(|status| status.expires_at).collect();
@@ -275,7 +261,7 @@ mod tests {
         let table = Table::default();
         let put = |n: usize, expires_at, now| {
             table
-                .put(token(&format!("urn:{n}:x"), expires_at, b"x").unwrap(), now)
+                .put(token(&format!("urn:{n}:x"), expires_at, "x"), now)
                 .map(drop)
         };
         for n in 0..MAX_TOKENS {
@@ -285,10 +271,5 @@ mod tests {
         assert_eq!(put(0, 20, 9), Ok(()), "a resource that is there");
         assert_eq!(put(MAX_TOKENS, 20, 10), Ok(()), "the others have ended");
         assert_eq!(table.list().len(), 2, "and are let go");
-    }
-
-    #[test]
-    fn what_is_no_text_is_no_token() {
-        assert_eq!(token("urn:a:x", 10, b"\xff").err(), Some(NotText));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn choose(held: Option<Arc<Token>>, ask: &TokenAsk, now: u64) -> Choi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Locked;
+    use crate::table::{AccessToken, Usage};
 
     const NOW: u64 = 1_000_000;
     const HOUR: u64 = 3_600;
@@ -63,9 +63,15 @@ mod tests {
     fn token(left: u64, life: Option<u64>) -> Arc<Token> {
         let expires_at = NOW + left;
         let made_at = life.map(|life| expires_at - life);
-        let secret = Locked::copy_of(b"x").unwrap();
-        let resource = "urn:d:x".parse().unwrap();
-        Arc::new(Token::new(secret, "Bearer".into(), resource, (made_at, expires_at), None).unwrap())
+        Arc::new(Token {
+            access_token: AccessToken::copy_of("x").unwrap(),
+            token_type: "Bearer".into(),
+            resource: "urn:d:x".parse().unwrap(),
+            made_at,
+            expires_at,
+            scope: None,
+            usage: Usage::default(),
+        })
     }
 
     fn chosen(held: Option<Arc<Token>>, min_valid: Option<u64>, force: bool) -> String {

@@ -216,7 +216,7 @@ impl Handle {
 
     /// Notes that the token goes to a client: only what is used is renewed ahead of need (D-043).
     pub(crate) fn note_use(&self, token: &Token) {
-        if token.mark_used() {
+        if token.usage.mark() {
             self.shared.used.notify_one();
         }
     }

@@ -1,12 +1,14 @@
 //! Opens a seal (step 9 of a token's way): from the doc's text to a token in locked memory.
 
+use std::borrow::Cow;
+
 use device_proto::seal::{DoesNotOpen, Key, NotASeal, Purpose, Sealed};
 use device_proto::token::{self, NotAToken};
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
 use crate::memory::{Exhausted, Locked};
-use crate::table::{Full, NotText, Token};
+use crate::table::{AccessToken, Full, Token, Usage};
 
 /// Bytes of an opened seal: more than any server takes as a header.
 const MAX_TEXT: usize = 32 * 1024;
@@ -26,8 +28,6 @@ pub(super) enum Unusable {
     NotAToken(#[from] NotAToken),
     #[error("the token is for another resource")]
     OtherResource,
-    #[error(transparent)]
-    NotText(#[from] NotText),
     #[error(transparent)]
     Full(#[from] Full),
 }
@@ -56,14 +56,15 @@ pub(super) fn open(
     if token.resource != resource.as_str() {
         return Err(Unusable::OtherResource);
     }
-    let access_token = Locked::copy_of(token.access_token.as_bytes())?;
-    Ok(Token::new(
-        access_token,
-        token.token_type.into_owned(),
-        resource.clone(),
-        (made_at, token.expires_at),
-        token.scope.map(std::borrow::Cow::into_owned),
-    )?)
+    Ok(Token {
+        access_token: AccessToken::copy_of(&token.access_token)?,
+        token_type: token.token_type.into_owned(),
+        resource: resource.clone(),
+        made_at,
+        expires_at: token.expires_at,
+        scope: token.scope.map(Cow::into_owned),
+        usage: Usage::default(),
+    })
 }
 
 #[cfg(test)]
@@ -115,6 +116,15 @@ mod tests {
         assert!(matches!(
             opened("urn:d:x", seal(MAX_TEXT + 1)),
             Err(Unusable::TooBig)
+        ));
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_token() {
+        let text = TOKEN.iter().map(|&byte| if byte == b'.' { 0xff } else { byte });
+        assert!(matches!(
+            opened("urn:d:x", seal("urn:d:x", &text.collect::<Vec<_>>())),
+            Err(Unusable::NotAToken(_))
         ));
     }
 

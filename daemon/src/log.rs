@@ -5,7 +5,7 @@ use std::env;
 use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::{io, panic};
 
 use tracing::Subscriber;
@@ -33,52 +33,57 @@ pub(crate) enum Sink {
     StateDirectory,
 }
 
-/// Where the log of this process goes; empty while it goes nowhere.
-static PLACE: OnceLock<String> = OnceLock::new();
-
-/// Returns where the log goes, for people; `None` when nothing can be written.
-pub(crate) fn place() -> Option<&'static str> {
-    PLACE.get().map(String::as_str)
+/// The log of this process. Keep it to the end of `main`: dropping it writes out what still waits.
+pub(crate) struct Log {
+    place: Option<Arc<str>>,
+    levels: reload::Handle<Targets, Registry>,
+    _written_on_drop: Option<WorkerGuard>,
 }
 
-/// What is logged, once that is decided.
-static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
-
-/// Starts logging from that level on. Keep the guard to the end of `main`: dropping it writes out what still waits.
-#[must_use]
-pub(crate) fn start(sink: Sink, level: LevelFilter) -> Option<WorkerGuard> {
-    let (levels, handle) = reload::Layer::new(levels(level));
-    let _ = LEVELS.set(handle);
-    let registry = tracing_subscriber::registry().with(levels);
-    let guard = match sink {
-        Sink::Stderr => {
-            registry.with(stderr()).init();
-            let _ = PLACE.set(
-                if service::writes_log() {
-                    "the journal"
-                } else {
-                    "standard error"
-                }
-                .into(),
-            );
-            None
+impl Log {
+    /// Starts logging from that level on.
+    pub(crate) fn start(sink: Sink, level: LevelFilter) -> Self {
+        let (filter, handle) = reload::Layer::new(levels(level));
+        let registry = tracing_subscriber::registry().with(filter);
+        let (place, guard) = match sink {
+            Sink::Stderr => {
+                registry.with(stderr()).init();
+                (Some(stderr_place()), None)
+            }
+            Sink::StateDirectory => file().map_or((None, None), |(place, file, guard)| {
+                let layer = fmt::layer().with_ansi(false).with_writer(file);
+                registry.with(layer).init();
+                (Some(place), Some(guard))
+            }),
+        };
+        panic::set_hook(Box::new(log_panic));
+        Self {
+            place,
+            levels: handle,
+            _written_on_drop: guard,
         }
-        Sink::StateDirectory => file().map(|(file, guard)| {
-            let layer = fmt::layer().with_ansi(false).with_writer(file);
-            registry.with(layer).init();
-            guard
-        }),
-    };
-    panic::set_hook(Box::new(log_panic));
-    guard
+    }
+
+    /// Returns where the log goes, for people; `None` when nothing can be written.
+    pub(crate) fn place(&self) -> Option<Arc<str>> {
+        self.place.clone()
+    }
+
+    /// Logs from that level on from now on.
+    pub(crate) fn set_level(&self, level: LevelFilter) {
+        // The filter is gone only when nothing is logged at all.
+        let _ = self.levels.reload(levels(level));
+    }
 }
 
-/// Logs from that level on from now on.
-pub(crate) fn set_level(level: LevelFilter) {
-    if let Some(handle) = LEVELS.get() {
-        // It is gone only when nothing is logged any more.
-        let _ = handle.reload(levels(level));
+fn stderr_place() -> Arc<str> {
+    let is_journal = service::writes_log();
+    if is_journal {
+        "the journal"
+    } else {
+        "standard error"
     }
+    .into()
 }
 
 /// The journal adds the time of each line by itself.
@@ -105,9 +110,9 @@ fn levels(level: LevelFilter) -> Targets {
 
 /// Opens today's file. `None` where there is no home or it cannot be written: a daemon without a log is
 /// better than none.
-fn file() -> Option<(NonBlocking, WorkerGuard)> {
+fn file() -> Option<(Arc<str>, NonBlocking, WorkerGuard)> {
     let directory = ipc_proto::state_directory(|name| env::var_os(name))?;
-    let shown = directory.display().to_string();
+    let place = directory.display().to_string().into();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -120,13 +125,11 @@ fn file() -> Option<(NonBlocking, WorkerGuard)> {
         .max_log_files(KEPT_FILES)
         .build(directory)
         .ok()?;
-    let _ = PLACE.set(shown);
-    Some(
-        NonBlockingBuilder::default()
-            .buffered_lines_limit(WAITING_LINES)
-            .thread_name("log")
-            .finish(file),
-    )
+    let (file, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(file);
+    Some((place, file, guard))
 }
 
 /// Logs where, never what: a panic's message may quote the value that caused it.

@@ -1,7 +1,8 @@
 //! From the arguments to a daemon that serves, and back to nothing: takes the socket, answers until told to
 //! leave, and leaves in order or hands over to another program.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::fs::{FileType, Stat, fstat, stat};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
@@ -23,7 +25,7 @@ use crate::ipc::{self, Context};
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::{Reload, Shutdown, Signals};
 use crate::listen::{self, Claim, Seat};
-use crate::log::{self, Sink};
+use crate::log::{Log, Sink};
 use crate::notify::notify;
 use crate::service;
 use crate::start::{self, Word};
@@ -91,7 +93,7 @@ fn daemon(
         start::leave_caller().context("cannot detach")?;
     }
     let settings = Settings::read(ipc_proto::configuration_file(|name| std::env::var_os(name)), uid);
-    let _written_on_drop = log::start(sink(mode), settings.log());
+    let log = Log::start(sink(mode), settings.log());
     tls::install();
     for Gap { measure, cause } in gaps {
         warn!(measure, %cause, "the process could not be hardened");
@@ -102,6 +104,7 @@ fn daemon(
         mode,
         program: Program::running().context("cannot find the cibad program")?,
         settings,
+        log,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -158,6 +161,7 @@ struct Daemon {
     mode: Mode,
     program: Program,
     settings: Settings,
+    log: Log,
 }
 
 impl Daemon {
@@ -166,7 +170,7 @@ impl Daemon {
         while let End::HandOver(estate) = self.serve(origin, &say).await? {
             not_handed_over(&self.program.replace(self.arguments(), &estate));
             // The next program would have read it.
-            self.settings.read_again().await;
+            self.read_settings().await;
             origin = Origin::Estate(estate);
         }
         Ok(())
@@ -195,6 +199,7 @@ impl Daemon {
                 self.settings.clone(),
             ),
             shutdown: shutdown.clone(),
+            log_place: self.log.place(),
         };
         let (agent, events) = (context.agent.clone(), context.agent.watch());
         resume(&context.agent, sessions);
@@ -206,7 +211,7 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        let settings = self.settings.follow(reload.subscribe());
+        let settings = self.follow(reload.subscribe());
         let look_again = || self.look_again(&shutdown, &reload);
         tokio::select! {
             end = self.attend(seat, context, &reload) => end,
@@ -219,6 +224,23 @@ impl Daemon {
                 Ok(End::Leave)
             }
         }
+    }
+
+    /// Reads the configuration again at each reload, for ever, and tells the service manager when that is done.
+    async fn follow(&self, mut reload: watch::Receiver<()>) -> Infallible {
+        while reload.changed().await.is_ok() {
+            info!("reloading");
+            service::reloading();
+            self.read_settings().await;
+            service::reloaded();
+        }
+        pending().await
+    }
+
+    async fn read_settings(&self) {
+        self.settings.read_again().await;
+        self.log.set_level(self.settings.log());
+        self.settings.report();
     }
 
     /// A hangup: another program was installed, or only the configuration has changed.

@@ -174,10 +174,10 @@ impl Agent {
         })
     }
 
-    /// Says what works and what does not.
-    pub(crate) async fn diagnose(&self) -> Result<Diagnosis, Failure> {
+    /// Says what works and what does not. `log` is where the daemon's log goes.
+    pub(crate) async fn diagnose(&self, log: Option<&str>) -> Result<Diagnosis, Failure> {
         let status = self.status(None).await?;
-        Ok(diagnose(&status, &self.0.around.keychains).await)
+        Ok(diagnose(&status, &self.0.around.keychains, log).await)
     }
 
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).

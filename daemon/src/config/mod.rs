@@ -3,9 +3,7 @@
 
 mod explain;
 
-use std::convert::Infallible;
 use std::fs::File;
-use std::future::pending;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -18,11 +16,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::level_filters::LevelFilter;
-use tracing::{info, warn};
+use tracing::warn;
 
 use self::explain::explain;
 use crate::ownership::{self, NotOurs};
-use crate::{log, service};
 
 /// Bytes of a configuration.
 const MAX_FILE: usize = 64 * 1024;
@@ -190,24 +187,11 @@ impl Settings {
         self.current.borrow().problem.clone()
     }
 
-    /// Reads the file again at each reload, for ever, and tells the service manager when that is done.
-    pub(crate) async fn follow(&self, mut reload: watch::Receiver<()>) -> Infallible {
-        while reload.changed().await.is_ok() {
-            info!("reloading");
-            service::reloading();
-            self.read_again().await;
-            service::reloaded();
-        }
-        pending().await
-    }
-
-    /// A home on a network may be slow: it is read beside what clients are answered.
+    /// Reads the file again. A home on a network may be slow: clients are answered meanwhile.
     pub(crate) async fn read_again(&self) {
         let source = Arc::clone(&self.source);
         if let Ok(read) = spawn_blocking(move || source.read()).await {
             self.apply(read, "what was read before holds");
-            log::set_level(self.log());
-            self.report();
         }
     }
 

@@ -8,7 +8,6 @@ use rustix::fs::{Mode, mkfifoat};
 use tempfile::TempDir;
 
 use super::*;
-use crate::lifecycle::Reload;
 
 /// Only ever reached by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -183,12 +182,12 @@ async fn a_reload_takes_what_is_right_and_keeps_what_was_before_what_is_wrong() 
     assert!(problem.ends_with("?; the defaults hold"), "{problem}");
 
     fs::write(&file, "[daemon]\nnotifications = false").unwrap();
-    reload(&settings).await;
+    settings.read_again().await;
     assert!(!settings.notifications());
     assert_eq!(settings.problem(), None);
 
     fs::write(&file, "[daemon]\nnotifications = 1").unwrap();
-    reload(&settings).await;
+    settings.read_again().await;
     assert!(!settings.notifications(), "as before");
     assert!(
         settings
@@ -198,17 +197,6 @@ async fn a_reload_takes_what_is_right_and_keeps_what_was_before_what_is_wrong() 
     );
 
     fs::remove_file(&file).unwrap();
-    reload(&settings).await;
+    settings.read_again().await;
     assert!(settings.notifications());
-}
-
-async fn reload(settings: &Settings) {
-    let reload = Reload::default();
-    let announced = reload.subscribe();
-    let mut changed = settings.current.subscribe();
-    reload.announce();
-    tokio::select! {
-        never = settings.follow(announced) => match never {},
-        read = changed.changed() => read.unwrap(),
-    }
 }

@@ -12,16 +12,15 @@ use rustix::process::{Resource, getrlimit};
 use tokio::time::timeout;
 
 use crate::keychain::{Keychain, KeychainError, Keychains};
-use crate::log;
 
 /// Time for a keychain to answer. Its own deadline is shorter; this one is for what has none.
 const KEYCHAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Looks at everything that the daemon needs for these logins.
-pub(crate) async fn diagnose(status: &Status, keychains: &Keychains) -> Diagnosis {
+/// Looks at everything that the daemon needs for these logins. `log` is where its log goes, if it can be written.
+pub(crate) async fn diagnose(status: &Status, keychains: &Keychains, log: Option<&str>) -> Diagnosis {
     let (mut checks, servers) = tokio::join!(keychain_checks(keychains), server::checks(&status.profiles));
     checks.push(memory(status.memory_locked));
-    checks.push(log_place(log::place()));
+    checks.push(log_place(log));
     checks.extend(status.configuration.as_deref().map(configuration));
     checks.extend(status.profiles.iter().map(login));
     checks.extend(servers);
@@ -273,9 +272,9 @@ mod tests {
             checks.find(|check| check.name == "configuration")
         };
         let keychains = Keychains::new([]);
-        assert_eq!(named(diagnose(&status, &keychains).await), None);
+        assert_eq!(named(diagnose(&status, &keychains, None).await), None);
         status.configuration = Some("/c: it is wrong".into());
-        let check = named(diagnose(&status, &keychains).await).unwrap();
+        let check = named(diagnose(&status, &keychains, None).await).unwrap();
         assert_eq!(
             (check.verdict, check.message.as_str()),
             (Verdict::Warning, "/c: it is wrong")

@@ -56,7 +56,7 @@ impl Call<'_> {
             Op::Status { profile } => self.reply.result(&agent.status(profile.as_ref()).await).await,
             Op::Stop { profile, all } => self.stop(Which::of(profile, all)).await,
             Op::Watch {} => self.watch().await,
-            Op::Diagnose {} => self.reply.result(&agent.diagnose().await).await,
+            Op::Diagnose {} => self.diagnose().await,
             Op::HandOver {} => self.hand_over().await,
             Op::Shutdown {} => self.shutdown().await,
         }
@@ -119,6 +119,13 @@ impl Call<'_> {
             }
         };
         self.reply.no(&failure).await;
+    }
+
+    async fn diagnose(&self) {
+        let Context { agent, log_place, .. } = self.context;
+        self.reply
+            .result(&agent.diagnose(log_place.as_deref()).await)
+            .await;
     }
 
     async fn shutdown(&self) {

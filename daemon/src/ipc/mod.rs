@@ -9,6 +9,8 @@ mod serve;
 
 pub(crate) use accept::accept;
 
+use std::sync::Arc;
+
 use crate::agent::Agent;
 #[cfg(test)]
 use crate::config::Settings;
@@ -21,6 +23,8 @@ use crate::lifecycle::Shutdown;
 pub(crate) struct Context {
     pub(crate) agent: Agent,
     pub(crate) shutdown: Shutdown,
+    /// Where the daemon's log goes, for people.
+    pub(crate) log_place: Option<Arc<str>>,
 }
 
 #[cfg(test)]
@@ -31,6 +35,7 @@ impl Context {
         Self {
             agent: Agent::new(shutdown.clone(), Keychains::new([]), Settings::of_nobody()),
             shutdown,
+            log_place: None,
         }
     }
 }

@@ -4,19 +4,19 @@ use std::pin::Pin;
 
 use crate::{Error, Key, Record, Space, UnixSeconds, Version};
 
-/// What every word of the store returns.
+/// What every operation of the store returns.
 ///
 /// Nothing happens before the first poll. A future dropped half-way may or may not have taken effect.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Records by key, each with a version and an end.
 ///
-/// - **Atomic.** Each word is one step: of many callers racing for one key, one wins.
+/// - **Atomic.** Each operation is one step: of many callers racing for one key, one wins.
 /// - **Durable.** When a change is answered with `Ok`, it survives the end of this process, and a power cut
 ///   as far as the engine's disk tells the truth (not in `memory:`, of course).
-/// - **Seen at once.** Whoever asks after that answer sees the change.
-/// - **Expired is absent.** A record exists while `now < expires`. From that second on no word returns it
-///   and no new record has to make way for it, whether it was swept or not.
+/// - **Seen at once.** A call that begins after that answer sees the change.
+/// - **Expired is absent.** A record exists while `now < expires`. From that second on no operation returns
+///   it and no new record has to make way for it, whether it was swept or not.
 /// - **The caller's clock.** `expires` is compared with the caller's `now` alone. An engine that removes records by a clock
 ///   of its own does so late enough for the two clocks to differ.
 /// - **Limits first.** A key or value over its limit is refused before anything is written. Nothing is ever
@@ -60,7 +60,7 @@ pub trait Store: Send + Sync {
     /// Returns how many records of one space exist. It looks at all of them: for metrics, not for each request.
     fn count(&self, space: Space, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// Asks the engine for a sign of life, as far as a change would have to travel.
+    /// Asks whether the engine works, on the way that a change takes.
     fn ping(&self) -> Answer<'_, ()>;
 }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{Answer, Key, Put, Record, Space, Store, Swap, UnixSeconds, Version};
 
-/// Records in maps behind a lock, which is never held across an await.
+/// Records behind a lock, which is never held across an await.
 #[derive(Default)]
 pub(crate) struct Memory {
-    shelves: Mutex<Shelves>,
+    contents: Mutex<Contents>,
 }
 
 #[derive(Default)]
-struct Shelves {
+struct Contents {
     records: HashMap<Space, HashMap<Arc<str>, Record>>,
     /// The same records by their end, so that a sweep touches only what it removes.
     by_expiry: BTreeSet<(UnixSeconds, Space, Arc<str>)>,
@@ -20,9 +20,9 @@ struct Shelves {
 }
 
 impl Memory {
-    /// Nothing between two changes of [`Shelves`] panics, so a poisoned lock guards sound shelves.
-    fn lock(&self) -> MutexGuard<'_, Shelves> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing between two changes of [`Contents`] panics, so behind a poisoned lock they are whole.
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,11 +36,11 @@ impl Store for Memory {
     ) -> Answer<'a, Put> {
         Box::pin(async move {
             key.admit(&value)?;
-            let mut shelves = self.lock();
-            if shelves.live(key, now).is_some() {
+            let mut contents = self.lock();
+            if contents.live(key, now).is_some() {
                 return Ok(Put::Exists);
             }
-            Ok(Put::Done(shelves.write(key, value, expires)))
+            Ok(Put::Done(contents.write(key, value, expires)))
         })
     }
 
@@ -50,11 +50,11 @@ impl Store for Memory {
 
     fn take<'a>(&'a self, key: Key<'a>, now: UnixSeconds) -> Answer<'a, Option<Vec<u8>>> {
         Box::pin(async move {
-            let mut shelves = self.lock();
-            let taken = shelves
+            let mut contents = self.lock();
+            let taken = contents
                 .live(key, now)
                 .is_some()
-                .then(|| shelves.remove(key))
+                .then(|| contents.remove(key))
                 .flatten();
             Ok(taken.map(|record| record.value))
         })
@@ -70,11 +70,11 @@ impl Store for Memory {
     ) -> Answer<'a, Swap> {
         Box::pin(async move {
             key.admit(&value)?;
-            let mut shelves = self.lock();
-            match shelves.live(key, now) {
+            let mut contents = self.lock();
+            match contents.live(key, now) {
                 None => Ok(Swap::Gone),
                 Some(record) if record.version != version => Ok(Swap::Conflict),
-                Some(_) => Ok(Swap::Done(shelves.write(key, value, expires))),
+                Some(_) => Ok(Swap::Done(contents.write(key, value, expires))),
             }
         })
     }
@@ -88,9 +88,9 @@ impl Store for Memory {
 
     fn sweep(&self, now: UnixSeconds, limit: usize) -> Answer<'_, usize> {
         Box::pin(async move {
-            let mut shelves = self.lock();
+            let mut contents = self.lock();
             let removed = (0..limit)
-                .take_while(|_| shelves.remove_first_expired(now))
+                .take_while(|_| contents.remove_first_expired(now))
                 .count();
             Ok(removed)
         })
@@ -98,8 +98,8 @@ impl Store for Memory {
 
     fn count(&self, space: Space, now: UnixSeconds) -> Answer<'_, u64> {
         Box::pin(async move {
-            let shelves = self.lock();
-            let records = shelves.records.get(&space).into_iter().flat_map(HashMap::values);
+            let contents = self.lock();
+            let records = contents.records.get(&space).into_iter().flat_map(HashMap::values);
             Ok(records
                 .filter(|record| now < record.expires)
                 .fold(0, |count, _| count + 1))
@@ -111,7 +111,7 @@ impl Store for Memory {
     }
 }
 
-impl Shelves {
+impl Contents {
     fn live(&self, key: Key<'_>, now: UnixSeconds) -> Option<&Record> {
         self.records
             .get(&key.space)?

@@ -1,4 +1,4 @@
-//! How a record is named, what it carries, and how large it may be: the nouns of the store.
+//! How a record is named, what it carries, and how large it may be.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub enum Space {
 }
 
 impl Space {
-    /// Returns the name under which an engine keeps this kind. It is in databases out there: never change one.
+    /// Returns the name under which an engine keeps this kind. Databases in use have it: never change one.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -28,7 +28,7 @@ impl Space {
     }
 }
 
-/// Names one record. No `Debug`: an id may be all that it takes to read the record.
+/// Names one record. No `Debug`: an id may be all that it takes to get at a login.
 #[derive(Clone, Copy)]
 pub struct Key<'a> {
     /// The kind of record.

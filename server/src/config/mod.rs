@@ -1,6 +1,6 @@
-//! What the operator decides: a TOML file, overlaid by `CIBA_SERVER__SECTION__KEY`, checked once and complete.
+//! What the operator decides: a TOML file, overlaid by `CIBA_SERVER__SECTION__KEY` variables, and checked as a whole.
 //!
-//! A section of the file is a file here. After [`Config::load`] no option is a text that still has to be understood.
+//! A section of the file is a file here. After [`Config::load`] every option has its own type and is within its limits.
 
 mod explain;
 mod file;
@@ -28,7 +28,7 @@ pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
 pub(crate) use self::template::Template;
 
-/// The configuration, understood.
+/// The checked configuration.
 pub struct Config {
     /// Where to listen.
     pub(crate) listen: SocketAddr,

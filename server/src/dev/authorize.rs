@@ -86,7 +86,8 @@ pub(super) fn cookie(config: &Config, login: &str, value: &str) -> Cookie<'stati
         .build()
 }
 
-/// Whether the error page is the only safe answer: nobody to send the browser to, or too much to remember.
+/// Whether the browser may be sent back to the client, and the request kept meanwhile: else a page is the only safe
+/// answer.
 fn client_is_known(config: &Config, parameters: &Parameters) -> bool {
     let short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= ECHOED_MAX_BYTES);
     parameters.client_id.as_deref() == Some(&config.client_id)
@@ -122,7 +123,7 @@ fn understand(parameters: Parameters) -> Result<Request, &'static str> {
         .filter(|_| method_is_s256)
         .and_then(Challenge::parse);
     let challenge = challenge.ok_or("invalid_request")?;
-    // Nobody is ever signed in already, so without a prompt there is nobody (OpenID Connect Core §3.1.2.6).
+    // No login outlives its request here, so every one needs a prompt (OpenID Connect Core §3.1.2.6).
     if parameters
         .prompt
         .is_some_and(|prompt| prompt.split(' ').any(|word| word == "none"))

@@ -18,7 +18,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
 pub(super) enum Denied {
     /// No token was sent; the challenge then carries no error code (RFC 6750 §3.1).
     NoToken,
-    /// The token is malformed, expired, revoked or meant for somebody else.
+    /// The token is malformed, expired, revoked, or meant for another API.
     InvalidToken,
 }
 

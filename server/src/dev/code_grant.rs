@@ -24,7 +24,7 @@ pub(super) fn grant(provider: &Provider, request: &TokenRequest) -> Result<Token
 }
 
 /// Takes the code, checks that this is its client and opens the grant, all under one lock. A code that fails
-/// the check is gone as well: whoever presented it is not who asked for it.
+/// the check is gone as well: it was presented by another client than its own.
 fn redeem(
     provider: &Provider,
     request: &TokenRequest,

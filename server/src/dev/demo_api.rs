@@ -18,13 +18,13 @@ use super::clock::Clock;
 use super::jwt::{self, AccessClaims, Rejected};
 use super::targets::Targets;
 
-/// Shortest time between two fetches of the key set, seconds: unknown keys cost a stranger nothing to invent.
+/// Shortest time between two fetches of the key set, seconds: a stranger can invent unknown keys at no cost.
 const REFETCH_AFTER: u64 = 10;
 
 /// Longest wait for the key set.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whom the demo API trusts.
+/// What the demo API trusts.
 pub struct DemoApi {
     /// The only issuer whose tokens are taken, as it stands in `iss`.
     pub issuer: String,
@@ -53,7 +53,7 @@ pub fn demo_api(config: DemoApi) -> Router {
 struct Service {
     config: DemoApi,
     keys: Mutex<Arc<JwkSet>>,
-    /// When the key set was last asked for. Held while it is fetched, so that whoever needs it too waits for it.
+    /// When the key set was last asked for. Held while it is fetched: another request that needs it waits.
     fetched: tokio::sync::Mutex<Option<u64>>,
 }
 

@@ -1,4 +1,4 @@
-//! A map whose entries expire and whose size has a limit: the shelf on which the provider keeps everything.
+//! A map whose entries expire and whose size has a limit. The provider keeps everything in such maps.
 
 use std::collections::HashMap;
 use std::hash::Hash;

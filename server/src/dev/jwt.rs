@@ -44,7 +44,7 @@ pub(super) struct IdClaims<'a> {
 pub(super) enum Rejected {
     /// The key that signed it is not in the set; a newer set may have it.
     UnknownKey,
-    /// Malformed, forged, expired, or from somebody else.
+    /// Malformed, forged, expired, or of another issuer.
     Invalid,
 }
 

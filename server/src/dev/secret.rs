@@ -18,7 +18,7 @@ pub(super) fn equal(expected: &str, given: &str) -> bool {
     Fingerprint::of(expected).matches(given)
 }
 
-/// SHA-256 of a secret. As a map key it needs no constant time: nobody can steer a hash towards a guess.
+/// SHA-256 of a secret. As a map key it needs no constant time: a caller cannot choose the hash of a guess.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
 

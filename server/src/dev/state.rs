@@ -1,7 +1,7 @@
 //! What the provider remembers: logins under way, codes, and grants with the tokens that hang on them.
 //!
-//! A token is good only while its grant is there. So to revoke a family is to remove one entry, and whatever
-//! falls off a full map is refused, never trusted.
+//! A token is good only while its grant is there. So a family is revoked by removing one entry, and what a full map
+//! has dropped is refused.
 
 use super::expiring::Expiring;
 use super::pkce::Challenge;
@@ -95,8 +95,8 @@ impl State {
             .put(code, Code::Fresh(authorization), now + CODE_TTL, now);
     }
 
-    /// Takes a code that was not redeemed yet. A redeemed one is in two hands: what it gave is revoked
-    /// (RFC 6749 §4.1.2).
+    /// Takes a code that was not redeemed yet. One that comes twice may have been stolen: what it gave is
+    /// revoked (RFC 6749 §4.1.2).
     pub(super) fn take_code(&mut self, code: Fingerprint, now: u64) -> Option<Authorization> {
         match self.codes.take(&code, now)? {
             Code::Fresh(authorization) => Some(authorization),
@@ -116,9 +116,10 @@ impl State {
         id
     }
 
-    /// Returns the grant of a refresh token and takes it off its shelf; [`State::keep_grant`] puts it back.
+    /// Takes the grant of a refresh token out; [`State::keep_grant`] puts it back.
     ///
-    /// A token used before is in two hands, so then the grant stays off: the family is revoked (RFC 9700 §4.14.2).
+    /// A token that was used before may have been stolen, so then the grant stays out: the family is revoked (RFC 9700
+    /// §4.14.2).
     pub(super) fn take_grant(&mut self, token: Fingerprint, now: u64) -> Option<(GrantId, Grant)> {
         let id = *self.refresh_tokens.get(&token, now)?;
         let grant = self.grants.take(&id, now)?;

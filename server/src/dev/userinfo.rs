@@ -20,7 +20,7 @@ pub(super) struct UserInfo {
     preferred_username: &'static str,
 }
 
-/// `GET /userinfo`, `POST /userinfo`. A token made for somebody else opens nothing here.
+/// `GET /userinfo`, `POST /userinfo`. A token for another audience is refused.
 pub(super) async fn userinfo(
     State(provider): State<Arc<Provider>>,
     headers: HeaderMap,

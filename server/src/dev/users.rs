@@ -1,11 +1,11 @@
-//! The two people who live in the provider.
+//! The provider's two users.
 
 use super::secret;
 
 /// Password of every demo user; the login page shows it.
 pub(super) const PASSWORD: &str = "demo";
 
-/// A person who can sign in.
+/// A user who can sign in.
 pub(super) struct User {
     /// `sub` and `preferred_username`.
     pub(super) username: &'static str,
@@ -13,7 +13,7 @@ pub(super) struct User {
     pub(super) email: &'static str,
 }
 
-/// Everybody there is.
+/// All users.
 pub(super) static USERS: [User; 2] = [
     User {
         username: "alice",

@@ -1,4 +1,5 @@
-//! One server a database. The lock is the kernel's, on a file beside it that stays: it ends with the process, however that ends.
+//! One server a database. The kernel keeps the lock, on a file beside the database: it ends with the process, however
+//! the process ends. The file stays.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -1,4 +1,4 @@
-//! `sqlite:PATH`, the default: one file beside the server, in which administrators may look around meanwhile.
+//! `sqlite:PATH`, the default: one file beside the server, which administrators may read while the server runs.
 //! Changes go to the [`writer`] thread; a `get` is answered on the spot from a connection of its own.
 
 mod fault;
@@ -51,7 +51,7 @@ impl Sqlite {
 
     fn read(&self, key: Key<'_>, now: UnixSeconds) -> Result<Option<Record>, Error> {
         self.place.check()?;
-        // Reading leaves nothing half-done behind, so a poisoned lock guards a sound connection.
+        // Reading leaves nothing half-done behind, so behind a poisoned lock the connection is as good as before.
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         statements::get(&reader, key, now).map_err(fault)
     }

@@ -1,4 +1,4 @@
-//! Where the database lies: whether the path still leads to the file that is open, and who else may read it.
+//! Where the database lies: whether the path still leads to the file that is open, and that no other user may read it.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use crate::Error;
 /// What an open database has beside it, by what follows its name.
 const LOG: [&str; 2] = ["-wal", "-shm"];
 
-/// What SQLite reads beside a database, though it may be another's: a new one takes it for its own.
+/// What SQLite reads beside a database, even beside a new one that these files do not belong to.
 const REPLAYED: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Device and inode.
@@ -50,8 +50,8 @@ impl Place {
         Ok(self)
     }
 
-    /// Checks that the paths still lead there. What is written to a file that has no name any more, or another's, is
-    /// lost as soon as it is closed, and SQLite does not mind.
+    /// Checks that the paths still lead to these files. What is written to a file that has lost its name is gone as soon as
+    /// the file is closed, and SQLite does not notice.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.files.iter().try_for_each(|(path, opened)| {
             let file = fs::metadata(path).map_err(gone)?;
@@ -59,7 +59,7 @@ impl Place {
         })
     }
 
-    /// Takes from others what they may do with the database, a restored backup say.
+    /// Takes from other users every right to the files of the database. A restored backup may have been open to them.
     pub(super) fn close_to_others(&self) -> Result<(), Error> {
         let files = ["", "-wal", "-shm"].map(|suffix| beside(&self.real, suffix));
         let mut closed = files.iter().map(|file| close_file_to_others(file));

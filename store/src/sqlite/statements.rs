@@ -1,4 +1,4 @@
-//! The words of the contract in SQL, one prepared statement or two each. Who runs them sees to the transaction.
+//! The operations of the contract in SQL, one prepared statement or two each. The caller sees to the transaction.
 //!
 //! Versions are random: a counter would be one more row to write, and 64 bits do not repeat.
 

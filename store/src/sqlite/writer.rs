@@ -12,10 +12,10 @@ use crate::Error;
 
 /// How many changes may wait. A later one waits for a place, and so does the client that asked for it.
 const QUEUE_MAX: usize = 256;
-/// How many changes share a transaction at most, so that the first is not held up by a crowd.
+/// How many changes share a transaction at most, so that the first does not wait for too many others.
 const BATCH_MAX: usize = 64;
 
-/// The way to the thread. Dropping it waits until all that was handed over is done.
+/// The handle of the thread. Dropping it waits until all that was handed over is done.
 pub(super) struct Writer {
     /// `None` only while dropping.
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -118,7 +118,7 @@ fn write_all(mut db: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, check_f
     }
 }
 
-/// Writes the jobs in one transaction. If that fails, each is tried by itself, so that none pays for another.
+/// Writes the jobs in one transaction. If that fails, each is tried by itself, so that one that fails takes no other along.
 fn write_batch(db: &mut Connection, mut jobs: Vec<Box<dyn Job>>, check_files: CheckFiles<'_>) {
     let committed = match db.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => commit(transaction, &mut jobs),
@@ -279,7 +279,7 @@ mod tests {
         assert!(matches!(writer.run(|_| Ok(())).await, Err(Error::Unavailable(_))));
     }
 
-    /// A writer in the middle of a change, until somebody sends on or drops the channel.
+    /// A writer in the middle of a change, until the test sends on the channel or drops it.
     fn busy_writer() -> (Writer, blocking::Sender<()>) {
         let writer = Writer::start(database(), || Ok(())).unwrap();
         let (begun, has_begun) = blocking::channel();

@@ -1,5 +1,5 @@
-//! What was acknowledged survives SIGKILL. The test starts itself again as a writer, kills it in full
-//! flight, and looks at what is left.
+//! What was acknowledged survives SIGKILL. The test starts itself again as a writer, kills it while it
+//! writes, and looks at what is left.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

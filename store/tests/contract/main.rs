@@ -1,11 +1,11 @@
-//! The contract of the store: `words` and `races` hold for every engine, the rest for what only files can do.
+//! The contract of the store: `operations` and `races` hold for every engine, the rest for what only files can do.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod files;
 mod killed;
+mod operations;
 mod races;
-mod words;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What each word promises when many call at once.
+//! What each operation promises when many call at once.
 
 use std::sync::Arc;
 

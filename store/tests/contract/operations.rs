@@ -1,4 +1,4 @@
-//! What each word promises to a single caller.
+//! What each operation promises to a single caller.
 
 use std::sync::Arc;
 

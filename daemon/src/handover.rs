@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::listen::Vacated;
+use crate::listen::ListeningFds;
 use crate::ownership::{self, NotOurs};
 use crate::service;
 
@@ -69,8 +69,8 @@ pub(crate) struct Program {
 type Identity = (u64, u64, i64, i64);
 
 /// What the next program is given.
-pub(crate) struct Estate {
-    pub(crate) seat: Vacated,
+pub(crate) struct HandOver {
+    pub(crate) listening: ListeningFds,
     /// A pipe's end, as [`pack`] made it.
     pub(crate) sessions: OwnedFd,
 }
@@ -146,12 +146,12 @@ impl Program {
     }
 
     /// Makes this process run the program in its place, with `arguments` and the same environment. Returns only
-    /// when that fails; then the estate is as it was.
-    pub(crate) fn replace(&self, arguments: &[&str], estate: &Estate) -> HandOverError {
+    /// when that fails; then what was to be handed over is as it was.
+    pub(crate) fn replace(&self, arguments: &[&str], hand_over: &HandOver) -> HandOverError {
         if let Err(error) = self.check_owner() {
             return error;
         }
-        let theirs = match give(estate) {
+        let theirs = match give(hand_over) {
             Ok(theirs) => theirs,
             Err(error) => return HandOverError::Give(error),
         };
@@ -209,39 +209,39 @@ fn identity(file: &Metadata) -> Identity {
     (file.dev(), file.ino(), file.mtime(), file.mtime_nsec())
 }
 
-/// Puts right what an attempt to run another program leaves behind: standard input is the estate, and a client
+/// Puts right what an attempt to run another program leaves behind: standard input is what was to be handed over, and a client
 /// that has gone ends this process by SIGPIPE, unless somebody listens to that signal.
 fn carry_on() -> io::Result<Signal> {
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     signal(SignalKind::pipe())
 }
 
-/// Returns a socket on which the estate waits.
-fn give(estate: &Estate) -> io::Result<UnixStream> {
+/// Returns a socket on which it waits.
+fn give(hand_over: &HandOver) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let descriptors = [
-        estate.seat.lock.as_fd(),
-        estate.seat.listener.as_fd(),
-        estate.sessions.as_fd(),
+        hand_over.listening.lock.as_fd(),
+        hand_over.listening.listener.as_fd(),
+        hand_over.sessions.as_fd(),
     ];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    let head = [FORM, u8::from(estate.seat.is_bound_here)];
+    let head = [FORM, u8::from(hand_over.listening.is_bound_here)];
     sendmsg(&ours, &[IoSlice::new(&head)], &mut control, SendFlags::empty())?;
     Ok(theirs)
 }
 
 /// Takes what the last program of this process has left on standard input.
-pub(crate) fn inherit() -> io::Result<Estate> {
-    let estate = take(rustix::stdio::stdin())?;
+pub(crate) fn inherit() -> io::Result<HandOver> {
+    let hand_over = take(rustix::stdio::stdin())?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(estate)
+    Ok(hand_over)
 }
 
-fn take(socket: BorrowedFd<'_>) -> io::Result<Estate> {
+fn take(socket: BorrowedFd<'_>) -> io::Result<HandOver> {
     let mut head = [0; 2];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -268,8 +268,8 @@ fn take(socket: BorrowedFd<'_>) -> io::Result<Estate> {
     if received.bytes != head.len() || head[0] != FORM {
         return Err(unknown());
     }
-    Ok(Estate {
-        seat: Vacated {
+    Ok(HandOver {
+        listening: ListeningFds {
             listener,
             lock,
             is_bound_here: head[1] == 1,
@@ -403,12 +403,12 @@ mod tests {
         }
     }
 
-    fn estate(directory: &Path, is_bound_here: bool) -> Estate {
+    fn hand_over(directory: &Path, is_bound_here: bool) -> HandOver {
         let lock = File::create(directory.join("lock")).unwrap();
         lock.try_lock().unwrap();
         let listener = UnixListener::bind(directory.join("socket")).unwrap();
-        Estate {
-            seat: Vacated {
+        HandOver {
+            listening: ListeningFds {
                 listener: listener.into(),
                 lock: lock.into(),
                 is_bound_here,
@@ -421,9 +421,9 @@ mod tests {
     fn lock_listener_and_sessions_pass_through_a_socket() {
         for is_bound_here in [false, true] {
             let directory = tempfile::tempdir().unwrap();
-            let socket = give(&estate(directory.path(), is_bound_here)).unwrap();
+            let socket = give(&hand_over(directory.path(), is_bound_here)).unwrap();
             let taken = take(socket.as_fd()).unwrap();
-            assert_eq!(taken.seat.is_bound_here, is_bound_here);
+            assert_eq!(taken.listening.is_bound_here, is_bound_here);
             assert_eq!(*unpack(taken.sessions).unwrap()[0], b"one");
             let free = || {
                 File::open(directory.path().join("lock"))
@@ -433,16 +433,16 @@ mod tests {
             };
             assert!(!free(), "the lock was never let go");
             let client = UnixStream::connect(directory.path().join("socket")).unwrap();
-            let (mut accepted, _) = UnixListener::from(taken.seat.listener).accept().unwrap();
+            let (mut accepted, _) = UnixListener::from(taken.listening.listener).accept().unwrap();
             (&client).write_all(b"x").unwrap();
             accepted.read_exact(&mut [0]).unwrap();
-            drop(taken.seat.lock);
+            drop(taken.listening.lock);
             assert!(free());
         }
     }
 
     #[test]
-    fn what_is_no_estate_is_an_error() {
+    fn what_is_no_hand_over_is_an_error() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         (&ours).write_all(&[FORM, 1]).unwrap();
         assert!(take(theirs.as_fd()).is_err(), "no descriptors");

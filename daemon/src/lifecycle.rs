@@ -17,14 +17,14 @@ use crate::handover::HandOverError;
 pub(crate) struct Shutdown {
     soft: CancellationToken,
     hard: CancellationToken,
-    asks: mpsc::Sender<HandOver>,
-    asked: Arc<Mutex<mpsc::Receiver<HandOver>>>,
+    asks: mpsc::Sender<HandOverAsk>,
+    asked: Arc<Mutex<mpsc::Receiver<HandOverAsk>>>,
 }
 
 /// Somebody wants the program that is installed now to go on in this process, and may wait for an answer.
-pub(crate) struct HandOver(oneshot::Sender<Result<(), HandOverError>>);
+pub(crate) struct HandOverAsk(oneshot::Sender<Result<(), HandOverError>>);
 
-impl HandOver {
+impl HandOverAsk {
     /// Says that it begins, or why it does not.
     pub(crate) fn answer(self, answer: Result<(), HandOverError>) {
         // A signal does not wait for one.
@@ -69,17 +69,17 @@ impl Shutdown {
     pub(crate) async fn hand_over(&self) -> Result<(), HandOverError> {
         let (ask, answer) = oneshot::channel();
         // Only a daemon that leaves takes no more of them.
-        let _ = self.asks.send(HandOver(ask)).await;
+        let _ = self.asks.send(HandOverAsk(ask)).await;
         answer.await.unwrap_or(Err(HandOverError::Leaving))
     }
 
     /// As [`Shutdown::hand_over`], without waiting. Nothing happens when somebody has asked already.
     pub(crate) fn hand_over_soon(&self) {
-        let _ = self.asks.try_send(HandOver(oneshot::channel().0));
+        let _ = self.asks.try_send(HandOverAsk(oneshot::channel().0));
     }
 
     /// Waits until somebody asks for another program.
-    pub(crate) async fn hand_over_asked(&self) -> HandOver {
+    pub(crate) async fn hand_over_asked(&self) -> HandOverAsk {
         let asked = self.asked.lock().await.recv().await;
         asked.expect("this handle is one of the senders")
     }

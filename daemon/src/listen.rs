@@ -32,13 +32,13 @@ const PRIVATE_FILE: u32 = 0o600;
 
 /// Who serves this user.
 pub(crate) enum Claim {
-    Ours(Seat),
+    Ours(Listening),
     /// Another daemon.
     Taken(Incumbent),
 }
 
 /// The socket, and the right to it. Dropped in this order: no listener, no name, no lock.
-pub(crate) struct Seat {
+pub(crate) struct Listening {
     listener: Listener,
     socket: PathBuf,
     /// Absent when a service manager has bound the socket: then it stays.
@@ -46,15 +46,15 @@ pub(crate) struct Seat {
     lock: Lock,
 }
 
-/// A seat as the next program in this process is given it.
-pub(crate) struct Vacated {
+/// The same as bare descriptors, for the next program in this process.
+pub(crate) struct ListeningFds {
     pub(crate) listener: OwnedFd,
     pub(crate) lock: OwnedFd,
     /// Whether the socket is removed at the end.
     pub(crate) is_bound_here: bool,
 }
 
-impl Seat {
+impl Listening {
     pub(crate) fn listener(&self) -> &Listener {
         &self.listener
     }
@@ -68,34 +68,34 @@ impl Seat {
         self.lock
     }
 
-    /// Gets up without closing anything: clients that come now wait in the socket's backlog.
-    pub(crate) fn vacate(self) -> io::Result<Vacated> {
+    /// Gives up the descriptors without closing them: clients that come now wait in the socket's backlog.
+    pub(crate) fn into_fds(self) -> io::Result<ListeningFds> {
         let Listener::UdSocket(listener) = self.listener;
         let listener = OwnedFd::try_from(listener)?;
         let is_bound_here = self.name.is_some();
         if let Some(name) = self.name {
             name.keep();
         }
-        Ok(Vacated {
+        Ok(ListeningFds {
             listener,
             lock: self.lock.0.into(),
             is_bound_here,
         })
     }
 
-    /// Sits down where the last program of this process sat.
-    pub(crate) fn inherit(vacated: Vacated) -> Result<Self, ClaimError> {
-        let listener = UnixListener::from(vacated.listener);
-        let mut seat = Self::on(listener, Lock(vacated.lock.into()))?;
-        seat.name = vacated
+    /// Listens on what the last program of this process has left.
+    pub(crate) fn from_fds(fds: ListeningFds) -> Result<Self, ClaimError> {
+        let listener = UnixListener::from(fds.listener);
+        let mut listening = Self::adopt(listener, Lock(fds.lock.into()))?;
+        listening.name = fds
             .is_bound_here
-            .then(|| SocketName::of(&seat.socket))
+            .then(|| SocketName::of(&listening.socket))
             .flatten();
-        Ok(seat)
+        Ok(listening)
     }
 
-    /// Sits down on a socket that somebody else has bound.
-    fn on(listener: UnixListener, lock: Lock) -> Result<Self, ClaimError> {
+    /// Listens on a socket that another process has bound.
+    fn adopt(listener: UnixListener, lock: Lock) -> Result<Self, ClaimError> {
         let socket = path(&listener)?;
         let failed = |error| ClaimError::Bind(socket.clone(), error);
         let listener = uds::Listener::try_from(OwnedFd::from(listener)).map_err(failed)?;
@@ -181,7 +181,7 @@ pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> 
     loop {
         let is_free = lock.try_lock()?;
         if is_free && !incumbent::listens(socket).await {
-            return seat(socket, lock.sign()?).map(Claim::Ours);
+            return listen(socket, lock.sign()?).map(Claim::Ours);
         }
         if is_free {
             // Nobody serves, yet somebody listens: a service manager, whose daemon our question starts. It
@@ -203,7 +203,7 @@ pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> 
 
 /// Becomes the daemon of the user `uid` on a service manager's socket. There is nobody to ask: whoever serves
 /// elsewhere has no socket that leads there any more.
-pub(crate) async fn adopt(listener: UnixListener, uid: u32) -> Result<Seat, ClaimError> {
+pub(crate) async fn adopt(listener: UnixListener, uid: u32) -> Result<Listening, ClaimError> {
     let socket = path(&listener)?;
     prepare(&socket, uid)?;
     let lock = Contested::open(&socket)?;
@@ -214,7 +214,7 @@ pub(crate) async fn adopt(listener: UnixListener, uid: u32) -> Result<Seat, Clai
         }
         sleep(PACE).await;
     }
-    Seat::on(listener, lock.sign()?)
+    Listening::adopt(listener, lock.sign()?)
 }
 
 fn path(listener: &UnixListener) -> Result<PathBuf, ClaimError> {
@@ -307,7 +307,7 @@ impl Contested {
 }
 
 /// Binds the socket, which only the lock's holder may do. A socket that is there already is a dead one.
-fn seat(socket: &Path, lock: Lock) -> Result<Seat, ClaimError> {
+fn listen(socket: &Path, lock: Lock) -> Result<Listening, ClaimError> {
     let failed = |error| ClaimError::Bind(socket.into(), error);
     match fs::symlink_metadata(socket) {
         Ok(seen) if !seen.file_type().is_socket() => return Err(ClaimError::InTheWay(socket.into())),
@@ -316,7 +316,7 @@ fn seat(socket: &Path, lock: Lock) -> Result<Seat, ClaimError> {
         Err(error) => return Err(failed(error)),
     }
     let listener = name(socket).and_then(|name| bind(&name)).map_err(failed)?;
-    Ok(Seat {
+    Ok(Listening {
         listener,
         socket: socket.into(),
         name: SocketName::of(socket),

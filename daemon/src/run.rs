@@ -18,13 +18,13 @@ use zeroize::Zeroizing;
 
 use crate::agent::Agent;
 use crate::config::Settings;
-use crate::handover::{self, Estate, HandOverError, Program};
+use crate::handover::{self, HandOver, HandOverError, Program};
 use crate::harden::Gap;
 use crate::incumbent;
 use crate::ipc::{self, Context};
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::{Reload, Shutdown, Signals};
-use crate::listen::{self, Claim, Seat};
+use crate::listen::{self, Claim, Listening};
 use crate::log::{Log, Sink};
 use crate::notify::notify;
 use crate::service;
@@ -55,13 +55,13 @@ enum Origin {
     /// A service manager listens already.
     Manager(UnixListener),
     /// The program that this process was before has served on it.
-    Estate(Estate),
+    HandOver(HandOver),
 }
 
 /// Why the daemon does not serve any more.
 enum End {
     Leave,
-    HandOver(Estate),
+    HandOver(HandOver),
 }
 
 /// Does what the mode says; returns when that is over. A daemon that `takes_over` was another program before,
@@ -137,8 +137,8 @@ fn is_thrown_away(output: BorrowedFd<'_>) -> bool {
 
 fn origin(uid: u32, takes_over: bool) -> anyhow::Result<Origin> {
     if takes_over {
-        let estate = handover::inherit().context("nothing was handed over")?;
-        return Ok(Origin::Estate(estate));
+        let hand_over = handover::inherit().context("nothing was handed over")?;
+        return Ok(Origin::HandOver(hand_over));
     }
     let given = service::socket().context("the service manager's socket is not usable")?;
     given.map_or_else(
@@ -167,11 +167,11 @@ struct Daemon {
 impl Daemon {
     /// Serves until the end, which after a hand-over that failed is not yet there.
     async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
-        while let End::HandOver(estate) = self.serve(origin, &say).await? {
-            not_handed_over(&self.program.replace(self.arguments(), &estate));
+        while let End::HandOver(hand_over) = self.serve(origin, &say).await? {
+            not_handed_over(&self.program.replace(self.arguments(), &hand_over));
             // The next program would have read it.
             self.read_settings().await;
-            origin = Origin::Estate(estate);
+            origin = Origin::HandOver(hand_over);
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Daemon {
     async fn serve(&self, origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<End> {
         // First of all: until then a signal ends the process, and with it what was handed over.
         let signals = Signals::install().context("cannot listen to signals")?;
-        let Some((seat, sessions)) = sit_down(origin, self.uid).await? else {
+        let Some((listening, sessions)) = settle(origin, self.uid).await? else {
             say(Word::Already)?;
             return Ok(End::Leave);
         };
@@ -205,7 +205,7 @@ impl Daemon {
         resume(&context.agent, sessions);
         let reload = Reload::default();
         say(Word::Serving)?;
-        service::serving(seat.socket());
+        service::serving(listening.socket());
         info!(
             pid = std::process::id(),
             version = env!("CARGO_PKG_VERSION"),
@@ -214,7 +214,7 @@ impl Daemon {
         let settings = self.follow(reload.subscribe());
         let look_again = || self.look_again(&shutdown, &reload);
         tokio::select! {
-            end = self.attend(seat, context, &reload) => end,
+            end = self.attend(listening, context, &reload) => end,
             never = signals.relay(&shutdown, look_again) => match never {},
             never = service::watch_dog() => match never {},
             never = settings => match never {},
@@ -252,16 +252,16 @@ impl Daemon {
     }
 
     /// Answers clients until the shutdown begins or another program is ready, then lets everything go.
-    async fn attend(&self, seat: Seat, context: Context, reload: &Reload) -> anyhow::Result<End> {
+    async fn attend(&self, listening: Listening, context: Context, reload: &Reload) -> anyhow::Result<End> {
         let connections = TaskTracker::new();
         let successor = tokio::select! {
-            () = ipc::accept(seat.listener(), self.uid, &context, &connections) => None,
+            () = ipc::accept(listening.listener(), self.uid, &context, &connections) => None,
             sessions = self.successor(&context, reload) => Some(sessions),
         };
         connections.close();
         match successor {
-            None => leave(seat, &context.agent, &connections).await,
-            Some(sessions) => make_way(seat, &context, &connections, sessions).await,
+            None => leave(listening, &context.agent, &connections).await,
+            Some(sessions) => make_way(listening, &context, &connections, sessions).await,
         }
     }
 
@@ -292,16 +292,16 @@ impl Daemon {
 }
 
 /// Returns the place to serve from, and what the last program has left; `None` when another daemon serves.
-async fn sit_down(origin: Origin, uid: u32) -> anyhow::Result<Option<(Seat, Vec<Zeroizing<Vec<u8>>>)>> {
-    let seat = match origin {
-        Origin::Estate(estate) => {
-            let sessions = handover::unpack(estate.sessions).context("the sessions cannot be read")?;
+async fn settle(origin: Origin, uid: u32) -> anyhow::Result<Option<(Listening, Vec<Zeroizing<Vec<u8>>>)>> {
+    let listening = match origin {
+        Origin::HandOver(hand_over) => {
+            let sessions = handover::unpack(hand_over.sessions).context("the sessions cannot be read")?;
             info!(sessions = sessions.len(), "taken over");
-            return Ok(Some((Seat::inherit(estate.seat)?, sessions)));
+            return Ok(Some((Listening::from_fds(hand_over.listening)?, sessions)));
         }
         Origin::Manager(listener) => listen::adopt(listener, uid).await?,
         Origin::Path(socket) => match listen::claim(&socket, uid).await? {
-            Claim::Ours(seat) => seat,
+            Claim::Ours(listening) => listening,
             Claim::Taken(incumbent) => {
                 info!("another cibad serves already");
                 if incumbent.is_other_version() {
@@ -311,14 +311,14 @@ async fn sit_down(origin: Origin, uid: u32) -> anyhow::Result<Option<(Seat, Vec<
             }
         },
     };
-    Ok(Some((seat, Vec::new())))
+    Ok(Some((listening, Vec::new())))
 }
 
-async fn leave(seat: Seat, agent: &Agent, connections: &TaskTracker) -> anyhow::Result<End> {
+async fn leave(listening: Listening, agent: &Agent, connections: &TaskTracker) -> anyhow::Result<End> {
     info!("leaving");
     service::leaving();
     // From here on no client finds us, and no other daemon may start until we have let go.
-    let _held_to_the_end = seat.close();
+    let _held_to_the_end = listening.close();
     in_time("clients", CLIENTS_GRACE, connections.wait()).await;
     in_time("sessions", SESSIONS_GRACE, agent.close()).await;
     info!("left in order");
@@ -327,7 +327,7 @@ async fn leave(seat: Seat, agent: &Agent, connections: &TaskTracker) -> anyhow::
 
 /// Lets everything go but the socket: who connects from here on waits for the next program.
 async fn make_way(
-    seat: Seat,
+    listening: Listening,
     context: &Context,
     connections: &TaskTracker,
     sessions: OwnedFd,
@@ -341,8 +341,8 @@ async fn make_way(
     // As they are by now.
     let sessions = pack(&context.agent).await.unwrap_or(sessions);
     in_time("sessions", SESSIONS_GRACE, context.agent.close()).await;
-    let seat = seat.vacate().context("the socket cannot be kept")?;
-    Ok(End::HandOver(Estate { seat, sessions }))
+    let listening = listening.into_fds().context("the socket cannot be kept")?;
+    Ok(End::HandOver(HandOver { listening, sessions }))
 }
 
 /// Logs why this program goes on.

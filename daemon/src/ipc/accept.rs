@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections of the user `uid` until the shutdown begins; each lives in a task of its own.
 pub(crate) async fn accept(listener: &Listener, uid: u32, context: &Context, tasks: &TaskTracker) {
-    let seats = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -33,7 +33,7 @@ pub(crate) async fn accept(listener: &Listener, uid: u32, context: &Context, tas
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(stream) if is_user(&stream, uid) => admit(stream, &seats, context, tasks),
+            Ok(stream) if is_user(&stream, uid) => admit(stream, &permits, context, tasks),
             Ok(_) => warn!("a client of another user was turned away"),
             Err(error) => {
                 if !failing {
@@ -53,14 +53,14 @@ fn is_user(stream: &Stream, uid: u32) -> bool {
     stream.peer_creds().is_ok_and(|peer| peer.euid() == Some(uid))
 }
 
-fn admit(stream: Stream, seats: &Arc<Semaphore>, context: &Context, tasks: &TaskTracker) {
-    let Ok(seat) = Arc::clone(seats).try_acquire_owned() else {
+fn admit(stream: Stream, permits: &Arc<Semaphore>, context: &Context, tasks: &TaskTracker) {
+    let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
         return refuse(&stream);
     };
     let context = context.clone();
     tasks.spawn(async move {
         serve::serve(&stream, &context).await;
-        drop(seat);
+        drop(permit);
     });
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn parse() -> Result<Invocation, ExitCode> {
     Invocation::try_parse()
         .and_then(Invocation::check)
         .map_err(|refusal| {
-            // Where even this cannot be written, nothing can.
+            // When this cannot be written, the person cannot be told of that either.
             let _ = refusal.print();
             let exit = if refusal.use_stderr() {
                 Exit::Usage
@@ -81,7 +81,9 @@ impl Invocation {
     /// Holds the command line to what the derive cannot say.
     fn check(self) -> Result<Self, clap::Error> {
         let problem = match (&self.command, self.one_shot.is_given()) {
-            (Some(_), true) => "options of a login without a session do not go with a command",
+            (Some(_), true) => {
+                "options before a command are for a login without one: put them behind the command"
+            }
             (None, false) => "a command is missing",
             _ => return Ok(self),
         };

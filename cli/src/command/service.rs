@@ -72,9 +72,8 @@ fn place() -> Result<Place, Error> {
     let home =
         folder("HOME").ok_or_else(|| Error::usage("HOME is not set: there is no place for a service"))?;
     if environment::variable("CIBA_SOCKET").is_some() {
-        return Err(Error::usage(
-            "CIBA_SOCKET is set, and a service has its socket in one place",
-        ));
+        let problem = "CIBA_SOCKET is set, and a service has its socket in one place";
+        return Err(Error::usage(problem).hint("unset CIBA_SOCKET"));
     }
     let program = launch::installed()?.path;
     Ok(Place {

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Asks the daemon, and starts it when there is none: one place says what is missing, in the same words.
+/// Asks the daemon, and starts it when there is none: so it is always the daemon that says what is missing.
 pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let op = Op::Token {
         profile,
@@ -63,7 +63,7 @@ fn seconds(text: &str) -> Result<u64, &'static str> {
     let count = plain.then(|| number.parse::<u64>().ok()).flatten();
     count
         .and_then(|count| count.checked_mul(factor))
-        .ok_or("a time is a number with s, m or h behind it")
+        .ok_or("a time is a number of seconds, or a number with s, m or h behind it")
 }
 
 #[cfg(test)]

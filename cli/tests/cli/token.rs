@@ -150,7 +150,8 @@ fn a_time_that_is_none_is_a_usage_error() {
     let run = home.ciba(&["token", "--min-valid", "soon"]);
     assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""));
     assert!(
-        run.stderr.contains("a time is a number with s, m or h behind it"),
+        run.stderr
+            .contains("a time is a number of seconds, or a number with s, m or h behind it"),
         "{}",
         run.stderr
     );

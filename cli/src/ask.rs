@@ -1,4 +1,4 @@
-//! A question to the daemon and its one answer, within a time that the command names; events in between are passed over.
+//! A question to the daemon and its one answer, within a time that the command sets. Events in between are passed over.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! What `ciba doctor` looks at, in the order in which one thing needs the other: the socket, the program that
-//! would be started, the daemon behind the socket, and then what only the daemon can see.
+//! would be started, the daemon behind the socket, and at last what the daemon alone can see.
 
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;

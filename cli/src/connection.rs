@@ -82,7 +82,7 @@ impl Connection {
     /// Waits until the daemon hangs up. What else it says no longer matters.
     pub(crate) fn hung_up(mut self, patience: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
-        // A daemon that leaves waits a moment for whoever may still ask. This client does not.
+        // A daemon that leaves waits a moment for further requests. This client has none.
         let Stream::UdSocket(socket) = &self.stream;
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
         loop {
@@ -136,7 +136,7 @@ pub(crate) fn socket() -> Result<PathBuf, Error> {
         .map_err(|problem| Error::usage(problem.to_string()))
 }
 
-/// Connects; `None` when nobody listens.
+/// Connects; `None` when no process listens.
 fn open(socket: &Path) -> Result<Option<Stream>, Error> {
     let connected = socket.to_fs_name::<GenericFilePath>().and_then(|name| {
         ConnectOptions::new()
@@ -151,7 +151,7 @@ fn open(socket: &Path) -> Result<Option<Stream>, Error> {
     }
 }
 
-/// A daemon that hangs up has left, as one that says so.
+/// A daemon that hangs up without an answer has left, as much as one that says so.
 fn went_away() -> Error {
     Failure::new(ErrorCode::Leaving, "cibad went away before it had answered").into()
 }

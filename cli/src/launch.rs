@@ -1,5 +1,5 @@
 //! Starts `cibad` when a command needs it and finds none. The daemon detaches by itself: the process started
-//! here ends with 0 once somebody serves, or with the reason on its standard error.
+//! here ends with 0 once a daemon serves, or with the reason on its standard error.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read as _};
@@ -16,7 +16,8 @@ use crate::error::Error;
 /// How long a daemon may take until it serves. Longer than the 10 s it gives itself: it knows the reason.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// How often to look for an end that its standard error does not tell, since somebody else holds it open.
+/// How often to look whether the process has ended. Its standard error does not tell while another process, which
+/// has inherited it, holds it open.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Bytes of the reason that are shown.
@@ -51,8 +52,8 @@ fn program() -> OsString {
         .unwrap_or_else(|| "cibad".into())
 }
 
-/// Looks beside the name by which this program was started, and then beside the file that it leads to: a service and
-/// a running daemon shall find the next version by the same name.
+/// Looks beside the name by which this program was started, and then beside the file that it leads to: by that name a
+/// service and a running daemon find the next version.
 fn sibling() -> Option<PathBuf> {
     let actual = std::env::current_exe().ok()?;
     let names = [started_as(&actual), Some(actual)];

@@ -140,7 +140,7 @@ impl Changes {
         Ok(Self(queue.into()))
     }
 
-    /// Waits for a change. Also returns when the process was stopped and goes on: whoever waits looks anyway.
+    /// Waits for a change. May return without one, as when the process was stopped and goes on.
     fn wait(&self) -> io::Result<()> {
         match (&self.0).read(&mut [0; 4096]) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),

@@ -1,5 +1,5 @@
 //! What a person sees between asking for a login and having it: the page, the code to compare, the browser,
-//! and how long the page still works. Shared by `ciba start` and the one-shot login.
+//! and how long the page still works. `ciba start` and the one-shot login share it.
 
 use std::time::{Duration, Instant};
 

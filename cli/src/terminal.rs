@@ -44,7 +44,7 @@ fn not_printed(error: &io::Error) -> Error {
     }
 }
 
-/// Tells a person something, in lines. Where standard error is closed, the person does not want to know.
+/// Tells a person something, in lines. A closed standard error is no failure.
 pub(crate) fn tell(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
@@ -98,7 +98,7 @@ impl Display for Styled<'_> {
     }
 }
 
-/// Whether standard error is a terminal that understands colour, and nobody objects (no-color.org).
+/// Whether standard error is a terminal that understands colour, and the person wants it (no-color.org).
 fn takes_colour() -> bool {
     takes_escapes() && environment::variable("NO_COLOR").is_none()
 }

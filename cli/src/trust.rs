@@ -1,5 +1,5 @@
-//! Whom this client trusts: a socket in a directory of the user's own (I-001), and behind it a process of the user's own
-//! (I-002). Otherwise not a byte is written.
+//! What this client trusts: a socket in a directory of the user's own (I-001) and a process of the same user behind
+//! that socket (I-002). To anything else it writes no byte.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;

@@ -230,11 +230,10 @@ pub struct Added {
 pub struct Stopped {
     /// The logins that ended.
     pub profiles: Vec<ProfileName>,
-    /// Of these, the ones the server could not be told about; here they are gone all the same (D-052).
+    /// Those of them that the server could not be told about; here they are gone all the same (D-052).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_not_told: Vec<ProfileName>,
-    /// Of these, the ones that a keychain would not delete; the challenge there opens nothing once the server
-    /// was told.
+    /// Those of them that a keychain would not delete. The challenge there opens nothing once the server was told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_kept: Vec<ProfileName>,
     /// Whether the daemon leaves, since no session is left.
@@ -250,7 +249,7 @@ pub struct Status {
     pub pid: u32,
     /// Whether secrets lie in pages that are never swapped out.
     pub memory_locked: bool,
-    /// Why logins that a keychain keeps are not here: it is locked, say. The daemon keeps trying.
+    /// Why logins that a keychain keeps are missing, such as a locked keychain. The daemon keeps trying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keychain: Option<Failure>,
     /// What is wrong with the configuration file, for people; the daemon goes on without it.
@@ -280,7 +279,7 @@ pub struct ProfileStatus {
     /// Where it is kept; absent until its first token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
-    /// When it ends unless somebody logs in again, Unix seconds; absent when nobody knows.
+    /// When it ends unless the person logs in again, Unix seconds; absent when the daemon does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
     /// What is in memory, by resource.
@@ -405,7 +404,7 @@ pub fn encode_token(
 /// Bytes a line without a token usually needs.
 const ROOM: usize = 512;
 
-/// Writes into a buffer that is large enough from the start: one that grows leaves copies behind (I-008).
+/// Writes into a buffer that is large enough from the start: a buffer that grows leaves copies behind (I-008).
 fn line(value: &impl Serialize, room: usize) -> Zeroizing<Vec<u8>> {
     let mut line = Zeroizing::new(Vec::with_capacity(room));
     serde_json::to_writer(&mut *line, value).expect("a Vec takes every write, and no map has odd keys");

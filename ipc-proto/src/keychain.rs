@@ -68,7 +68,7 @@ impl std::error::Error for KeychainKindError {}
 pub struct Kept {
     /// Where; `memory` when nowhere.
     pub keychain: KeychainKind,
-    /// Why it is not there yet, or could not be read; the daemon keeps trying.
+    /// Why it is not there yet, or could not be read. The daemon keeps trying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<crate::Failure>,
 }

@@ -5,7 +5,8 @@
 //!
 //! Beside the messages stands only what both programs must decide alike: where the socket, the log and the
 //! configuration lie, when a directory is trusted, which file is the installed program, how a login is typed
-//! ([`ProfileName::login`], for hints) and which text a terminal may be given. What one of them needs is its own.
+//! ([`ProfileName::login`], for hints) and which text a terminal may be given. What only one of them
+//! needs is in that program.
 
 #![forbid(unsafe_code)]
 

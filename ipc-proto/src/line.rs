@@ -11,7 +11,7 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// Bytes a fresh buffer holds: a token's answer in one read.
 const FIRST_CAPACITY: usize = 4 * 1024;
 
-/// A line longer than [`MAX_LINE`]. The connection cannot go on: nobody knows where the next line begins.
+/// A line longer than [`MAX_LINE`]. The connection cannot go on: where the next line begins is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const MAX_NAME: usize = 64;
 
 /// The name of a profile: 1–64 characters of `A–Z a–z 0–9 . _ -`, so that it can stand in a file name, a
-/// keychain attribute and a log line. `default` when nobody says otherwise.
+/// keychain attribute and a log line. `default` unless another is named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ProfileName(String);
@@ -20,7 +20,7 @@ impl ProfileName {
         &self.0
     }
 
-    /// Returns what to type behind a command so that it means this profile: nothing for the one that is meant anyway.
+    /// Returns what to type behind a command so that it means this profile: nothing for `default`.
     pub fn option(&self) -> String {
         if *self == Self::default() {
             String::new()

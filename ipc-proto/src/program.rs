@@ -1,12 +1,12 @@
-//! By which name a program was started. Package managers install by switching a link, and that link is what leads
-//! to the next version; the system tells only the file behind it.
+//! By which name a program was started. Package managers install the next version by switching a link; the system
+//! tells a program only the file behind the link.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Returns the path that `name`, a program's first argument, stands for: itself when it is a path, else what `PATH`
-/// has by that name. Anybody may start a program by any name, so only what `is_it` says is the program counts.
+/// has by that name. The first argument can be anything, so a path counts only if `is_it` says that it is the program.
 pub fn started_as(name: &OsStr, path: &OsStr, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     if name.as_bytes().contains(&b'/') {
         return Some(PathBuf::from(name)).filter(|named| is_it(named));

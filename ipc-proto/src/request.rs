@@ -72,7 +72,7 @@ pub enum Op {
         force: bool,
     },
     /// Log in. Streams [`Event`](crate::Event) lines, then [`Started`](crate::Started). Closing the
-    /// connection cancels the login, unless somebody else waits for it as well.
+    /// connection cancels the login, unless another client waits for it as well.
     Start {
         /// The server's public URL.
         url: String,

@@ -1,9 +1,9 @@
-//! The daemon's places in a home, its log and its configuration: one rule for every side that looks there.
+//! Where the daemon's log and its configuration lie in the user's home: one rule for both programs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Returns the directory of the daemon's log, or `None` where nobody has a home.
+/// Returns the directory of the daemon's log; `None` where the environment names no home.
 ///
 /// `variable` reads the environment: `$XDG_STATE_HOME/ciba`, else `~/.local/state/ciba`. A relative path counts
 /// as none (XDG Base Directory Specification). macOS: `~/Library/Application Support/ciba`.
@@ -18,10 +18,10 @@ pub fn state_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<Pa
     Some(parent.join("ciba"))
 }
 
-/// Returns the daemon's configuration file, or `None` where nobody has a home.
+/// Returns the daemon's configuration file; `None` where the environment names no home.
 ///
-/// `$XDG_CONFIG_HOME/ciba/config.toml`, else `~/.config/ciba/config.toml`, on macOS as well: a file that people edit
-/// is where the other command line tools have theirs. A relative path counts as none.
+/// `$XDG_CONFIG_HOME/ciba/config.toml`, else `~/.config/ciba/config.toml`, on macOS as well: people edit this file,
+/// and other command line tools have theirs there. A relative path counts as none.
 pub fn configuration_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| absolute(variable(name));
     let parent = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;

@@ -1,4 +1,4 @@
-//! `ciba add`: a token of one more resource before somebody waits for it.
+//! `ciba add`: a token of one more resource, before a program waits for it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `ciba completions`: the files that lie in `completions/`, for who did not get them with a package.
+//! `ciba completions`: the files that lie in `completions/`, for people who did not get them with a package.
 
 use clap::ValueEnum;
 

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::logfile::Log;
 
-/// How long the daemon may take to say its pid: one that hangs must not keep its log from anybody.
+/// How long the daemon may take to say its pid. The log of a daemon that hangs must be shown as well.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The unit that systemd runs the daemon as.
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     lines: usize,
 }
 
-/// Shows the end of the log. Starts no daemon: the log of one that does not start is wanted most.
+/// Shows the end of the log. Starts no daemon: the log matters most when the daemon does not start.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     if daemon_pid().is_some_and(is_unit) {
         return Err(journal(args));

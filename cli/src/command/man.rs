@@ -1,4 +1,4 @@
-//! `ciba man`: the pages that lie in `man/`, for who did not get them with a package.
+//! `ciba man`: the pages that lie in `man/`, for people who did not get them with a package.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{Command, Stdio};

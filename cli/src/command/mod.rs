@@ -1,4 +1,4 @@
-//! The commands, one file each: what may be typed behind it (its doc comments are the help) and what it does.
+//! The commands, one file each: the options of a command (their doc comments are the help) and what it does.
 
 use clap::Subcommand;
 use ipc_proto::ProfileName;

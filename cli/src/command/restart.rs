@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
-/// Asks a daemon that is there; without one the next command starts what is installed anyway.
+/// Asks the daemon that runs. When none does, the next command starts the installed one anyway.
 pub(crate) fn run() -> Result<(), Error> {
     let Some(before) = hello()? else {
         terminal::tell("Nothing to restart: cibad is not running.");
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<(), Error> {
     tell(&before, &hello()?.ok_or_else(gone)?)
 }
 
-/// Asks who serves; `None` when nobody does.
+/// Asks the daemon for its version and pid; `None` when none runs.
 fn hello() -> Result<Option<Hello>, Error> {
     let ask = |connection: Connection| connection.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE);
     Connection::connect()?.map(ask).transpose()
@@ -47,7 +47,7 @@ fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {
         ));
         return Ok(());
     }
-    // What cannot be asked for its version is no better.
+    // A program that does not tell its version is no reason to complain.
     match launch::installed() {
         Ok(installed) if installed.version != after.version => Err(goes_on(after, &installed)),
         _ => {
@@ -60,7 +60,7 @@ fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {
     }
 }
 
-/// It was started from another place, or the system has refused the new program at the last moment.
+/// The daemon was started from another place, or the system has refused to run the new program.
 fn goes_on(running: &Hello, installed: &Installed) -> Error {
     let message = format!(
         "cibad {} goes on; {} is cibad {}",

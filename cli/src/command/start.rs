@@ -13,8 +13,8 @@ use crate::kept;
 use crate::login::{self, Prompt};
 use crate::terminal::{self, Plain};
 
-/// How long the daemon may take to say where it keeps the login. It was just logged in, so nobody is stopped by
-/// a late answer.
+/// How long the daemon may take to say where it keeps the login. Without an answer the command still succeeds: the
+/// login itself is done.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]

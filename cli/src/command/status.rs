@@ -24,7 +24,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Asks a daemon that is there; never starts one.
+/// Asks the daemon that runs; never starts one.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let status = match Connection::connect()? {
         Some(connection) => Some(connection.ask(Op::Status { profile }, PATIENCE)?),

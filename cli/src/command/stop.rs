@@ -18,7 +18,7 @@ pub(crate) struct Args {
     all: bool,
 }
 
-/// Asks the daemon, and starts it when there is none: only a daemon finds what a keychain keeps, and ends it.
+/// Asks the daemon, and starts it when there is none: only a daemon finds the logins that a keychain keeps.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let op = Op::Stop {
         profile: profile.filter(|_| !args.all),

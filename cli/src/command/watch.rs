@@ -15,7 +15,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Follows a daemon that is there until it leaves or the person does.
+/// Follows the daemon that runs until it leaves or the person interrupts.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let mut connection = Connection::connect()?.ok_or_else(not_running)?;
     connection.send(Op::Watch {})?;

@@ -80,7 +80,7 @@ mod tests {
             "launchctl bootout gui/1000/io.github.ciba-cli.cibad"
         );
         assert!(!agent.text.contains("SOCKET<"));
-        // What nobody reads goes to the daemon's own files, which it clears away: `ciba logs` finds them.
+        // launchd would let this file grow for ever; the daemon clears its own files away.
         assert!(!agent.text.contains("StandardErrorPath"));
         assert!(agent.text.contains(&format!("<string>{LABEL}</string>")));
     }

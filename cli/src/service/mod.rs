@@ -111,7 +111,7 @@ pub(crate) fn plan(place: &Place) -> Result<Plan, Error> {
     }
 }
 
-/// The path in the files as they are shipped, where the real one goes.
+/// The path in the files as they are shipped, in place of which the installed program's is written.
 const SHIPPED_PROGRAM: &str = "/usr/local/bin/cibad";
 
 fn text(path: &std::path::Path) -> Result<&str, Error> {

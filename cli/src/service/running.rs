@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Refuses to end a daemon that has logins which no keychain keeps, unless that is wanted.
 pub(super) fn lose_nothing(action: &str, force: bool) -> Result<(), Error> {
-    // One that does not say what it has must not stand in the way of being replaced.
+    // A daemon that does not answer must not prevent its own replacement.
     let status = if force { None } else { daemon_status() };
     let logins = status.map(|status| status.profiles).unwrap_or_default();
     let lost: Vec<&str> = logins
@@ -37,14 +37,14 @@ fn daemon_status() -> Option<Status> {
     Connection::connect().ok()??.ask(op, PATIENCE).ok()
 }
 
-/// Whether there is something to lose: also a login that waits for its person, or for its keychain.
+/// Whether the login is lost with the daemon: also one that waits for its person, or for its keychain.
 fn ends_with_daemon(login: &ProfileStatus) -> bool {
     let is_kept = |kept: &Kept| kept.problem.is_none() && kept.keychain != KeychainKind::Memory;
     let is_over = matches!(login.state, SessionState::Failed | SessionState::Ended);
     !is_over && !login.kept.as_ref().is_some_and(is_kept)
 }
 
-/// Asks a daemon that was started without a service manager to leave the place to one that is.
+/// Asks a daemon that runs without a service manager to leave: its socket then goes to the service manager.
 pub(super) fn dismiss() -> Result<Option<String>, Error> {
     let Some(mut connection) = Connection::connect()? else {
         return Ok(None);

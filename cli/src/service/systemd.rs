@@ -36,7 +36,7 @@ pub(super) fn plan(place: &Place) -> Result<Plan, Error> {
     })
 }
 
-/// Says the same again where it is done.
+/// Both steps may be taken again where they are done already.
 fn enable() -> Vec<Step> {
     vec![
         reload(),

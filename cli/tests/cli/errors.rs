@@ -95,7 +95,7 @@ fn i_003_an_answer_longer_than_a_line_may_be_is_refused() {
     assert_eq!(home.ciba(&["token"]), Run::new(1, "", expected));
 }
 
-/// Answers `hello` with `hello`, and everything else with what nobody understands.
+/// Answers `hello` with `hello`, and everything else with what is no message.
 fn stranger(hello: Value) -> Home {
     Home::with_daemon(move |request, stream| {
         let answer = if request["op"] == "hello" {

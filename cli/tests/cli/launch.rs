@@ -141,7 +141,7 @@ fn a_daemon_that_keeps_standard_error_open_is_not_waited_for() {
     let (home, daemon) = sleeping(&token("t"));
     let mover = std::fs::read_to_string(&daemon).unwrap();
     let fifo = home.path().join("fifo");
-    // Whoever stays behind reads a fifo until this test has seen its token.
+    // The process that stays behind reads a fifo until this test has seen its token.
     let daemon = home.script(
         "cibad",
         &format!("mkfifo '{0}'; cat '{0}' & {mover}", fifo.display()),

@@ -72,7 +72,7 @@ fn d_052_start_passes_the_keychain_on() {
     assert_eq!(home.request()["keychain"], "kernel");
 }
 
-/// A home where somebody logs in, and the login is kept like that.
+/// A home where a person logs in, and the login is kept as `kept` says.
 fn kept(kept: Value) -> Home {
     Home::with_daemon(move |request, stream| {
         let status = json!({"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [

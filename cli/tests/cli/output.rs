@@ -1,4 +1,4 @@
-//! The terminal: who gets which stream, colour and movement only where somebody sees them, and help in one voice.
+//! The terminal: what goes to which stream, colour and movement only on a terminal, and help in one voice.
 
 use std::fs::File;
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Home, Run, finish};
 
-/// How long the old daemon waits for a client that is too early. One that waits for its end costs as much.
+/// How long the old daemon waits for a client that connects too early. A client that waits for the old daemon's end
+/// costs as much.
 const EARLY: Duration = Duration::from_millis(300);
 
 fn hello(version: &str, pid: u32) -> Value {

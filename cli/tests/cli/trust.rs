@@ -58,7 +58,7 @@ fn i_001_no_daemon_is_started_into_a_directory_that_is_not_trusted() {
     assert!(!ran.exists());
 }
 
-/// A user that is not the one who runs the tests.
+/// Another user than the one who runs the tests.
 const NOBODY: u32 = 65534;
 
 /// Only root can give things away; elsewhere these two tests have nothing to look at.

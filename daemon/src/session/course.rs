@@ -48,8 +48,10 @@ pub(super) struct Now {
 
 /// What happened to a session.
 pub(super) enum Input {
-    /// The link, or the doc, or what was kept.
+    /// What changes the [`State`] alone.
     Happened(Happening),
+    /// The link is gone.
+    Lost(Lost),
     /// A token was stored.
     Token {
         resource: ResourceUrn,
@@ -251,9 +253,8 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn take(&mut self, input: Input) {
         match input {
-            Input::Happened(Happening::Lost(why)) => self.lost(why),
-            Input::Happened(Happening::Denied) => self.denied(),
             Input::Happened(happening) => self.happened(happening),
+            Input::Lost(why) => self.lost(why),
             Input::Token { resource, expires_at } => self.token(&resource, expires_at),
             Input::Used(resource, renewal) => self.course.renewals.plan(resource, renewal),
             Input::Replied(reply) => self.replied(reply),
@@ -366,22 +367,16 @@ impl Turn<'_> {
         self.course.flights.connection_lost(self.now.instant);
         if let Stage::Ending { sent, .. } = &mut self.course.stage {
             *sent = Sent::Not(self.now.instant);
+            if why.is_final() || stood && why == Lost::Closed(Some(CLOSE_NORMAL)) {
+                return self.finish(End::Confirmed);
+            }
             if !stood {
                 return self.finish(End::Unconfirmed);
             }
-            if why == Lost::Closed(Some(CLOSE_NORMAL)) {
-                return self.finish(End::Confirmed);
-            }
         }
-        if !stood {
+        // What a final loss means to the waiters, the state says.
+        if !stood && !why.is_final() {
             self.fail_flights(self.state.unreachable());
-        }
-    }
-
-    fn denied(&mut self) {
-        self.tell(Happening::Denied);
-        if matches!(self.course.stage, Stage::Ending { .. }) {
-            self.finish(End::Confirmed);
         }
     }
 
@@ -508,6 +503,7 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use device_proto::device::Over;
     use device_proto::session::{Status, View};
     use ipc_proto::{KeychainKind, ProfileName};
 
@@ -515,6 +511,7 @@ mod tests {
     use crate::session::state::Page;
 
     const RESOURCE: &str = "urn:d:x";
+    const DENIED: Lost = Lost::Over(Over::Denied);
 
     /// One course with its clock; waiters have names.
     struct Case {
@@ -689,10 +686,10 @@ mod tests {
     fn d_050_a_link_that_stood_is_waited_for_and_one_that_never_stood_is_an_answer() {
         let mut case = Case::active();
         case.fetch("one");
-        assert_eq!(case.happens(Happening::Lost(Lost::Broken)), ["tell"], "no hurry");
+        assert_eq!(case.takes(Input::Lost(Lost::Broken)), ["tell"], "no hurry");
         assert_eq!(case.happens(Happening::Connected), ["tell", "send 1"], "again");
-        case.happens(Happening::Lost(Lost::Broken));
-        let gave_up = case.happens(Happening::Lost(Lost::Slow));
+        case.takes(Input::Lost(Lost::Broken));
+        let gave_up = case.takes(Input::Lost(Lost::Slow));
         assert_eq!(gave_up, ["fail one: server_unreachable"]);
     }
 
@@ -719,7 +716,7 @@ mod tests {
         case.takes(refused("1", "invalid_target"));
         assert_eq!(case.next_due(), None);
         case.takes(used(250, 300));
-        case.happens(Happening::Lost(Lost::Broken));
+        case.takes(Input::Lost(Lost::Broken));
         assert_eq!(case.tick_at(250), [""; 0], "nobody waits");
     }
 
@@ -747,13 +744,13 @@ mod tests {
     #[test]
     fn d_052_an_end_that_nobody_confirms_is_one_all_the_same() {
         let mut case = Case::active();
-        case.happens(Happening::Lost(Lost::Broken));
+        case.takes(Input::Lost(Lost::Broken));
         assert_eq!(case.takes(Input::End), ["forget", "hurry"]);
         case.tick_at(END_DEADLINE.as_secs());
         assert_eq!(case.course.end(), Some(End::Unconfirmed));
 
         let mut case = Case::active();
-        case.happens(Happening::Denied);
+        case.takes(Input::Lost(DENIED));
         case.takes(Input::End);
         assert_eq!(
             case.course.end(),
@@ -774,8 +771,24 @@ mod tests {
             ["tell Ended", "forget", "clear"]
         );
         let mut case = Case::active();
-        assert_eq!(case.happens(Happening::Denied), ["tell Failed", "clear"]);
+        assert_eq!(case.takes(Input::Lost(DENIED)), ["tell Failed", "clear"]);
         assert!(case.course.end().is_none(), "somebody has to read why");
+    }
+
+    #[test]
+    fn d_044_a_denial_confirms_an_end_and_is_the_answer_to_every_waiter() {
+        let mut case = Case::active();
+        case.takes(Input::End);
+        case.takes(Input::Lost(DENIED));
+        assert_eq!(case.course.end(), Some(End::Confirmed));
+
+        let mut case = Case::active();
+        case.takes(Input::Lost(Lost::Broken));
+        case.fetch("one");
+        assert_eq!(
+            case.takes(Input::Lost(DENIED)),
+            ["tell Failed", "clear", "fail one: login_required"]
+        );
     }
 
     #[test]
@@ -795,7 +808,7 @@ mod tests {
     #[test]
     fn a_login_that_is_replaced_is_not_forgotten_in_its_place() {
         let mut case = Case::active();
-        case.happens(Happening::Denied);
+        case.takes(Input::Lost(DENIED));
         assert_eq!(case.takes(Input::Retire), ["clear"]);
         assert!(case.course.end().is_some());
         assert_eq!(

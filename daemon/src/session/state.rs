@@ -1,7 +1,6 @@
 //! How far a session is, decided without I/O: what happened goes in, the new state and what to tell come out.
 //! This is also what the daemon shows of a session; nothing secret is in it.
 
-use device_proto::device::Over;
 use device_proto::session::{Status, View};
 use ipc_proto::{ErrorCode, Event, Failure, Kept, KeychainKind, Link, ProfileName, SessionState};
 
@@ -84,8 +83,6 @@ pub(crate) enum Happening {
     Lost(Lost),
     /// The first link had its time.
     Unlinked,
-    /// The server does not know the session.
-    Denied,
     /// The doc says something new of it.
     Updated(View),
     /// It was ended from here.
@@ -213,9 +210,8 @@ impl State {
                 self.was_connected = true;
                 self.relink(Link::Connected)
             }
-            Happening::Lost(why) => self.lost(why),
+            Happening::Lost(why) => self.lost(why, now),
             Happening::Unlinked => self.unlinked(),
-            Happening::Denied => self.denied(now),
             Happening::Updated(view) => self.update(view, now),
             Happening::Ended => self.turn(Phase::Ended),
         }
@@ -234,7 +230,7 @@ impl State {
 
     /// Whether the server does not know it.
     pub(crate) fn is_denied(&self) -> bool {
-        self.trouble == Some(Lost::Over(Over::Denied))
+        self.trouble.is_some_and(Lost::is_final)
     }
 
     /// Whether it is over before it ever was a login, and nobody can learn anything from keeping it.
@@ -252,8 +248,11 @@ impl State {
         self.phase == Phase::Pending && !self.was_connected
     }
 
-    fn lost(&mut self, why: Lost) -> Option<Event> {
+    fn lost(&mut self, why: Lost, now: u64) -> Option<Event> {
         self.trouble = Some(why);
+        if why.is_final() {
+            return self.denied(now);
+        }
         let told = self.relink(Link::Offline);
         // A link that never stood is not told of as lost: there is one thing to tell.
         let failed = why.needs_a_person().then(|| self.unlinked()).flatten();
@@ -295,10 +294,9 @@ impl State {
         }
     }
 
-    /// Final (hocuspocus.md §16). A login nobody came to in time is denied just like one that never was.
+    /// A server denies a login whose page has expired in the same words as one that never was.
     fn denied(&mut self, now: u64) -> Option<Event> {
         self.link = Link::Offline;
-        self.trouble = Some(Lost::Over(Over::Denied));
         let expired = self.page.as_ref().is_some_and(|page| page.expires_at <= now);
         if self.phase == Phase::Pending && expired {
             return self.expire();
@@ -359,7 +357,11 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
+    use device_proto::device::Over;
+
     use super::*;
+
+    const DENIED: Happening = Happening::Lost(Lost::Over(Over::Denied));
 
     fn pending() -> State {
         let mut state = State::new(ProfileName::default());
@@ -433,7 +435,7 @@ mod tests {
     fn d_005_a_denial_after_the_page_expired_is_a_timeout_and_before_it_is_not() {
         for (now, code) in [(999, ErrorCode::LoginRequired), (1_000, ErrorCode::Timeout)] {
             let mut state = pending();
-            state.handle(Happening::Denied, now);
+            state.handle(DENIED, now);
             assert_eq!(failed(&state).code, code, "at {now}");
         }
         let mut state = pending();
@@ -450,7 +452,7 @@ mod tests {
             None,
             "nobody needs the page any more"
         );
-        state.handle(Happening::Denied, 99_999);
+        state.handle(DENIED, 99_999);
         assert_eq!(failed(&state).code, ErrorCode::LoginRequired);
         assert_eq!(state.link(), Link::Offline);
     }
@@ -528,7 +530,7 @@ mod tests {
         state.handle(Happening::Resumed(Some(KeychainKind::Kernel)), 1);
         assert_eq!(state.phase(), &Phase::Active);
         assert_eq!(state.kept().map(|kept| kept.keychain), Some(KeychainKind::Kernel));
-        state.handle(Happening::Denied, 2);
+        state.handle(DENIED, 2);
         assert_eq!(failed(&state).code, ErrorCode::LoginRequired);
     }
 
@@ -537,7 +539,7 @@ mod tests {
         let mut state = pending();
         state.handle(Happening::Ended, 1);
         assert_eq!(update(&mut state, &[("status", "active")]), None);
-        assert_eq!(state.handle(Happening::Denied, 1), None);
+        assert_eq!(state.handle(DENIED, 1), None);
         assert_eq!(state.phase(), &Phase::Ended);
     }
 }

@@ -348,8 +348,7 @@ impl Session<'_> {
         match news {
             News::Connecting => self.happened(Happening::Connecting),
             News::Heard(events) => self.heard(events),
-            News::Lost(why) => self.happened(Happening::Lost(why)),
-            News::Denied => self.happened(Happening::Denied),
+            News::Lost(why) => self.handle(Input::Lost(why)),
         }
     }
 

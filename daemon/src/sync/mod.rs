@@ -1,5 +1,5 @@
-//! A session's connection to its server: made, kept, and made again for as long as the session lives. Bytes go
-//! no further than this room; what comes out is [`News`].
+//! A session's connection to its server: made, kept, and made again for as long as the session lives. Bytes go no
+//! further than this module; what comes out is [`News`].
 
 mod connect;
 mod network;
@@ -29,9 +29,9 @@ const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the session wants of its connection.
 pub(crate) enum Order {
-    /// Ask the server. Lost when the connection is: who asked hears of that and asks again.
+    /// Ask the server. The ask is lost with the connection; the session hears of that and asks again.
     Ask(Ask),
-    /// Somebody waits: do not.
+    /// Skip the rest of the pause: a client is waiting.
     Hurry,
 }
 
@@ -41,10 +41,8 @@ pub(crate) enum News {
     Connecting,
     /// What one message of the server meant, in order.
     Heard(Vec<Event>),
-    /// It is gone, or was not to be had; it will be tried again.
+    /// It is gone, or could not be made. It will be made again, unless the loss [is final](Lost::is_final).
     Lost(Lost),
-    /// The server does not know the session: nothing more will come.
-    Denied,
 }
 
 /// Why there is no connection. The texts hold nothing that the server sent.
@@ -81,7 +79,12 @@ pub(crate) enum Lost {
 }
 
 impl Lost {
-    /// Whether only a person can mend it: trying again is no use to somebody who waits.
+    /// Whether the server does not know the session: no other attempt will change that (hocuspocus.md §16).
+    pub(crate) fn is_final(self) -> bool {
+        self == Self::Over(Over::Denied)
+    }
+
+    /// Whether only a person can mend it: a client that waits gains nothing from another attempt.
     pub(crate) fn needs_a_person(self) -> bool {
         matches!(self, Self::Certificate(_) | Self::NoTrust)
     }
@@ -101,11 +104,11 @@ pub(crate) async fn keep(
 ) -> Infallible {
     let mut backoff = Backoff::default();
     loop {
-        // The session is what polls this; while it does, it reads.
+        // The session polls this, and reads while it does.
         let _ = news.send(News::Connecting).await;
         let (why, stood) = once(server, session, challenge, &mut orders, &news).await;
-        if why == Lost::Over(Over::Denied) {
-            let _ = news.send(News::Denied).await;
+        if why.is_final() {
+            let _ = news.send(News::Lost(why)).await;
             return std::future::pending().await;
         }
         let pause = match why {
@@ -113,7 +116,7 @@ pub(crate) async fn keep(
             _ => backoff.after(stood, fastrand::f64()),
         };
         info!(%server, reason = %why, next_try_ms = pause.as_millis(), "disconnected");
-        // What was asked of the lost connection is asked anew by whoever hears this.
+        // The session asks again what it asked of the lost connection.
         while orders.try_recv().is_ok() {}
         let _ = news.send(News::Lost(why)).await;
         wait(pause, &mut orders).await;
@@ -139,7 +142,7 @@ async fn once(
     (why, began.elapsed())
 }
 
-/// Waits out the pause, unless somebody cannot, or the network has changed.
+/// Waits out the pause, unless a client waits or the network has changed.
 async fn wait(pause: Duration, orders: &mut mpsc::Receiver<Order>) {
     // Either way the next attempt begins.
     tokio::select! {
@@ -232,7 +235,7 @@ mod tests {
     async fn a_denial_is_final() {
         let fake = Fake::new().await;
         kept(&fake.url(), async |_orders, mut news| {
-            while !matches!(news.recv().await, Some(News::Denied)) {}
+            while lost(&mut news).await != Lost::Over(Over::Denied) {}
         })
         .await;
         assert_eq!(fake.state().sockets, 1);

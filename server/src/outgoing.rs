@@ -88,3 +88,71 @@ fn plain(error: &reqwest::Error) -> &'static str {
         "the connection broke"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::response::Redirect;
+    use axum::routing::post;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Serves `routes` and returns their URL, and a client for it.
+    async fn peer(routes: Router) -> (Url, Http) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let url = Url::parse(&url).unwrap();
+        let http = Http::new(&url).unwrap();
+        (url, http)
+    }
+
+    async fn called(http: &Http, url: &Url, path: &str) -> Result<Answer, CallError> {
+        let request = http.post(url.join(path).unwrap()).build().unwrap();
+        http.fetch(request).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_its_limit_and_no_further() {
+        let routes = Router::new()
+            .route("/longest", post(|| async { vec![0; MAX_ANSWER] }))
+            .route("/longer", post(|| async { vec![0; MAX_ANSWER + 1] }));
+        let (url, http) = peer(routes).await;
+        assert_eq!(
+            called(&http, &url, "longest").await.unwrap().body().len(),
+            MAX_ANSWER
+        );
+        let longer = called(&http, &url, "longer").await;
+        assert!(matches!(longer, Err(CallError::TooLong)), "{longer:?}");
+    }
+
+    #[tokio::test]
+    async fn no_redirect_is_followed_and_a_peer_that_is_down_gives_no_answer() {
+        let routes = Router::new()
+            .route("/", post(|| async { "elsewhere" }))
+            .route("/moved", post(|| async { Redirect::temporary("/") }))
+            .route("/down", post(|| async { StatusCode::BAD_GATEWAY }))
+            .route("/busy", post(|| async { StatusCode::TOO_MANY_REQUESTS }))
+            .route("/no", post(|| async { StatusCode::BAD_REQUEST }));
+        let (url, http) = peer(routes).await;
+        for (path, status) in [("moved", 307), ("no", 400)] {
+            assert_eq!(called(&http, &url, path).await.unwrap().status().as_u16(), status);
+        }
+        for (path, status) in [("down", 502), ("busy", 429)] {
+            let down = called(&http, &url, path).await;
+            assert!(
+                matches!(down, Err(CallError::Down(told)) if told == status),
+                "{down:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_https_peer_names_is_asked_over_https_alone_and_no_error_has_its_url() {
+        let (url, _) = peer(Router::new().route("/", post(|| async { "plain" }))).await;
+        let http = Http::new(&Url::parse("https://id.example").unwrap()).unwrap();
+        let refused = called(&http, &url, "?secret=x").await.unwrap_err();
+        assert_eq!(refused.to_string(), "the connection broke");
+    }
+}

@@ -1,13 +1,12 @@
-//! The identity provider, as one client of it: how it is reached, and how it can fail. What it is asked for is in the
-//! files beside this one.
+//! The identity provider as its client reaches it. What the provider is asked for is in the files beside this one.
 
 use std::sync::{Arc, OnceLock};
 
 use openidconnect::{ClientId, IssuerUrl, RedirectUrl};
-use thiserror::Error;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::ProviderError;
 use super::discovery::{Discovery, Keys};
 use super::oidc::Metadata;
 use crate::config::Login;
@@ -23,40 +22,6 @@ pub(crate) struct Provider {
     pub(super) redirect: RedirectUrl,
     pub(super) scopes: Vec<String>,
     pub(super) resource: Option<String>,
-}
-
-/// Why the provider gave no tokens: what a person can be told.
-#[derive(Clone, Debug, Error)]
-pub(crate) enum ProviderError {
-    /// It cannot be reached, or not in time.
-    #[error("the identity provider cannot be reached: {0}")]
-    Unreachable(String),
-    /// It answered, and what it said makes no sense.
-    #[error("the identity provider's answer makes no sense: {0}")]
-    Nonsense(&'static str),
-    /// It said no; its OAuth error code.
-    #[error("the identity provider refused: {0}")]
-    Refused(String),
-    /// The id_token is not one for this login.
-    #[error("the identity provider's id_token was refused: {0}")]
-    BadIdToken(&'static str),
-}
-
-impl ProviderError {
-    /// Returns the OAuth error code that the device is told.
-    pub(crate) fn code(&self) -> &str {
-        match self {
-            Self::Unreachable(_) => "temporarily_unavailable",
-            Self::Nonsense(_) | Self::BadIdToken(_) => "server_error",
-            Self::Refused(code) => code,
-        }
-    }
-}
-
-impl From<CallError> for ProviderError {
-    fn from(cause: CallError) -> Self {
-        Self::Unreachable(cause.to_string())
-    }
 }
 
 impl Provider {

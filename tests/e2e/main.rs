@@ -5,5 +5,6 @@ mod daemon;
 mod documents;
 mod exit_codes;
 mod files;
+mod floors;
 mod road;
 mod secrets;

@@ -1,5 +1,6 @@
 //! Writes what is made from the command line's definition, shell completions and manual pages, and fails where
-//! the committed files differ. `CIBA_UPDATE=1 cargo test -p ciba generated` writes them anew.
+//! the committed files differ. `CIBA_UPDATE=1 cargo test -p ciba generated` writes them anew. A test, and not in
+//! `tests/`: only the program itself sees its definition.
 
 use std::fs;
 use std::io::Write as _;
@@ -84,7 +85,7 @@ fn file_name(command: &Command) -> String {
     format!("{}.1", command.get_display_name().unwrap_or(command.get_name()))
 }
 
-/// What every page says in the end.
+/// The end of every page.
 const ENVIRONMENT: [(&str, &str); 7] = [
     ("CIBA_URL", "The server of \\fBciba start\\fR."),
     ("CIBA_PROFILE", "The login to use."),

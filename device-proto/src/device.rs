@@ -61,6 +61,13 @@ enum Stage {
     Over,
 }
 
+/// What an update carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carries {
+    Doc,
+    Change,
+}
+
 /// Something to put on the wire.
 pub enum Transmit {
     /// A binary message. It may hold the challenge: wiped on drop.
@@ -207,23 +214,23 @@ impl Device {
             // Before the yes nothing is believed.
             _ if self.stage == Stage::Proving => {}
             Message::Sync(Sync::Step1(_)) => self.send(Message::Sync(Sync::Step2(EMPTY_UPDATE))),
-            Message::Sync(Sync::Step2(update)) => self.apply(update, true),
+            Message::Sync(Sync::Step2(update)) => self.apply(update, Carries::Doc),
             // Before the doc: it will hold this change as well, and the change alone would build on nothing.
             Message::Sync(Sync::Update(_)) if self.stage == Stage::Granted => {}
-            Message::Sync(Sync::Update(update)) => self.apply(update, false),
+            Message::Sync(Sync::Update(update)) => self.apply(update, Carries::Change),
             Message::Stateless(text) => self.events.extend(Reply::decode(text).ok().map(Event::Reply)),
             _ => {}
         }
     }
 
-    fn apply(&mut self, update: &[u8], completes: bool) {
+    fn apply(&mut self, update: &[u8], carries: Carries) {
         let changed = match self.replica.apply(update) {
             Ok(changed) => changed,
             Err(poisoned) => return self.over(poisoned.into()),
         };
         let is_session_new = changed.iter().any(|entry| entry.map == Map::Session);
         self.events.extend(changed.into_iter().filter_map(sealed));
-        if completes && self.stage == Stage::Granted {
+        if carries == Carries::Doc && self.stage == Stage::Granted {
             self.stage = Stage::Synced;
             self.events.push_back(Event::Synced);
         }

@@ -170,7 +170,7 @@ impl Socket {
             Err(Malformed::Name) => Err(Close::UNAUTHORIZED),
             Err(Malformed::Head) => Err(Close::RESET),
             Err(Malformed::Payload { document }) if self.is_open(document) => Ok(self.reset(document)),
-            Err(Malformed::Payload { document }) => self.early(document, false),
+            Err(Malformed::Payload { .. }) => self.count_early().map(|()| Decision::Nothing),
         }
     }
 
@@ -194,7 +194,13 @@ impl Socket {
             // A Close for a document that is not open would end the next session on it (hocuspocus.md §9).
             Message::Close(_) if !self.is_open(document) => Ok(Decision::Nothing),
             message if self.is_open(document) => Ok(self.receive_open(document, message)),
-            message => self.early(document, matches!(message, Message::Sync(Sync::Step1(_)))),
+            message => {
+                self.count_early()?;
+                if let Message::Sync(Sync::Step1(_)) = message {
+                    self.entry(document)?.stage = Stage::Early { asked: true };
+                }
+                Ok(Decision::Nothing)
+            }
         }
     }
 
@@ -310,15 +316,14 @@ impl Socket {
             .collect())
     }
 
-    fn early<'a>(&mut self, document: &'a str, asks: bool) -> Result<Decision<'a>, Close> {
+    /// Counts a frame for a document that is not open.
+    fn count_early(&mut self) -> Result<(), Close> {
         self.early_frames += 1;
-        if self.early_frames >= MAX_EARLY_FRAMES {
-            return Err(Close::RESET);
+        if self.early_frames < MAX_EARLY_FRAMES {
+            Ok(())
+        } else {
+            Err(Close::RESET)
         }
-        if asks {
-            self.entry(document)?.stage = Stage::Early { asked: true };
-        }
-        Ok(Decision::Nothing)
     }
 
     /// Returns the document's entry, new if it is not known yet.

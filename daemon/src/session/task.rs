@@ -8,7 +8,7 @@ use device_proto::ask::Ask;
 use device_proto::device;
 use ipc_proto::{Event, Failure, KeychainKind, Link};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ use super::{Answer, Command, Farewell, Origin, Shared, now, over};
 use crate::authorize::{Begun, authorize};
 use crate::keychain::Item;
 use crate::secret::Secret;
-use crate::sync::{self, News, Order};
+use crate::sync::{self, News, Order, at};
 
 /// Orders to the link that may wait. The link takes them at once, unless the network takes nothing: then more
 /// asks are answered `busy`.
@@ -425,12 +425,5 @@ fn moment() -> Now {
         instant: Instant::now(),
         unix: now(),
         chance: fastrand::f64(),
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

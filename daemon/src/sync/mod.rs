@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
+pub(crate) use self::pause::at;
 pub(crate) use self::retry::Backoff;
 use crate::server::Server;
 

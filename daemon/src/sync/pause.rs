@@ -1,10 +1,18 @@
-//! A pause that also passes while this machine sleeps (D-050): who wakes it wants the network, not to wait on.
+//! Waiting for a time: one that may not be set, and one that also comes while this machine sleeps (D-050).
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
-/// Waits for a time of the world, not of this machine's waking hours.
+/// Waits until a time, if there is one, and for ever if not.
+pub(crate) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a time of the world, not of this machine's waking hours: the person who wakes a machine wants its network.
 pub(super) async fn pause(time: Duration) {
     tokio::select! {
         () = sleep(time) => {}

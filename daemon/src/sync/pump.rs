@@ -9,12 +9,13 @@ use device_proto::{Challenge, ask::Ask};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use zeroize::Zeroizing;
 
+use super::pause::at;
 use super::{Lost, News, Order};
 
 /// Time for the network to take one frame. A peer that reads nothing must not hold an ask, or a stop.
@@ -57,14 +58,7 @@ pub(super) async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Hands on what happened, all of one message together: a reader never sees half of an update.
+/// Passes on what happened, all of one message together: a reader never sees half of an update.
 async fn report(device: &mut Device, news: &mpsc::Sender<News>) -> Option<Lost> {
     let (mut events, mut lost) = (Vec::new(), None);
     while let Some(event) = device.poll_event() {
@@ -74,7 +68,7 @@ async fn report(device: &mut Device, news: &mpsc::Sender<News>) -> Option<Lost> 
         }
     }
     if !events.is_empty() {
-        // The session always reads; when it is gone, so is this connection.
+        // The session reads for as long as it polls this connection.
         let _ = news.send(News::Heard(events)).await;
     }
     lost
@@ -124,7 +118,7 @@ fn take(
         Some(Ok(Message::Binary(bytes))) => device.handle_message(&bytes, challenge),
         Some(Ok(Message::Close(frame))) => return Err(closed(frame.as_ref())),
         Some(Ok(Message::Ping(_))) => device.handle_ping(Instant::now().into_std()),
-        // Texts are not of this protocol, but they are signs of life.
+        // A text message is not of this protocol, but it is a sign of life.
         Some(Ok(_)) => device.handle_sign_of_life(),
         Some(Err(Error::Capacity(_))) => return Err(Lost::TooBig),
         Some(Err(Error::Io(error))) if error.kind() == io::ErrorKind::TimedOut => return Err(Lost::Stalled),
@@ -140,7 +134,7 @@ fn closed(frame: Option<&CloseFrame>) -> Lost {
 fn obey(order: Order, device: &mut Device) {
     match order {
         Order::Ask(ask) => device.ask(&ask as &Ask),
-        // It stands already.
+        // The connection stands already.
         Order::Hurry => {}
     }
 }
@@ -159,7 +153,7 @@ impl Clocks {
         }
     }
 
-    /// Whether this machine slept since the last call: then the server has long given this connection up.
+    /// Whether this machine slept since the last call: then the server has long given up this connection.
     pub(super) fn slept(&mut self) -> bool {
         let before = std::mem::replace(self, Self::now());
         // A wall clock that was set back tells nothing.

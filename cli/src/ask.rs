@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use ipc_proto::{ErrorCode, Message, Op};
+use ipc_proto::{ErrorCode, Hello, Message, Op, PROTOCOL};
 use serde::de::DeserializeOwned;
 
 use crate::connection::{Connection, too_late};
@@ -36,6 +36,11 @@ impl Connection {
     pub(crate) fn ask<T: DeserializeOwned>(mut self, op: Op, patience: Duration) -> Result<T, Error> {
         self.send(op)?;
         self.answer(patience)
+    }
+
+    /// Asks the daemon for its protocol, version and pid.
+    pub(crate) fn hello(self, patience: Duration) -> Result<Hello, Error> {
+        self.ask(Op::Hello { protocol: PROTOCOL }, patience)
     }
 
     /// Waits for the one answer to what was sent.
@@ -87,8 +92,6 @@ impl Connection {
 mod tests {
     use std::io::Write as _;
     use std::os::unix::net::UnixStream;
-
-    use ipc_proto::Hello;
 
     use super::*;
 

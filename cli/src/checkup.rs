@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use ipc_proto::{Check, Diagnosis, Hello, Op, PROTOCOL};
+use ipc_proto::{Check, Diagnosis, Hello, Op};
 
 use crate::connection::{self, Connection};
 use crate::error::Error;
@@ -80,7 +80,7 @@ fn program(installed: Result<Installed, Error>) -> Check {
 
 /// The daemon that runs, and what it says.
 fn ask(connection: Connection, installed: Option<&str>) -> Vec<Check> {
-    let hello: Hello = match connection.ask(Op::Hello { protocol: PROTOCOL }, PROMPTLY) {
+    let hello = match connection.hello(PROMPTLY) {
         Ok(hello) => hello,
         Err(error) => return vec![failed("daemon", &error)],
     };

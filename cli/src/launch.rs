@@ -161,9 +161,9 @@ fn failed(reason: &str) -> Error {
 }
 
 fn not_run(program: &str, error: &io::Error) -> Error {
-    let error_told = failed(&format!("{program}: {error}"));
+    let failed = failed(&format!("{program}: {error}"));
     match error.kind() {
-        ErrorKind::NotFound => error_told.hint("install cibad beside ciba or in PATH"),
-        _ => error_told,
+        ErrorKind::NotFound => failed.hint("install cibad beside ciba or in PATH"),
+        _ => failed,
     }
 }

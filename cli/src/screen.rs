@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _};
 
 use ipc_proto::Verdict;
 
+use crate::environment;
+
 /// The width of a terminal that does not tell it.
 const USUAL_COLUMNS: usize = 80;
 
@@ -20,7 +22,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// Looks at standard output and the environment (no-color.org).
     pub(crate) fn of_stdout() -> Self {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let set = |name: &str| environment::variable(name)?.into_string().ok();
         let terminal = io::stdout().is_terminal();
         Self {
             columns: terminal.then(columns),

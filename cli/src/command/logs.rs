@@ -6,8 +6,6 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use ipc_proto::{Hello, Op, PROTOCOL};
-
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::logfile::Log;
@@ -42,9 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn daemon_pid() -> Option<u32> {
-    let op = Op::Hello { protocol: PROTOCOL };
-    let hello: Hello = Connection::connect().ok()??.ask(op, PATIENCE).ok()?;
-    Some(hello.pid)
+    let hello = Connection::connect().ok()??.hello(PATIENCE);
+    hello.ok().map(|hello| hello.pid)
 }
 
 /// Whether systemd runs this process as the daemon's unit: what it writes goes to the journal.

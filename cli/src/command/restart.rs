@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipc_proto::{Hello, Op, PROTOCOL};
+use ipc_proto::{Hello, Op};
 use serde::de::IgnoredAny;
 
 use crate::connection::Connection;
@@ -32,8 +32,10 @@ pub(crate) fn run() -> Result<(), Error> {
 
 /// Asks the daemon for its version and pid; `None` when none runs.
 fn hello() -> Result<Option<Hello>, Error> {
-    let ask = |connection: Connection| connection.ask(Op::Hello { protocol: PROTOCOL }, PATIENCE);
-    Connection::connect()?.map(ask).transpose()
+    let connection = Connection::connect()?;
+    connection
+        .map(|connection| connection.hello(PATIENCE))
+        .transpose()
 }
 
 fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {

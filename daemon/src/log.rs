@@ -4,10 +4,12 @@
 use std::env;
 use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::{io, panic};
 
+use rustix::fs::{FileType, Stat, fstat, stat};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -31,6 +33,27 @@ const WAITING_LINES: usize = 1024;
 pub(crate) enum Sink {
     Stderr,
     StateDirectory,
+}
+
+impl Sink {
+    /// Returns the one for this process: a person or a service manager may read the stderr of one in the foreground.
+    pub(crate) fn of_process(is_in_foreground: bool) -> Self {
+        if is_in_foreground && !is_thrown_away(rustix::stdio::stderr()) {
+            Self::Stderr
+        } else {
+            // launchd reads nothing, and would keep every line for ever.
+            Self::StateDirectory
+        }
+    }
+}
+
+/// Whether what is written there is lost.
+fn is_thrown_away(output: BorrowedFd<'_>) -> bool {
+    let device = |file: Stat| (FileType::from_raw_mode(file.st_mode), file.st_rdev);
+    match (fstat(output), stat("/dev/null")) {
+        (Ok(output), Ok(null)) => device(output) == device(null),
+        _ => false,
+    }
 }
 
 /// The log of this process. Keep it to the end of `main`: dropping it writes out what still waits.

@@ -20,6 +20,7 @@ mod log;
 mod memory;
 mod notify;
 mod oauth_error;
+mod origin;
 mod ownership;
 mod printable;
 mod run;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use zeroizing_alloc::ZeroAlloc;
 
-use crate::run::Mode;
+use crate::run::Start;
 
 /// Wipes what is freed, also where a library copied a secret and did not: below the types that wipe
 /// themselves, not instead of them.
@@ -64,19 +65,22 @@ struct Args {
 }
 
 impl Args {
-    fn mode(&self) -> Mode {
-        match (self.foreground, self.detached) {
-            (true, _) => Mode::Foreground,
-            (_, true) => Mode::Detached,
-            _ => Mode::Detach,
+    fn start(&self) -> Start {
+        match self {
+            Self { takes_over: true, .. } => Start::TakeOver {
+                in_foreground: self.foreground,
+            },
+            Self { foreground: true, .. } => Start::Foreground,
+            Self { detached: true, .. } => Start::Detached,
+            _ => Start::Detach,
         }
     }
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let start = Args::parse().start();
     let gaps = harden::harden();
-    match run::run(args.mode(), args.takes_over, &gaps) {
+    match run::run(start, &gaps) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cibad: {error:#}");

@@ -1,16 +1,14 @@
-//! From the arguments to a daemon that serves, and back to nothing: takes the socket, answers until told to
+//! From the arguments to a daemon that serves, and back to nothing: claims the socket, answers until told to
 //! leave, and leaves in order or hands over to another program.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::fs::{FileType, Stat, fstat, stat};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -20,13 +18,13 @@ use crate::agent::Agent;
 use crate::config::Settings;
 use crate::handover::{self, HandOver, HandOverError, Program};
 use crate::harden::Gap;
-use crate::incumbent;
 use crate::ipc::{self, Context};
 use crate::keychain::{Item, Keychains};
 use crate::lifecycle::{Reload, Shutdown, Signals};
-use crate::listen::{self, Claim, Listening};
+use crate::listen::Listening;
 use crate::log::{Log, Sink};
 use crate::notify::notify;
+use crate::origin::{Claimed, Origin};
 use crate::service;
 use crate::start::{self, Word};
 use crate::tls;
@@ -38,24 +36,95 @@ const CLIENTS_GRACE: Duration = Duration::from_secs(1);
 const SESSIONS_GRACE: Duration = Duration::from_secs(2);
 
 /// How this process was started.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Starts the daemon in a process of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    /// To start the daemon in a process of its own.
     Detach,
-    /// That process.
+    /// As that process.
     Detached,
-    /// The daemon, under the eyes of a person or a service manager.
+    /// As the daemon, under the eyes of a person or a service manager.
     Foreground,
+    /// By an older cibad, which this process ran before.
+    TakeOver {
+        /// Whether that one was under such eyes.
+        in_foreground: bool,
+    },
 }
 
-/// Where the daemon's socket comes from.
-enum Origin {
-    /// It is bound here, at this path, unless somebody serves there.
-    Path(PathBuf),
-    /// A service manager listens already.
-    Manager(UnixListener),
-    /// The program that this process was before has served on it.
-    HandOver(HandOver),
+impl Start {
+    fn is_in_foreground(self) -> bool {
+        matches!(self, Self::Foreground | Self::TakeOver { in_foreground: true })
+    }
+
+    /// Returns what makes the next program log where this one does.
+    fn arguments(self) -> &'static [&'static str] {
+        if self.is_in_foreground() {
+            &["--foreground"]
+        } else {
+            &["--detached"]
+        }
+    }
+
+    /// Tells the process that waits for this one how it went, if there is one.
+    fn report(self, word: &Word) -> io::Result<()> {
+        match self {
+            Self::Detached => start::report(word),
+            Self::Detach | Self::Foreground | Self::TakeOver { .. } => Ok(()),
+        }
+    }
+}
+
+/// Does what this process was started for; returns when that is over.
+pub(crate) fn run(start: Start, gaps: &[Gap]) -> anyhow::Result<()> {
+    let uid = rustix::process::geteuid().as_raw();
+    let served = match start {
+        Start::Detach => return start::detach(),
+        Start::TakeOver { .. } => Origin::handed_over(),
+        Start::Detached | Start::Foreground => Origin::of_new_process(uid),
+    }
+    .and_then(|origin| daemon(start, uid, origin, gaps));
+    if let Err(error) = &served {
+        start.report(&Word::Failed(format!("{error:#}")))?;
+    }
+    served
+}
+
+fn daemon(start: Start, uid: u32, origin: Origin, gaps: &[Gap]) -> anyhow::Result<()> {
+    if let Start::Detached = start {
+        start::leave_caller().context("cannot detach")?;
+    }
+    let settings = Settings::read(ipc_proto::configuration_file(|name| std::env::var_os(name)), uid);
+    let daemon = Daemon {
+        start,
+        uid,
+        log: Log::start(Sink::of_process(start.is_in_foreground()), settings.log()),
+        settings,
+        program: Program::running().context("cannot find the cibad program")?,
+    };
+    tls::install();
+    for Gap { measure, cause } in gaps {
+        warn!(measure, %cause, "the process could not be hardened");
+    }
+    daemon.settings.report();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(daemon.live(origin));
+    // A name lookup may still block a thread; its answer is of no use any more.
+    runtime.shutdown_background();
+    if let Err(error) = &served {
+        error!(reason = format!("{error:#}"), "cannot serve");
+    }
+    served
+}
+
+/// What stays the same when another program was to take over and could not.
+struct Daemon {
+    start: Start,
+    uid: u32,
+    log: Log,
+    settings: Settings,
+    program: Program,
 }
 
 /// Why the daemon does not serve any more.
@@ -64,111 +133,11 @@ enum End {
     HandOver(HandOver),
 }
 
-/// Does what the mode says; returns when that is over. A daemon that `takes_over` was another program before,
-/// in the same mode.
-pub(crate) fn run(mode: Mode, takes_over: bool, gaps: &[Gap]) -> anyhow::Result<()> {
-    let say = |word: Word| match mode {
-        Mode::Detached if !takes_over => start::report(&word),
-        _ => Ok(()),
-    };
-    let result = match mode {
-        Mode::Detach => return start::detach(),
-        Mode::Detached | Mode::Foreground => daemon(mode, takes_over, gaps, say),
-    };
-    if let Err(error) = &result {
-        say(Word::Failed(format!("{error:#}")))?;
-    }
-    result
-}
-
-fn daemon(
-    mode: Mode,
-    takes_over: bool,
-    gaps: &[Gap],
-    say: impl Fn(Word) -> io::Result<()>,
-) -> anyhow::Result<()> {
-    let uid = rustix::process::geteuid().as_raw();
-    let origin = origin(uid, takes_over)?;
-    if mode == Mode::Detached && !takes_over {
-        start::leave_caller().context("cannot detach")?;
-    }
-    let settings = Settings::read(ipc_proto::configuration_file(|name| std::env::var_os(name)), uid);
-    let log = Log::start(sink(mode), settings.log());
-    tls::install();
-    for Gap { measure, cause } in gaps {
-        warn!(measure, %cause, "the process could not be hardened");
-    }
-    settings.report();
-    let daemon = Daemon {
-        uid,
-        mode,
-        program: Program::running().context("cannot find the cibad program")?,
-        settings,
-        log,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(daemon.live(origin, say));
-    // A name lookup may still block a thread; nobody waits for it any more.
-    runtime.shutdown_background();
-    if let Err(error) = &result {
-        error!(reason = format!("{error:#}"), "cannot serve");
-    }
-    result
-}
-
-fn sink(mode: Mode) -> Sink {
-    match mode {
-        Mode::Foreground if !is_thrown_away(rustix::stdio::stderr()) => Sink::Stderr,
-        // launchd reads nothing, and would keep every line for ever.
-        _ => Sink::StateDirectory,
-    }
-}
-
-/// Whether nobody ever reads what is written there.
-fn is_thrown_away(output: BorrowedFd<'_>) -> bool {
-    let device = |file: Stat| (FileType::from_raw_mode(file.st_mode), file.st_rdev);
-    match (fstat(output), stat("/dev/null")) {
-        (Ok(output), Ok(null)) => device(output) == device(null),
-        _ => false,
-    }
-}
-
-fn origin(uid: u32, takes_over: bool) -> anyhow::Result<Origin> {
-    if takes_over {
-        let hand_over = handover::inherit().context("nothing was handed over")?;
-        return Ok(Origin::HandOver(hand_over));
-    }
-    let given = service::socket().context("the service manager's socket is not usable")?;
-    given.map_or_else(
-        || socket(uid).map(Origin::Path),
-        |socket| Ok(Origin::Manager(socket)),
-    )
-}
-
-fn socket(uid: u32) -> anyhow::Result<PathBuf> {
-    Ok(ipc_proto::socket_path(
-        uid,
-        |name| std::env::var_os(name),
-        Path::is_dir,
-    )?)
-}
-
-/// What stays the same when another program was to take over and could not.
-struct Daemon {
-    uid: u32,
-    mode: Mode,
-    program: Program,
-    settings: Settings,
-    log: Log,
-}
-
 impl Daemon {
     /// Serves until the end, which after a hand-over that failed is not yet there.
-    async fn live(&self, mut origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<()> {
-        while let End::HandOver(hand_over) = self.serve(origin, &say).await? {
-            not_handed_over(&self.program.replace(self.arguments(), &hand_over));
+    async fn live(&self, mut origin: Origin) -> anyhow::Result<()> {
+        while let End::HandOver(hand_over) = self.serve(origin).await? {
+            not_handed_over(&self.program.replace(self.start.arguments(), &hand_over));
             // The next program would have read it.
             self.read_settings().await;
             origin = Origin::HandOver(hand_over);
@@ -176,54 +145,50 @@ impl Daemon {
         Ok(())
     }
 
-    /// Returns what makes the next program log where this one does.
-    fn arguments(&self) -> &'static [&'static str] {
-        match self.mode {
-            Mode::Detach | Mode::Detached => &["--detached"],
-            Mode::Foreground => &["--foreground"],
-        }
-    }
-
-    async fn serve(&self, origin: Origin, say: impl Fn(Word) -> io::Result<()>) -> anyhow::Result<End> {
+    async fn serve(&self, origin: Origin) -> anyhow::Result<End> {
         // First of all: until then a signal ends the process, and with it what was handed over.
         let signals = Signals::install().context("cannot listen to signals")?;
-        let Some((listening, sessions)) = settle(origin, self.uid).await? else {
-            say(Word::Already)?;
+        let Some(Claimed { listening, sessions }) = origin.claim(self.uid).await? else {
+            self.start.report(&Word::Already)?;
             return Ok(End::Leave);
         };
-        let shutdown = Shutdown::default();
+        let (shutdown, reload) = (Shutdown::default(), Reload::default());
+        let agent = Agent::new(
+            shutdown.clone(),
+            Keychains::of_this_system(),
+            self.settings.clone(),
+        );
+        let events = agent.watch();
+        resume(&agent, sessions);
+        self.announce(listening.socket())?;
         let context = Context {
-            agent: Agent::new(
-                shutdown.clone(),
-                Keychains::of_this_system(),
-                self.settings.clone(),
-            ),
+            agent: agent.clone(),
             shutdown: shutdown.clone(),
             log_place: self.log.place(),
         };
-        let (agent, events) = (context.agent.clone(), context.agent.watch());
-        resume(&context.agent, sessions);
-        let reload = Reload::default();
-        say(Word::Serving)?;
-        service::serving(listening.socket());
-        info!(
-            pid = std::process::id(),
-            version = env!("CARGO_PKG_VERSION"),
-            "serving"
-        );
-        let settings = self.follow(reload.subscribe());
-        let look_again = || self.look_again(&shutdown, &reload);
         tokio::select! {
-            end = self.attend(listening, context, &reload) => end,
-            never = signals.relay(&shutdown, look_again) => match never {},
+            end = self.answer_clients(listening, context, &reload) => end,
+            never = signals.relay(&shutdown, || self.look_again(&shutdown, &reload)) => match never {},
             never = service::watch_dog() => match never {},
-            never = settings => match never {},
+            never = self.follow(reload.subscribe()) => match never {},
             never = notify(events, &agent, &self.settings) => match never {},
             () = shutdown.forced() => {
                 warn!("left at once");
                 Ok(End::Leave)
             }
         }
+    }
+
+    /// Tells the process and the service manager that wait for it.
+    fn announce(&self, socket: &Path) -> io::Result<()> {
+        self.start.report(&Word::Serving)?;
+        service::serving(socket);
+        info!(
+            pid = std::process::id(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+        Ok(())
     }
 
     /// Reads the configuration again at each reload, for ever, and tells the service manager when that is done.
@@ -252,7 +217,12 @@ impl Daemon {
     }
 
     /// Answers clients until the shutdown begins or another program is ready, then lets everything go.
-    async fn attend(&self, listening: Listening, context: Context, reload: &Reload) -> anyhow::Result<End> {
+    async fn answer_clients(
+        &self,
+        listening: Listening,
+        context: Context,
+        reload: &Reload,
+    ) -> anyhow::Result<End> {
         let connections = TaskTracker::new();
         let successor = tokio::select! {
             () = ipc::accept(listening.listener(), self.uid, &context, &connections) => None,
@@ -260,14 +230,9 @@ impl Daemon {
         };
         connections.close();
         match successor {
-            None => leave(listening, &context.agent, &connections).await,
-            Some(sessions) => make_way(listening, &context, &connections, sessions).await,
+            None => Ok(leave(listening, &context.agent, &connections).await),
+            Some(sessions) => hand_over(listening, &context, &connections, sessions).await,
         }
-    }
-
-    async fn prepared(&self, agent: &Agent) -> Result<OwnedFd, HandOverError> {
-        self.program.try_out().await?;
-        pack(agent).await
     }
 
     /// Waits until another program is asked for and can take over; returns the sessions for it. When it cannot,
@@ -289,32 +254,14 @@ impl Daemon {
             }
         }
     }
+
+    async fn prepared(&self, agent: &Agent) -> Result<OwnedFd, HandOverError> {
+        self.program.try_out().await?;
+        pack(agent).await
+    }
 }
 
-/// Returns the place to serve from, and what the last program has left; `None` when another daemon serves.
-async fn settle(origin: Origin, uid: u32) -> anyhow::Result<Option<(Listening, Vec<Zeroizing<Vec<u8>>>)>> {
-    let listening = match origin {
-        Origin::HandOver(hand_over) => {
-            let sessions = handover::unpack(hand_over.sessions).context("the sessions cannot be read")?;
-            info!(sessions = sessions.len(), "taken over");
-            return Ok(Some((Listening::from_fds(hand_over.listening)?, sessions)));
-        }
-        Origin::Manager(listener) => listen::adopt(listener, uid).await?,
-        Origin::Path(socket) => match listen::claim(&socket, uid).await? {
-            Claim::Ours(listening) => listening,
-            Claim::Taken(incumbent) => {
-                info!("another cibad serves already");
-                if incumbent.is_other_version() {
-                    incumbent::ask_to_hand_over(&socket).await;
-                }
-                return Ok(None);
-            }
-        },
-    };
-    Ok(Some((listening, Vec::new())))
-}
-
-async fn leave(listening: Listening, agent: &Agent, connections: &TaskTracker) -> anyhow::Result<End> {
+async fn leave(listening: Listening, agent: &Agent, connections: &TaskTracker) -> End {
     info!("leaving");
     service::leaving();
     // From here on no client finds us, and no other daemon may start until we have let go.
@@ -322,11 +269,11 @@ async fn leave(listening: Listening, agent: &Agent, connections: &TaskTracker) -
     in_time("clients", CLIENTS_GRACE, connections.wait()).await;
     in_time("sessions", SESSIONS_GRACE, agent.close()).await;
     info!("left in order");
-    Ok(End::Leave)
+    End::Leave
 }
 
 /// Lets everything go but the socket: who connects from here on waits for the next program.
-async fn make_way(
+async fn hand_over(
     listening: Listening,
     context: &Context,
     connections: &TaskTracker,

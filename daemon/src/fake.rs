@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use device_proto::ask::{Ask, Reply};
 use device_proto::doc::{Change, Map};
 use device_proto::hub::{Decision, Socket};
-use device_proto::seal::{Key, Purpose};
+use device_proto::seal::{Key, KeyUse};
 use device_proto::token::Token;
 use device_proto::{Challenge, Doc, RequestId, Verifier};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -198,7 +198,7 @@ impl State {
             resource: resource.into(),
         };
         let session: RequestId = SESSION.parse().unwrap();
-        let key = Key::of_challenge(Challenge::new(&self.challenge), &session, Purpose::Token);
+        let key = Key::of_challenge(Challenge::new(&self.challenge), &session, KeyUse::Token);
         let sealed = key.seal(resource, [self.nonce; 12], &token.encode());
         self.doc.write(&[Change {
             map: Map::Tokens,

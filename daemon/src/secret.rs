@@ -1,7 +1,7 @@
 //! The challenge, the device's one secret: drawn once, held in one slot of locked memory, wiped with it.
 
 use device_proto::Challenge;
-use device_proto::challenge::{Malformed, SECRET_LEN};
+use device_proto::challenge::{NotASecret, SECRET_LEN};
 use thiserror::Error;
 
 use crate::memory::{Exhausted, Locked};
@@ -46,8 +46,8 @@ pub(crate) enum DrawError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-impl From<Malformed> for Unreadable {
-    fn from(_: Malformed) -> Self {
+impl From<NotASecret> for Unreadable {
+    fn from(_: NotASecret) -> Self {
         Self
     }
 }

@@ -31,8 +31,8 @@ impl<'a> Challenge<'a> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when they are not 43 characters of base64url.
-    pub fn decode(text: &str, bytes: &'a mut [u8; SECRET_LEN]) -> Result<Self, Malformed> {
+    /// [`NotASecret`] when they are not 43 characters of base64url.
+    pub fn decode(text: &str, bytes: &'a mut [u8; SECRET_LEN]) -> Result<Self, NotASecret> {
         decode(text, bytes)?;
         Ok(Self(bytes))
     }
@@ -53,10 +53,10 @@ impl<'a> Challenge<'a> {
     }
 }
 
-fn decode(text: &str, bytes: &mut [u8; SECRET_LEN]) -> Result<(), Malformed> {
+fn decode(text: &str, bytes: &mut [u8; SECRET_LEN]) -> Result<(), NotASecret> {
     match Base64UrlUnpadded::decode(text, bytes) {
         Ok(read) if read.len() == SECRET_LEN => Ok(()),
-        _ => Err(Malformed),
+        _ => Err(NotASecret),
     }
 }
 
@@ -79,9 +79,9 @@ impl Verifier {
 }
 
 impl FromStr for Verifier {
-    type Err = Malformed;
+    type Err = NotASecret;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, NotASecret> {
         let mut bytes = [0; SECRET_LEN];
         decode(text, &mut bytes)?;
         Ok(Self(bytes))
@@ -89,9 +89,9 @@ impl FromStr for Verifier {
 }
 
 impl TryFrom<String> for Verifier {
-    type Error = Malformed;
+    type Error = NotASecret;
 
-    fn try_from(text: String) -> Result<Self, Malformed> {
+    fn try_from(text: String) -> Result<Self, NotASecret> {
         text.parse()
     }
 }
@@ -111,7 +111,7 @@ impl From<Verifier> for String {
 /// Not 43 characters of base64url without padding (D-004).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not {TEXT_LEN} characters of base64url without padding")]
-pub struct Malformed;
+pub struct NotASecret;
 
 /// The server's name for a session, and the name of its device doc: at least 128 random bits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -204,7 +204,7 @@ mod tests {
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+",
             &format!("{TEXT}\n"),
         ] {
-            assert_eq!(bad.parse::<Verifier>(), Err(Malformed), "{bad:?}");
+            assert_eq!(bad.parse::<Verifier>(), Err(NotASecret), "{bad:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ask::{Ask, Reply};
 use crate::device::{Event, Over, Transmit};
 use crate::doc::{Change, Map};
 use crate::hub::{Close, Decision, Socket};
-use crate::seal::{Key, Purpose, Sealed};
+use crate::seal::{Key, KeyUse, Sealed};
 use crate::{Challenge, Device, Doc, RequestId, Verifier};
 
 const SECRET: [u8; 32] = [42; 32];
@@ -83,7 +83,7 @@ impl Pair {
 
     /// The server publishes a token, as after a login or a refresh.
     fn publish(&mut self, token: &str) {
-        let key = Key::of_challenge(challenge(), &self.session, Purpose::Token);
+        let key = Key::of_challenge(challenge(), &self.session, KeyUse::Token);
         let sealed = key.seal(
             "urn:d:x",
             self.random.u128(..).to_le_bytes()[..12].try_into().unwrap(),
@@ -187,7 +187,7 @@ impl Pair {
 
     fn open(&self, resource: &str, sealed: &str) -> Option<String> {
         let sealed = Sealed::try_from(sealed.to_owned()).ok()?;
-        let key = Key::of_challenge(challenge(), &self.session, Purpose::Token);
+        let key = Key::of_challenge(challenge(), &self.session, KeyUse::Token);
         let mut buffer = vec![0; sealed.plaintext_len()];
         let text = key.open(resource, &sealed, &mut buffer).ok()?;
         String::from_utf8(text.to_vec()).ok()

@@ -24,16 +24,16 @@ const TAG_LEN: usize = 16;
 /// Bytes of a sealed text that anybody is asked to open.
 pub const MAX_SEALED: usize = 64 * 1024;
 
-/// What a sealed text is for. Each has a key of its own, so one can never be taken for another.
+/// What a key is for. Each use has a key of its own, so that one kind of sealed text is never taken for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum KeyUse {
     /// An access token for the device (D-031).
     Token,
     /// The refresh token, kept by the server, useless without the challenge (D-032).
     Refresh,
 }
 
-impl Purpose {
+impl KeyUse {
     fn info(self) -> &'static [u8] {
         match self {
             Self::Token => b"ciba device-doc v1 token",
@@ -102,7 +102,7 @@ impl fmt::Display for Sealed {
 #[error("the sealed text does not open with this key, for this session and this resource")]
 pub struct DoesNotOpen;
 
-/// A key for one session and one purpose; wiped on drop.
+/// A key for one session and one use; wiped on drop.
 pub struct Key<'a> {
     key: Zeroizing<[u8; 32]>,
     session: &'a RequestId,
@@ -110,11 +110,11 @@ pub struct Key<'a> {
 
 impl<'a> Key<'a> {
     /// Derives the key: HKDF-SHA256 of the challenge's bytes, salted with the request id (D-030).
-    pub fn of_challenge(challenge: Challenge<'_>, session: &'a RequestId, purpose: Purpose) -> Self {
+    pub fn of_challenge(challenge: Challenge<'_>, session: &'a RequestId, key_use: KeyUse) -> Self {
         Self::derive(
             challenge.expose_bytes(),
             session.as_str().as_bytes(),
-            purpose.info(),
+            key_use.info(),
             session,
         )
     }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn d_030_a_sealed_token_opens_only_for_its_session_and_resource() {
         let (here, there) = (session("req-7Q2m"), session("req-other"));
-        let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+        let key = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token);
         let sealed = key.seal("urn:d:x", [1; NONCE_LEN], b"plain");
         assert_eq!(open(&key, "urn:d:x", &sealed).unwrap(), b"plain");
         assert_eq!(
@@ -263,19 +263,19 @@ mod tests {
             Err(DoesNotOpen),
             "another resource"
         );
-        let moved = Key::of_challenge(Challenge::new(&SECRET), &there, Purpose::Token);
+        let moved = Key::of_challenge(Challenge::new(&SECRET), &there, KeyUse::Token);
         assert_eq!(
             open(&moved, "urn:d:x", &sealed),
             Err(DoesNotOpen),
             "another session"
         );
-        let refresh = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Refresh);
+        let refresh = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Refresh);
         assert_eq!(
             open(&refresh, "urn:d:x", &sealed),
             Err(DoesNotOpen),
-            "another purpose"
+            "another use"
         );
-        let stranger = Key::of_challenge(Challenge::new(&[8; 32]), &here, Purpose::Token);
+        let stranger = Key::of_challenge(Challenge::new(&[8; 32]), &here, KeyUse::Token);
         assert_eq!(
             open(&stranger, "urn:d:x", &sealed),
             Err(DoesNotOpen),
@@ -287,7 +287,7 @@ mod tests {
     fn d_030_the_form_is_a_compact_jwe() {
         let here = session("req-7Q2m");
         let sealed =
-            Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token).seal("urn:d:x", [1; 12], b"");
+            Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token).seal("urn:d:x", [1; 12], b"");
         let parts: Vec<_> = sealed.as_str().split('.').collect();
         let header = Base64UrlUnpadded::decode_vec(parts[0]).unwrap();
         assert_eq!(
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn an_unasked_header_member_is_refused() {
         let here = session("s");
-        let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+        let key = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token);
         assert!(key.expects("r", br#"{"alg":"dir","enc":"A256GCM","rid":"s","res":"r"}"#));
         assert!(!key.expects(
             "r",
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_ciphertext_that_is_broken_near_its_end_leaves_nothing_behind() {
         let here = session("req-7Q2m");
-        let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+        let key = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token);
         let whole = key.seal("urn:d:x", [1; 12], b"a secret text");
         let mut parts: Vec<_> = whole.as_str().split('.').collect();
         // 18 characters: the last has bits to spare, and they are set.
@@ -357,7 +357,7 @@ mod tests {
         #[test]
         fn a_changed_character_is_noticed_and_nothing_is_left(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.-]") {
             let here = session("req-7Q2m");
-            let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+            let key = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token);
             let mut text = key.seal("urn:d:x", [1; 12], b"a secret text").0;
             let at = at.index(text.len());
             if text[at..=at] == to {
@@ -374,7 +374,7 @@ mod tests {
         #[test]
         fn any_text_is_refused_without_a_panic(text in ".{0,200}|[^.]{0,40}[.][.][^.]{0,40}[.][^.]{0,40}[.][^.]{0,40}") {
             let here = session("s");
-            let key = Key::of_challenge(Challenge::new(&SECRET), &here, Purpose::Token);
+            let key = Key::of_challenge(Challenge::new(&SECRET), &here, KeyUse::Token);
             if let Ok(sealed) = Sealed::try_from(text) {
                 prop_assert!(open(&key, "r", &sealed).is_err());
             }

@@ -2,11 +2,11 @@
 #![no_main]
 
 use device_proto::Challenge;
-use device_proto::seal::{Key, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, Sealed};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let session = "req-7Q2m".parse().expect("a good name");
-    let key = Key::of_challenge(Challenge::new(&[3; 32]), &session, Purpose::Token);
+    let key = Key::of_challenge(Challenge::new(&[3; 32]), &session, KeyUse::Token);
     let Ok(sealed) = Sealed::try_from(text.to_owned()) else {
         return;
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use ciba_tests::{PATIENCE, Process};
-use device_proto::seal::{Key, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, Sealed};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn session() -> RequestId {
 }
 
 fn key(session: &RequestId) -> Key<'_> {
-    Key::of_challenge(Challenge::new(&SECRET), session, Purpose::Token)
+    Key::of_challenge(Challenge::new(&SECRET), session, KeyUse::Token)
 }
 
 fn token() -> Token<'static> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use ciba_tests::{Provider, Server, World, sign_in};
-use device_proto::seal::{Key, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, Sealed};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ async fn d_015_it_is_given_a_token_that_its_challenge_opens() -> Result<()> {
 
     let sealed = Sealed::try_from(found["value"].as_str().context("a text")?.to_owned())?;
     let session: RequestId = begun.session.parse()?;
-    let key = Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token);
+    let key = Key::of_challenge(Challenge::new(&SECRET), &session, KeyUse::Token);
     let mut buffer = vec![0; sealed.plaintext_len()];
     let token = Token::decode(key.open(RESOURCE, &sealed, &mut buffer)?)?;
     assert_eq!(

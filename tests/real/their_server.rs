@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use ciba_tests::{Login, PATIENCE, PeerServer, Relay, World, until};
-use device_proto::seal::{Key, Purpose};
+use device_proto::seal::{Key, KeyUse};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, Verifier};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl Theirs {
             issued_token_type: None,
             resource: RESOURCE.into(),
         };
-        let key = Key::of_challenge(challenge, &session, Purpose::Token);
+        let key = Key::of_challenge(challenge, &session, KeyUse::Token);
         Ok(key.seal(RESOURCE, [1; 12], &token.encode()).as_str().to_owned())
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use device_proto::seal::{DoesNotOpen, Key, NotASeal, Purpose, Sealed};
+use device_proto::seal::{DoesNotOpen, Key, KeyUse, NotASeal, Sealed};
 use device_proto::token::{self, NotAToken};
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
@@ -45,7 +45,7 @@ pub(super) fn open(
     if room > MAX_TEXT {
         return Err(Unusable::TooBig);
     }
-    let key = Key::of_challenge(challenge, session, Purpose::Token);
+    let key = Key::of_challenge(challenge, session, KeyUse::Token);
     let mut length = 0;
     let text = Locked::fill(room, |slot| {
         length = key.open(resource.as_str(), &sealed, slot)?.len();
@@ -75,7 +75,7 @@ mod tests {
 
     fn seal(resource: &str, text: &[u8]) -> String {
         let session = "s".parse().unwrap();
-        let key = Key::of_challenge(Challenge::new(&SECRET), &session, Purpose::Token);
+        let key = Key::of_challenge(Challenge::new(&SECRET), &session, KeyUse::Token);
         key.seal(resource, [1; 12], text).to_string()
     }
 

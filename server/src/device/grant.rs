@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use device_proto::seal::{Key, NONCE_LEN, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, NONCE_LEN, Sealed};
 use device_proto::{Challenge, RequestId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -53,7 +53,7 @@ pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant)
         subject: grant.subject.as_deref().map(Into::into),
     };
     let text = serde_json::to_vec(&plain).expect("texts and numbers always serialize");
-    let key = Key::of_challenge(challenge, session, Purpose::Refresh);
+    let key = Key::of_challenge(challenge, session, KeyUse::Refresh);
     SealedGrant {
         sealed: key.seal(GRANT, random::<NONCE_LEN>(), &Zeroizing::new(text)),
         ends: grant.ends(),
@@ -69,7 +69,7 @@ pub(super) fn opened(app: &App, room: &Room, sealed: &Sealed) -> Option<Grant> {
 /// Opens a grant; `None`: not with this challenge.
 fn open(challenge: Challenge<'_>, session: &RequestId, sealed: &Sealed) -> Option<Grant> {
     let mut buffer = Zeroizing::new(vec![0; sealed.plaintext_len()]);
-    let key = Key::of_challenge(challenge, session, Purpose::Refresh);
+    let key = Key::of_challenge(challenge, session, KeyUse::Refresh);
     let plain: Plain<'_> = serde_json::from_slice(key.open(GRANT, sealed, &mut buffer).ok()?).ok()?;
     let secret = |text: Cow<'_, str>| Zeroizing::new(text.into_owned());
     Some(Grant {

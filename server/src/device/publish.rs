@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use device_proto::seal::{Key, NONCE_LEN, Purpose};
+use device_proto::seal::{Key, KeyUse, NONCE_LEN};
 use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
@@ -111,7 +111,7 @@ pub(super) fn seal_token(
         issued_token_type: token.issued_type.as_deref().map(Into::into),
         resource: resource.as_str().into(),
     };
-    let key = Key::of_challenge(challenge, session, Purpose::Token);
+    let key = Key::of_challenge(challenge, session, KeyUse::Token);
     Held {
         sealed: key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode()),
         expires_at: token.expires_at,

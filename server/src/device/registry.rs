@@ -552,7 +552,7 @@ fn view(stage: &Stage) -> View {
 
 #[cfg(test)]
 mod tests {
-    use device_proto::seal::Purpose;
+    use device_proto::seal::KeyUse;
 
     use super::*;
 
@@ -562,13 +562,13 @@ mod tests {
         let (registry, session) = (Registry::default(), RequestId::from_random(random()));
         let challenge: [u8; 32] = random();
         let ours = Challenge::new(&registry.server_key);
-        for purpose in [Purpose::Token, Purpose::Refresh] {
-            let key = Key::of_challenge(Challenge::new(&challenge), &session, purpose);
+        for key_use in [KeyUse::Token, KeyUse::Refresh] {
+            let key = Key::of_challenge(Challenge::new(&challenge), &session, key_use);
             let kept = key.seal("urn:d:x", random::<NONCE_LEN>(), b"a token");
             let mut buffer = [0; 64];
             assert!(key.open("urn:d:x", &kept, &mut buffer).is_ok());
             for key in [
-                Key::of_challenge(ours, &session, purpose),
+                Key::of_challenge(ours, &session, key_use),
                 Key::of_server(&registry.server_key, &[0; 16], &session),
             ] {
                 assert!(key.open("urn:d:x", &kept, &mut buffer).is_err());

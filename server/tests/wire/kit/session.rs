@@ -1,7 +1,7 @@
 //! A device session as its device knows it: the secret, what it proves, and what it opens.
 
 use device_proto::frame::{self, EMPTY_STATE_VECTOR, Frame, Message, Sync};
-use device_proto::seal::{Key, NONCE_LEN, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, NONCE_LEN, Sealed};
 use device_proto::{Challenge, RequestId};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ impl Session {
     pub(crate) fn open_for(&self, resource: &str, sealed: &str) -> Vec<u8> {
         let sealed = Sealed::try_from(sealed.to_owned()).unwrap();
         let mut buffer = vec![0; sealed.plaintext_len()];
-        let key = Key::of_challenge(self.challenge(), &self.id, Purpose::Token);
+        let key = Key::of_challenge(self.challenge(), &self.id, KeyUse::Token);
         key.open(resource, &sealed, &mut buffer).unwrap().to_vec()
     }
 
@@ -81,7 +81,7 @@ impl Session {
     pub(crate) fn seal_for(&self, resource: &str, n: usize, text: &[u8]) -> String {
         let mut nonce = [0; NONCE_LEN];
         nonce[..8].copy_from_slice(&n.to_le_bytes());
-        let key = Key::of_challenge(self.challenge(), &self.id, Purpose::Token);
+        let key = Key::of_challenge(self.challenge(), &self.id, KeyUse::Token);
         key.seal(resource, nonce, text).to_string()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
-use device_proto::seal::{Key, Purpose, Sealed};
+use device_proto::seal::{Key, KeyUse, Sealed};
 use device_proto::{Challenge, RequestId, Verifier};
 use serde_json::Value;
 
@@ -123,8 +123,8 @@ fn hash(text: &str) -> [u8; 32] {
 fn opens(secret: &[u8; 32], session: &RequestId, resource: &str, sealed: &str) -> bool {
     let sealed = Sealed::try_from(sealed.to_owned()).unwrap();
     let keys = [
-        Key::of_challenge(Challenge::new(secret), session, Purpose::Token),
-        Key::of_challenge(Challenge::new(secret), session, Purpose::Refresh),
+        Key::of_challenge(Challenge::new(secret), session, KeyUse::Token),
+        Key::of_challenge(Challenge::new(secret), session, KeyUse::Refresh),
         Key::of_server(secret, &[0; 16], session),
     ];
     let mut buffer = vec![0; sealed.plaintext_len()];

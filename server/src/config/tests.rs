@@ -1,0 +1,208 @@
+//! A whole configuration: its defaults, what overrides what, and what is refused in which words.
+
+use super::*;
+
+const GOOD: &str =
+    "listen = \"127.0.0.1:0\"\n[login]\nissuer = \"https://idp.example.com\"\nclient_id = \"ciba\"\n";
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let environment = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::parse(text, "test.toml", Path::new("/nowhere"), environment).map_err(|error| error.to_string())
+}
+
+fn refused(text: &str) -> String {
+    parse(text, &[]).err().expect("refused")
+}
+
+#[test]
+fn the_shortest_configuration_has_defaults_for_the_rest() {
+    let config = parse(GOOD, &[]).unwrap();
+    assert_eq!(config.store, "sqlite:ciba.db");
+    assert_eq!(config.login.scopes, ["openid", "profile", "offline_access"]);
+    assert_eq!(config.login.confirm, Confirm::Code);
+    assert_eq!(config.limits.login_expires_in, 600);
+    assert_eq!(
+        config.public_url("127.0.0.1:80".parse().unwrap()).as_str(),
+        "http://127.0.0.1/"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
+    let error = refused(&GOOD.replace("client_id", "clientid"));
+    assert!(error.contains("did you mean `client_id`?"), "{error}");
+    assert!(error.contains("test.toml") && error.contains("line 4"), "{error}");
+    assert!(refused(&format!("lisen = \"x\"\n{GOOD}")).contains("did you mean `listen`?"));
+}
+
+#[test]
+fn d_041_a_rule_with_a_wrong_key_or_kind_is_told_the_right_one() {
+    let rule = |text: &str| format!("{GOOD}[[resource]]\nmatch = \"urn:x:*\"\n{text}\n");
+    let error = refused(&rule("kind = \"exchange\"\naudiance = \"x\""));
+    assert!(error.contains("did you mean `audience`?"), "{error}");
+    let error = refused(&rule("kind = \"exchanged\""));
+    assert!(
+        error.contains("unknown value `exchanged`; did you mean `exchange`?"),
+        "{error}"
+    );
+    let error = refused(&rule("kind = \"exchange\""));
+    assert!(error.starts_with("resource: match = \"urn:x:*\": "), "{error}");
+    let config = parse(&rule("kind = \"session\""), &[]).unwrap();
+    assert_eq!(config.resources.len(), 1);
+    assert_eq!(parse(GOOD, &[]).unwrap().resources, resource::defaults());
+}
+
+#[test]
+fn the_environment_wins_and_is_named_when_it_is_wrong() {
+    let config = parse(
+        GOOD,
+        &[
+            ("CIBA_SERVER__LOGIN__CLIENT_ID", "other"),
+            ("CIBA_SERVER__STORE__URL", "memory:"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        (config.login.client_id.as_str(), config.store.as_str()),
+        ("other", "memory:")
+    );
+    let error = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLINT_ID", "x")])
+        .err()
+        .unwrap();
+    assert!(
+        error.contains("CIBA_SERVER__") && error.contains("client_id"),
+        "{error}"
+    );
+    assert_eq!(
+        parse(GOOD, &[("CIBA_SERVER__LIMITS__LOGINS_PER_MINUTE", "7")])
+            .unwrap()
+            .limits
+            .logins_per_minute
+            .get(),
+        7
+    );
+}
+
+#[test]
+fn what_would_be_unsafe_is_refused() {
+    let with = |line: &str| refused(&format!("{line}\n{GOOD}"));
+    assert!(with("public_url = \"http://ciba.example.com\"").starts_with("public_url: "));
+    assert!(with("public_url = \"https://ciba.example.com/?x=1\"").contains("query"));
+    assert!(refused(&GOOD.replace("127.0.0.1:0", "0.0.0.0:80")).contains("public_url"));
+    assert!(refused(&GOOD.replace("https://idp", "http://idp")).contains("login.issuer"));
+    assert!(parse(&format!("public_url = \"http://127.0.0.1:1\"\n{GOOD}"), &[]).is_ok());
+}
+
+#[test]
+fn a_secret_comes_from_a_file_or_the_environment_and_is_never_quoted() {
+    let missing = refused(&format!("{GOOD}client_secret_file = \"none\"\n"));
+    assert!(missing.starts_with("login.client_secret_file: "), "{missing}");
+    let credential = format!("{GOOD}client_secret_file = \"${{CREDENTIALS_DIRECTORY}}/secret\"\n");
+    assert!(refused(&credential).contains("CREDENTIALS_DIRECTORY is not set"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "hunter3\n").unwrap();
+    let given = ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap());
+    let config = parse(&credential, &[given]).unwrap();
+    assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter3");
+    let config = parse(GOOD, &[("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")]).unwrap();
+    assert_eq!(config.login.client_secret.unwrap().as_str(), "hunter2");
+    let twice = parse(
+        &credential,
+        &[given, ("CIBA_SERVER__LOGIN__CLIENT_SECRET", "hunter2")],
+    );
+    let twice = twice.err().unwrap();
+    assert_eq!(
+        twice,
+        "login.client_secret: is given here and as login.client_secret_file: take one away"
+    );
+    let wrong = refused(&format!("{GOOD}client_secret = 12345678\n"));
+    assert!(!wrong.contains("12345678"), "{wrong}");
+}
+
+#[test]
+fn no_value_is_in_an_error_whatever_it_was_meant_for() {
+    const SECRET: &str = "hunter2, expected `x`";
+    let rule = "[[resource]]\nmatch = \"urn:x:*\"\n";
+    for (key, line) in [
+        (
+            "limits.logins_per_minute",
+            format!("[limits]\nlogins_per_minute = \"{SECRET}\""),
+        ),
+        (
+            "limits.login_expires_in",
+            format!("[limits]\nlogin_expires_in = [\"{SECRET}\"]"),
+        ),
+        (
+            "limits.login_expires_in",
+            "[limits]\nlogin_expires_in = -4711".into(),
+        ),
+        (
+            "limits.logins_per_minute",
+            "[limits]\nlogins_per_minute = 4711.5".into(),
+        ),
+        ("login.confirm", format!("confirm = \"{SECRET}\"")),
+        ("login.scopes", format!("scopes = \"{SECRET}\"")),
+        ("login.client_secret", "client_secret = 4711".into()),
+        ("login.resource", "resource = 4711".into()),
+        ("store", "[[store]]\nurl = 4711".into()),
+        ("store.url", "[store]\nurl = 4711".into()),
+        ("resource.kind", format!("{rule}kind = \"{SECRET}\"")),
+        (
+            "resource.scope",
+            format!("{rule}kind = \"session\"\nscope = 4711"),
+        ),
+    ] {
+        let error = refused(&format!("{GOOD}{line}\n"));
+        assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
+        assert!(error.contains(&format!(": {key}: ")), "{error}");
+        assert!(error.starts_with("test.toml: line "), "{error}");
+    }
+    for line in [
+        "listen = \"hunter2\"",
+        "behind_tls_proxy = \"hunter2\"",
+        "store = \"hunter2\"",
+        "x = hunter2",
+    ] {
+        let error = refused(&format!(
+            "{line}\n[login]\nissuer = \"https://x\"\nclient_id = \"x\"\n"
+        ));
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let error = parse(GOOD, &[("CIBA_SERVER__LIMITS__LOGINS_PER_MINUTE", "hunter2")]);
+    let error = error.err().unwrap();
+    assert!(
+        error.contains("limits.logins_per_minute: expected") && !error.contains("hunter2"),
+        "{error}"
+    );
+    let error = parse(GOOD, &[("CIBA_SERVER__LISTEN__PORT", "hunter2")])
+        .err()
+        .unwrap();
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_misspelt_key_is_repeated_whatever_it_holds() {
+    for (name, shown) in [
+        ("client`_id", "client`_id"),
+        ("`, expected `client_id", "`, expected `client_id"),
+        ("client_id\\u001b[31m", "client_id\\u{1b}[31m"),
+    ] {
+        let error = refused(&GOOD.replace("client_id", &format!("\"{name}\"")));
+        let wanted = format!("login: unknown key `{shown}`; did you mean `client_");
+        assert!(error.contains(&wanted), "{error}");
+    }
+}
+
+#[test]
+fn d_005_a_login_may_take_seconds_to_an_hour() {
+    let with = |seconds: u64| parse(&format!("{GOOD}[limits]\nlogin_expires_in = {seconds}\n"), &[]);
+    for seconds in [5, 3600] {
+        assert_eq!(with(seconds).unwrap().limits.login_expires_in, seconds);
+    }
+    for seconds in [0, 4, 3601] {
+        let error = with(seconds).err().unwrap();
+        assert_eq!(error, "limits.login_expires_in: must be 5 to 3600 seconds");
+    }
+}

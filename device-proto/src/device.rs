@@ -93,12 +93,12 @@ pub enum Event {
     /// An ask was answered.
     Reply(Reply),
     /// This connection is over; poll no more.
-    Over(Over),
+    Disconnected(Disconnect),
 }
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Over {
+pub enum Disconnect {
     /// The server does not accept the proof. Final: trying again changes nothing (hocuspocus.md §16).
     #[error("the server does not know this session")]
     Denied,
@@ -160,7 +160,7 @@ impl Device {
             return;
         }
         if waited_in_vain || self.unanswered >= MISSED {
-            self.over(Over::Silent);
+            self.disconnect(Disconnect::Silent);
             return;
         }
         self.unanswered += 1;
@@ -193,7 +193,7 @@ impl Device {
                 self.handle_frame(frame.message, challenge);
             }
             Ok(_) => {}
-            Err(_) => self.over(Over::Broken),
+            Err(_) => self.disconnect(Disconnect::Broken),
         }
     }
 
@@ -208,9 +208,9 @@ impl Device {
                 self.stage = Stage::Granted;
             }
             // Also after a yes: the server may fail to load what it promised (hocuspocus.md §4).
-            Message::Auth(Auth::Denied { .. }) => self.over(Over::Denied),
+            Message::Auth(Auth::Denied { .. }) => self.disconnect(Disconnect::Denied),
             Message::Auth(Auth::Wanted) => self.prove(challenge),
-            Message::Close(_) => self.over(Over::Closed),
+            Message::Close(_) => self.disconnect(Disconnect::Closed),
             // Before the yes nothing is believed.
             _ if self.stage == Stage::Proving => {}
             Message::Sync(Sync::Step1(_)) => self.send(Message::Sync(Sync::Step2(EMPTY_UPDATE))),
@@ -226,7 +226,7 @@ impl Device {
     fn apply(&mut self, update: &[u8], carries: Carries) {
         let changed = match self.replica.apply(update) {
             Ok(changed) => changed,
-            Err(poisoned) => return self.over(poisoned.into()),
+            Err(poisoned) => return self.disconnect(poisoned.into()),
         };
         let is_session_new = changed.iter().any(|entry| entry.map == Map::Session);
         self.events.extend(changed.into_iter().filter_map(sealed));
@@ -254,10 +254,10 @@ impl Device {
         self.out.push_back(Transmit::Frame(Zeroizing::new(frame)));
     }
 
-    fn over(&mut self, why: Over) {
+    fn disconnect(&mut self, why: Disconnect) {
         self.stage = Stage::Over;
         self.out.clear();
-        self.events.push_back(Event::Over(why));
+        self.events.push_back(Event::Disconnected(why));
     }
 }
 
@@ -440,7 +440,7 @@ mod tests {
                 reason: "permission-denied",
             }),
         );
-        assert_eq!(device.poll_event(), Some(Event::Over(Over::Denied)));
+        assert_eq!(device.poll_event(), Some(Event::Disconnected(Disconnect::Denied)));
         assert_eq!(device.poll_timeout(), None);
     }
 
@@ -496,7 +496,7 @@ mod tests {
             receive(&mut device, Message::Sync(Sync::Step2(update)));
             assert!(matches!(
                 device.poll_event(),
-                Some(Event::Over(Over::Poisoned(_)))
+                Some(Event::Disconnected(Disconnect::Poisoned(_)))
             ));
         }
     }
@@ -515,7 +515,7 @@ mod tests {
             assert_eq!(frames(&mut device), [b"\x01s\x01\x01\x00"]);
         }
         device.handle_timeout(device.poll_timeout().unwrap());
-        assert_eq!(device.poll_event(), Some(Event::Over(Over::Silent)));
+        assert_eq!(device.poll_event(), Some(Event::Disconnected(Disconnect::Silent)));
 
         let mut device = granted(start);
         receive(&mut device, Message::Sync(Sync::Step2(EMPTY_UPDATE)));
@@ -553,7 +553,7 @@ mod tests {
         let mut device = connected(start);
         assert_eq!(device.poll_timeout(), Some(start + HANDSHAKE));
         device.handle_timeout(start + HANDSHAKE);
-        assert_eq!(device.poll_event(), Some(Event::Over(Over::Silent)));
+        assert_eq!(device.poll_event(), Some(Event::Disconnected(Disconnect::Silent)));
     }
 
     #[test]
@@ -569,6 +569,6 @@ mod tests {
         );
         assert_eq!(device.poll_event(), None);
         device.handle_message(b"\x09x", challenge());
-        assert_eq!(device.poll_event(), Some(Event::Over(Over::Broken)));
+        assert_eq!(device.poll_event(), Some(Event::Disconnected(Disconnect::Broken)));
     }
 }

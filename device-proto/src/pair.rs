@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::ask::{Ask, Reply};
-use crate::device::{Event, Over, Transmit};
+use crate::device::{Disconnect, Event, Transmit};
 use crate::doc::{Change, Map};
 use crate::hub::{Close, Decision, Socket};
 use crate::seal::{Key, KeyUse, Sealed};
@@ -274,7 +274,7 @@ fn d_011_a_wrong_proof_and_an_unknown_session_are_answered_alike() {
     let mut unknown = Pair::new(Weather::default(), 1);
     unknown.device = Device::connect("req-none".parse().unwrap(), challenge(), unknown.now);
     unknown.settle();
-    assert_eq!(wrong.events, [Event::Over(Over::Denied)]);
+    assert_eq!(wrong.events, [Event::Disconnected(Disconnect::Denied)]);
     assert_eq!(wrong.events, unknown.events);
 }
 
@@ -315,7 +315,10 @@ fn d_050_a_half_open_connection_is_noticed_by_both_ends() {
         pair.device.handle_timeout(pair.now);
         while pair.device.poll_transmit().is_some() {}
     }
-    assert_eq!(pair.device.poll_event(), Some(Event::Over(Over::Silent)));
+    assert_eq!(
+        pair.device.poll_event(),
+        Some(Event::Disconnected(Disconnect::Silent))
+    );
     assert_eq!(pair.socket.handle_timeout(pair.now), Err(Close::TIMEOUT));
 }
 

@@ -22,7 +22,7 @@ fuzz_target!(
             device.handle_message(message, challenge);
         }
         let events: Vec<_> = std::iter::from_fn(|| device.poll_event()).collect();
-        let over = events.iter().filter(|e| matches!(e, Event::Over(_))).count();
+        let over = events.iter().filter(|e| matches!(e, Event::Disconnected(_))).count();
         // Abort and not panic: the hook above is silent.
         if over > 1 || over == 1 && device.poll_timeout().is_some() {
             std::process::abort();

@@ -37,7 +37,7 @@ impl Link {
             while let Some(event) = self.device.poll_event() {
                 match event {
                     Event::Synced => return Ok(()),
-                    Event::Over(why) => bail!("not synced: {why}"),
+                    Event::Disconnected(why) => bail!("not synced: {why}"),
                     _ => {}
                 }
             }

@@ -503,7 +503,7 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use device_proto::device::Over;
+    use device_proto::device::Disconnect;
     use device_proto::session::{Status, View};
     use ipc_proto::{KeychainKind, ProfileName};
 
@@ -511,7 +511,7 @@ mod tests {
     use crate::session::state::Page;
 
     const RESOURCE: &str = "urn:d:x";
-    const DENIED: Lost = Lost::Over(Over::Denied);
+    const DENIED: Lost = Lost::Disconnected(Disconnect::Denied);
 
     /// One course with its clock; waiters have names.
     struct Case {

@@ -357,11 +357,11 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
-    use device_proto::device::Over;
+    use device_proto::device::Disconnect;
 
     use super::*;
 
-    const DENIED: Happening = Happening::Lost(Lost::Over(Over::Denied));
+    const DENIED: Happening = Happening::Lost(Lost::Disconnected(Disconnect::Denied));
 
     fn pending() -> State {
         let mut state = State::new(ProfileName::default());

@@ -364,7 +364,7 @@ impl Session<'_> {
                 device::Event::Synced => self.happened(Happening::Connected),
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
                 // The link has made news of its own of it.
-                device::Event::Over(_) => {}
+                device::Event::Disconnected(_) => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use std::io;
 use std::time::Duration;
 
 use device_proto::ask::Ask;
-use device_proto::device::{Event, Over};
+use device_proto::device::{Disconnect, Event};
 use device_proto::{Challenge, Device, RequestId};
 use futures_util::future::join;
 use thiserror::Error;
@@ -76,13 +76,13 @@ pub(crate) enum Lost {
     #[error("this machine slept")]
     Slept,
     #[error(transparent)]
-    Over(#[from] Over),
+    Disconnected(#[from] Disconnect),
 }
 
 impl Lost {
     /// Whether the server does not know the session: no other attempt will change that (hocuspocus.md §16).
     pub(crate) fn is_final(self) -> bool {
-        self == Self::Over(Over::Denied)
+        self == Self::Disconnected(Disconnect::Denied)
     }
 
     /// Whether only a person can mend it: a client that waits gains nothing from another attempt.
@@ -236,7 +236,7 @@ mod tests {
     async fn a_denial_is_final() {
         let fake = Fake::new().await;
         kept(&fake.url(), async |_orders, mut news| {
-            while lost(&mut news).await != Lost::Over(Over::Denied) {}
+            while lost(&mut news).await != Lost::Disconnected(Disconnect::Denied) {}
         })
         .await;
         assert_eq!(fake.state().sockets, 1);

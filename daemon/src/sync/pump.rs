@@ -63,7 +63,7 @@ async fn report(device: &mut Device, news: &mpsc::Sender<News>) -> Option<Lost> 
     let (mut events, mut lost) = (Vec::new(), None);
     while let Some(event) = device.poll_event() {
         match event {
-            Event::Over(over) => lost = Some(Lost::Over(over)),
+            Event::Disconnected(over) => lost = Some(Lost::Disconnected(over)),
             event => events.push(event),
         }
     }
@@ -169,7 +169,7 @@ fn jumped(monotonic: Duration, wall: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use device_proto::device::{KEEPALIVE, Over};
+    use device_proto::device::{Disconnect, KEEPALIVE};
     use tokio::io::DuplexStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -222,7 +222,7 @@ mod tests {
             std::future::pending::<()>().await;
         })
         .await;
-        assert_eq!(lost, Lost::Over(Over::Silent));
+        assert_eq!(lost, Lost::Disconnected(Disconnect::Silent));
         assert_eq!(took, 3 * KEEPALIVE);
     }
 
@@ -267,7 +267,7 @@ mod tests {
             std::future::pending::<()>().await;
         })
         .await;
-        assert!(matches!(lost, Lost::Over(Over::Broken)), "{lost}");
+        assert!(matches!(lost, Lost::Disconnected(Disconnect::Broken)), "{lost}");
     }
 
     #[test]

@@ -235,6 +235,6 @@ fn told(event: &Event) -> String {
         Event::Sealed { resource, sealed } => format!("{resource}={sealed}"),
         Event::Session(view) => format!("{view:?}"),
         Event::Reply(reply) => format!("reply {}", reply.id()),
-        Event::Over(why) => format!("over({why})"),
+        Event::Disconnected(why) => format!("over({why})"),
     }
 }

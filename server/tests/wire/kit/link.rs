@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use device_proto::Device;
 use device_proto::ask::{Ask, Reply};
-use device_proto::device::{Event, Over, Transmit};
+use device_proto::device::{Disconnect, Event, Transmit};
 use device_proto::token::Token;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
@@ -31,7 +31,7 @@ pub(crate) struct Link {
     /// Resource → sealed token.
     pub(crate) tokens: BTreeMap<String, String>,
     pub(crate) replies: Vec<Reply>,
-    pub(crate) over: Option<Over>,
+    pub(crate) over: Option<Disconnect>,
     synced: bool,
 }
 
@@ -186,7 +186,7 @@ impl Link {
                 self.session = entries.map(|(key, value)| (key.to_owned(), value)).collect();
             }
             Event::Reply(reply) => self.replies.push(reply),
-            Event::Over(over) => self.over = Some(over),
+            Event::Disconnected(over) => self.over = Some(over),
         }
     }
 }

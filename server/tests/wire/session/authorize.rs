@@ -195,7 +195,7 @@ pub(super) async fn d_005_a_login_that_nobody_comes_to_ends_everywhere() {
     link.until_status("failed").await;
     assert_eq!(link.session["error"], "expired_token");
     assert_eq!(link.closed().await, 1000);
-    assert_eq!(link.over, Some(device_proto::device::Over::Closed));
+    assert_eq!(link.over, Some(device_proto::device::Disconnect::Closed));
 
     let page = Browser::new().get(session.url()).await;
     assert_eq!((page.status.as_u16(), page.outcome()), (410, "expired"));

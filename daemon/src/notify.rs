@@ -245,7 +245,7 @@ mod tests {
         let server = Fake::new().await;
         let agent = Agent::new(Shutdown::default(), Keychains::new([]), Settings::of_nobody());
         let mut resumed = agent.watch();
-        agent.resume(login());
+        agent.resume(login().into());
         resumed.recv().await.unwrap();
         let _pending = agent.start(ask(&server)).await.unwrap();
         let (sender, events) = broadcast::channel(16);
@@ -269,7 +269,6 @@ mod tests {
             session: RequestId::from_random([7; 16]),
             resource: ResourceUrn::default(),
             secret: Secret::draw().unwrap(),
-            is_kept: true,
         }
     }
 

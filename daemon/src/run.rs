@@ -16,10 +16,10 @@ use zeroize::Zeroizing;
 
 use crate::agent::Agent;
 use crate::config::Settings;
-use crate::handover::{self, HandOver, HandOverError, Program};
+use crate::handover::{self, HandOver, HandOverError, HandedOver, Program};
 use crate::harden::Gap;
 use crate::ipc::{self, Context};
-use crate::keychain::{Item, Keychains};
+use crate::keychain::Keychains;
 use crate::lifecycle::{Reload, Shutdown, Signals};
 use crate::listen::Listening;
 use crate::log::{Log, Sink};
@@ -305,8 +305,8 @@ async fn pack(agent: &Agent) -> Result<OwnedFd, HandOverError> {
 /// Goes on with what was handed over. Each text is wiped when it was read.
 fn resume(agent: &Agent, sessions: Vec<Zeroizing<Vec<u8>>>) {
     for session in sessions {
-        match Item::decode(&session) {
-            Ok(item) => agent.resume(item),
+        match HandedOver::decode(&session) {
+            Ok(login) => agent.resume(login),
             Err(_) => warn!("a session that was handed over cannot be read"),
         }
     }

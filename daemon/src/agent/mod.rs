@@ -21,8 +21,8 @@ use self::sessions::Sessions;
 use self::supply::supply;
 use crate::config::Settings;
 use crate::diagnose::diagnose;
-use crate::handover::HandOverError;
-use crate::keychain::{Item, Keychains};
+use crate::handover::{HandOverError, HandedOver};
+use crate::keychain::Keychains;
 use crate::lifecycle::Shutdown;
 use crate::loading::{Loading, load};
 use crate::memory;
@@ -73,23 +73,24 @@ impl Agent {
         for keychain in self.0.around.keychains.iter().cloned() {
             let agent = self.clone();
             self.spawn(async move {
-                load(keychain, &agent.0.loading, |item| agent.resume(item)).await;
+                load(keychain, &agent.0.loading, |item| agent.resume(item.into())).await;
             });
         }
     }
 
     /// Goes on with a login of an earlier daemon, unless its profile has a newer one.
-    pub(crate) fn resume(&self, item: Item) {
+    pub(crate) fn resume(&self, login: HandedOver) {
         let mut sessions = self.sessions();
-        if sessions.get(&item.profile).is_some() || !sessions.has_room(&item.profile) {
+        let profile = &login.item.profile;
+        if sessions.get(profile).is_some() || !sessions.has_room(profile) {
             return;
         }
-        let (session, life) = Handle::resume(item, self.0.around.clone());
+        let (session, life) = Handle::resume(login, self.0.around.clone());
         sessions.insert(session.clone());
         self.run(session, life);
     }
 
-    /// Returns what is needed to resume every login elsewhere, each as [`Item::decode`] reads it.
+    /// Returns what is needed to resume every login elsewhere, each as [`HandedOver::decode`] reads it.
     ///
     /// # Errors
     ///

@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout};
 use super::supply::FALLBACK_AFTER;
 use super::*;
 use crate::fake::{self, Fake, OnAsk};
-use crate::keychain::KeychainError;
 use crate::keychain::fake::{Fake as Keyring, Trouble};
+use crate::keychain::{Item, KeychainError};
 use crate::session::now;
 
 /// Only ever reached by a test that fails.
@@ -834,7 +834,7 @@ async fn d_052_what_could_not_be_kept_is_kept_by_the_next_daemon() {
     soon("close", agent.close()).await;
 
     let next = on_keychain(&keyring);
-    next.resume(Item::decode(&saved[0]).ok().unwrap());
+    next.resume(HandedOver::decode(&saved[0]).ok().unwrap());
     status(&next, |profile| {
         profile.kept.as_ref().is_some_and(|kept| kept.problem.is_some())
     })

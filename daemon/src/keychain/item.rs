@@ -24,8 +24,6 @@ pub(crate) struct Item {
     /// The resource of the first token.
     pub(crate) resource: ResourceUrn,
     pub(crate) secret: Secret,
-    /// Whether it is there.
-    pub(crate) is_kept: bool,
 }
 
 /// What was read is no login of ours.
@@ -41,23 +39,11 @@ struct Form<'a> {
     session: RequestId,
     resource: ResourceUrn,
     challenge: &'a str,
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
-    is_kept: bool,
-}
-
-/// What a keychain has is kept; only a hand-over knows of another case.
-fn yes() -> bool {
-    true
 }
 
 impl Item {
     /// Returns the login as the JSON that a keychain keeps.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        self.encode_as(true)
-    }
-
-    /// Returns the login for the next daemon, which goes on trying to keep it if it is not kept.
-    pub(crate) fn encode_as(&self, is_kept: bool) -> Zeroizing<Vec<u8>> {
         let challenge = self.secret.challenge().expose();
         let form = Form {
             version: VERSION,
@@ -67,7 +53,6 @@ impl Item {
             session: self.session.clone(),
             resource: self.resource.clone(),
             challenge: &challenge,
-            is_kept,
         };
         // Room from the start: a buffer that grows leaves copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_ITEM));
@@ -91,7 +76,6 @@ impl Item {
             session: form.session,
             resource: form.resource,
             secret: Secret::decode(form.challenge).map_err(|_| Unreadable)?,
-            is_kept: form.is_kept,
         })
     }
 }
@@ -109,7 +93,6 @@ pub(crate) mod tests {
             session: RequestId::from_random([7; 16]),
             resource: ResourceUrn::default(),
             secret: Secret::draw().unwrap(),
-            is_kept: true,
         }
     }
 
@@ -136,13 +119,19 @@ pub(crate) mod tests {
         assert_eq!(parts(&read), parts(&item));
     }
 
-    #[test]
-    fn the_longest_login_fits_a_buffer_that_never_grows() {
+    /// A login whose every text is as long as it may be.
+    pub(crate) fn longest() -> Item {
         let mut item = login(&"p".repeat(64));
         let path = "x".repeat(2048 - "https://c.example/".len());
         item.server = Server::parse(&format!("https://c.example/{path}")).unwrap();
         let name = "x".repeat(ResourceUrn::MAX_LEN - "urn:d:".len());
         item.resource = format!("urn:d:{name}").parse().unwrap();
+        item
+    }
+
+    #[test]
+    fn the_longest_login_fits_a_buffer_that_never_grows() {
+        let item = longest();
         let text = item.encode();
         assert!(text.len() < MAX_ITEM && text.capacity() == MAX_ITEM);
         assert_eq!(parts(&Item::decode(&text).ok().unwrap()), parts(&item));

@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
-mod item;
+pub(crate) mod item;
 #[cfg(target_os = "linux")]
 mod kernel;
 #[cfg(target_os = "macos")]
@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use ipc_proto::{KeychainKind, ProfileName};
 use thiserror::Error;
 
-pub(crate) use self::item::Item;
+pub(crate) use self::item::{Item, Unreadable};
 #[cfg(target_os = "linux")]
 use self::kernel::Kernel;
 #[cfg(target_os = "macos")]

@@ -210,11 +210,6 @@ impl Course {
         self.goes_on() && (self.keeping == Keeping::OneShot || is_pending(state))
     }
 
-    /// Whether the login was done before this daemon ran.
-    pub(super) fn is_resumed(&self) -> bool {
-        self.patience.is_none()
-    }
-
     /// Whether its end has not been asked for.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self.stage, Stage::Lives)

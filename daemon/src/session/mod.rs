@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::login::{Login, Step};
 pub(crate) use self::state::{Phase, State};
+use crate::handover::HandedOver;
 use crate::keychain::{Item, Keychain, Keychains};
 use crate::server::Server;
 use crate::table::{Table, Token};
@@ -85,7 +86,7 @@ impl Shared {
         let state = self.state.borrow();
         let is_kept = state.kept().is_some_and(|kept| kept.problem.is_none());
         let is_lasting = !self.purpose.one_shot && *state.phase() == Phase::Active;
-        is_lasting.then(|| item.encode_as(is_kept))
+        is_lasting.then(|| HandedOver::encode(item, is_kept))
     }
 }
 
@@ -94,7 +95,7 @@ enum Origin {
     /// A person has yet to log in.
     Login,
     /// Somebody did, before this daemon was.
-    Earlier(Item),
+    Earlier(HandedOver),
 }
 
 /// How a session ended.
@@ -157,8 +158,11 @@ impl Handle {
     }
 
     /// Goes on with a login that was done before this daemon was (D-053).
-    pub(crate) fn resume(item: Item, around: Around) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (session, _, life) = Self::new(Purpose::of(&item), around, Origin::Earlier(item));
+    pub(crate) fn resume(
+        login: HandedOver,
+        around: Around,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (session, _, life) = Self::new(Purpose::of(&login.item), around, Origin::Earlier(login));
         (session, life)
     }
 

@@ -20,6 +20,7 @@ use super::renewals::{Renewal, renew_at};
 use super::state::{Happening, Page};
 use super::{Answer, Command, Farewell, Origin, Shared, now, over};
 use crate::authorize::{Begun, authorize};
+use crate::handover::HandedOver;
 use crate::keychain::Item;
 use crate::secret::Secret;
 use crate::sync::{self, News, Order, at};
@@ -52,17 +53,17 @@ impl Drop for LetGo<'_> {
 struct Beginning {
     item: Item,
     course: Course,
+    /// What is wanted of the keychain to begin with.
+    wish: Wish,
 }
 
 async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Command>) {
-    let Some(Beginning { item, course }) = begin(shared, origin, commands).await else {
+    let Some(Beginning { item, course, wish }) = begin(shared, origin, commands).await else {
         return;
     };
     let (orders, received) = mpsc::channel(ORDERS);
     let (sender, news) = mpsc::channel(NEWS);
-    // A login that the last daemon could not put into a keychain is this one's to put there.
-    let is_unkept = course.is_resumed() && !item.is_kept;
-    let (wish, wishes) = watch::channel(if is_unkept { Wish::Keep } else { Wish::Nothing });
+    let (wish, wishes) = watch::channel(wish);
     let session = Session {
         shared,
         item: &item,
@@ -97,10 +98,12 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
 }
 
 async fn begin(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Command>) -> Option<Beginning> {
-    if let Origin::Earlier(item) = origin {
-        shared.tell(Happening::Resumed(item.is_kept.then_some(item.keychain)));
+    if let Origin::Earlier(HandedOver { item, is_kept }) = origin {
+        shared.tell(Happening::Resumed(is_kept.then_some(item.keychain)));
         let course = Course::resumed();
-        return Some(Beginning { item, course });
+        // A login that the last daemon could not put into a keychain is this one's to put there.
+        let wish = if is_kept { Wish::Nothing } else { Wish::Keep };
+        return Some(Beginning { item, course, wish });
     }
     let begun = tokio::select! {
         begun = log_in(shared) => begun,
@@ -140,7 +143,6 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         session: request,
         resource: purpose.resource.clone(),
         secret,
-        is_kept: false,
     };
     let keeping = if purpose.one_shot {
         Keeping::OneShot
@@ -148,7 +150,11 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         Keeping::AtFirstToken
     };
     let course = Course::of_login(expires_in, keeping, Instant::now());
-    Ok(Beginning { item, course })
+    Ok(Beginning {
+        item,
+        course,
+        wish: Wish::Nothing,
+    })
 }
 
 /// Waits until a client ends a session that has not begun. There is nothing to tell the server then.

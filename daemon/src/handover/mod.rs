@@ -3,6 +3,8 @@
 //! The lock and the listening socket travel as descriptors, the sessions as bytes in a pipe: they are in the
 //! kernel's memory meanwhile, never on a disk or a command line.
 
+mod login;
+
 use std::cell::OnceCell;
 use std::env;
 use std::fs::{self, File, Metadata};
@@ -28,6 +30,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use zeroize::Zeroizing;
 
+pub(crate) use self::login::HandedOver;
 use crate::listen::ListeningFds;
 use crate::ownership::{self, NotOurs};
 use crate::service;

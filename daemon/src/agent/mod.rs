@@ -26,7 +26,7 @@ use crate::keychain::Keychains;
 use crate::lifecycle::Shutdown;
 use crate::loading::{Loading, load};
 use crate::memory;
-use crate::session::{Around, Farewell, Handle, Phase, Purpose};
+use crate::session::{Handle, Outcome, Phase, Purpose, Services};
 pub(crate) use crate::session::{Login, Step};
 use crate::table::Token;
 
@@ -39,7 +39,7 @@ pub(crate) struct Agent(Arc<Inner>);
 
 struct Inner {
     sessions: Mutex<Sessions>,
-    around: Around,
+    services: Services,
     loading: watch::Sender<Loading>,
     tasks: TaskTracker,
     /// Cancelled when every session has to let go.
@@ -55,7 +55,7 @@ impl Agent {
         let loading = Loading::of(keychains.iter().count());
         let agent = Self(Arc::new(Inner {
             sessions: Mutex::default(),
-            around: Around {
+            services: Services {
                 events: broadcast::channel(EVENTS).0,
                 keychains,
             },
@@ -70,7 +70,7 @@ impl Agent {
     }
 
     fn load(&self) {
-        for keychain in self.0.around.keychains.iter().cloned() {
+        for keychain in self.0.services.keychains.iter().cloned() {
             let agent = self.clone();
             self.spawn(async move {
                 load(keychain, &agent.0.loading, |item| agent.resume(item.into())).await;
@@ -85,7 +85,7 @@ impl Agent {
         if sessions.get(profile).is_some() || !sessions.has_room(profile) {
             return;
         }
-        let (session, life) = Handle::resume(login, self.0.around.clone());
+        let (session, life) = Handle::resume(login, self.0.services.clone());
         sessions.insert(session.clone());
         self.run(session, life);
     }
@@ -178,7 +178,7 @@ impl Agent {
     /// Says what works and what does not. `log` is where the daemon's log goes.
     pub(crate) async fn diagnose(&self, log: Option<&str>) -> Result<Diagnosis, Failure> {
         let status = self.status(None).await?;
-        Ok(diagnose(&status, &self.0.around.keychains, log).await)
+        Ok(diagnose(&status, &self.0.services.keychains, log).await)
     }
 
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).
@@ -192,11 +192,11 @@ impl Agent {
         self.none_is_out_of_reach(&sessions)?;
         let outgoing = self.sessions().take_outgoing(&sessions);
         join_all(outgoing.iter().map(Handle::end)).await;
-        let farewells = join_all(sessions.iter().map(Handle::end)).await;
+        let outcomes = join_all(sessions.iter().map(Handle::end)).await;
         for session in &sessions {
             self.forget(session);
         }
-        Ok(stopped(&sessions, &farewells, self.sessions().is_empty()))
+        Ok(stopped(&sessions, &outcomes, self.sessions().is_empty()))
     }
 
     /// Whether no profile has a login, and no keychain that cannot be read may hold one.
@@ -214,7 +214,7 @@ impl Agent {
 
     /// Returns every event from now on.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Event> {
-        self.0.around.events.subscribe()
+        self.0.services.events.subscribe()
     }
 
     /// Lets every session go without ending it on the server, and wipes what is in memory.
@@ -230,7 +230,7 @@ impl Agent {
             return Err(too_many());
         }
         let resource = purpose.resource.clone();
-        let (session, state, life) = Handle::begin(purpose, self.0.around.clone());
+        let (session, state, life) = Handle::begin(purpose, self.0.services.clone());
         sessions.insert(session.clone());
         self.run(session.clone(), life);
         Ok(Login::new(session, state, resource))
@@ -310,18 +310,18 @@ impl Agent {
 }
 
 /// Tells how these sessions ended.
-fn stopped(sessions: &[Handle], farewells: &[Farewell], daemon_leaves: bool) -> Stopped {
-    let profiles = |wanted: fn(&Farewell) -> bool| {
-        let ended = sessions.iter().zip(farewells);
-        let found = ended.filter(|(_, farewell)| wanted(farewell));
+fn stopped(sessions: &[Handle], outcomes: &[Outcome], daemon_leaves: bool) -> Stopped {
+    let profiles = |wanted: fn(&Outcome) -> bool| {
+        let ended = sessions.iter().zip(outcomes);
+        let found = ended.filter(|(_, outcome)| wanted(outcome));
         found
             .map(|(session, _)| session.purpose().profile.clone())
             .collect()
     };
     Stopped {
         profiles: profiles(|_| true),
-        server_not_told: profiles(|farewell| !farewell.server_told),
-        still_kept: profiles(|farewell| farewell.is_still_kept),
+        server_not_told: profiles(|outcome| !outcome.server_told),
+        still_kept: profiles(|outcome| outcome.is_still_kept),
         daemon_leaves,
     }
 }

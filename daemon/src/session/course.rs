@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::flight::{Flights, Sent, WaiterId};
 use super::renewals::{Renewal, Renewals};
-use super::state::{Happening, Phase, State};
+use super::state::{Phase, SessionEvent, State};
 use super::{over, slow};
 use crate::oauth_error;
 use crate::sync::Lost;
@@ -49,7 +49,7 @@ pub(super) struct Now {
 /// What happened to a session.
 pub(super) enum Input {
     /// What changes the [`State`] alone.
-    Happened(Happening),
+    Happened(SessionEvent),
     /// The link is gone.
     Lost(Lost),
     /// A token was stored.
@@ -248,7 +248,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn take(&mut self, input: Input) {
         match input {
-            Input::Happened(happening) => self.happened(happening),
+            Input::Happened(event) => self.happened(event),
             Input::Lost(why) => self.lost(why),
             Input::Token { resource, expires_at } => self.token(&resource, expires_at),
             Input::Used(resource, renewal) => self.course.renewals.plan(resource, renewal),
@@ -266,15 +266,15 @@ impl Turn<'_> {
         }
     }
 
-    fn tell(&mut self, happening: Happening) {
-        let event = self.state.handle(happening, self.now.unix);
-        self.effects.extend(event.map(Effect::Tell));
+    fn tell(&mut self, event: SessionEvent) {
+        let told = self.state.handle(event, self.now.unix);
+        self.effects.extend(told.map(Effect::Tell));
     }
 
     /// What the server has ended will never be resumed.
-    fn happened(&mut self, happening: Happening) {
+    fn happened(&mut self, event: SessionEvent) {
         let was_ended = is_ended(self.state);
-        self.tell(happening);
+        self.tell(event);
         if is_ended(self.state) && !was_ended {
             self.effects.push(Effect::Forget);
         }
@@ -358,7 +358,7 @@ impl Turn<'_> {
     /// A link that stood comes back soon, so its waiters wait on. That none could be made is an answer to them.
     fn lost(&mut self, why: Lost) {
         let stood = self.is_connected();
-        self.tell(Happening::Lost(why));
+        self.tell(SessionEvent::Lost(why));
         self.course.flights.connection_lost(self.now.instant);
         if let Stage::Ending { sent, .. } = &mut self.course.stage {
             *sent = Sent::Not(self.now.instant);
@@ -410,7 +410,7 @@ impl Turn<'_> {
     fn abandon(&mut self) {
         if is_pending(self.state) {
             // From here on a new login may take its place.
-            self.tell(Happening::Ended);
+            self.tell(SessionEvent::Ended);
         }
         self.end_at_server();
     }
@@ -443,16 +443,16 @@ impl Turn<'_> {
         }
         if let Some(Patience { first_link, page }) = self.course.patience {
             if first_link <= instant {
-                self.tell(Happening::Unlinked);
+                self.tell(SessionEvent::Unlinked);
             }
             if page <= instant {
-                self.tell(Happening::Expired);
+                self.tell(SessionEvent::Expired);
             }
         }
         for (resource, until) in self.course.renewals.due(unix, chance) {
             self.fetch(resource, until, None);
         }
-        self.tell(Happening::Clock);
+        self.tell(SessionEvent::Clock);
     }
 
     /// What follows from the state, whatever happened.
@@ -529,7 +529,7 @@ mod tests {
                 began,
                 time: 0,
             };
-            case.happens(Happening::Authorized(Page {
+            case.happens(SessionEvent::Authorized(Page {
                 url: "https://c/login/1".into(),
                 user_code: "ABCD-EFGH".into(),
                 expires_at: 600,
@@ -541,8 +541,8 @@ mod tests {
         fn active() -> Self {
             let mut case = Self::login();
             case.course = Course::resumed();
-            case.happens(Happening::Resumed(Some(KeychainKind::Kernel)));
-            case.happens(Happening::Connected);
+            case.happens(SessionEvent::Resumed(Some(KeychainKind::Kernel)));
+            case.happens(SessionEvent::Connected);
             case
         }
 
@@ -560,8 +560,8 @@ mod tests {
             effects.into_iter().map(|effect| self.spell(effect)).collect()
         }
 
-        fn happens(&mut self, happening: Happening) -> Vec<String> {
-            self.takes(Input::Happened(happening))
+        fn happens(&mut self, event: SessionEvent) -> Vec<String> {
+            self.takes(Input::Happened(event))
         }
 
         fn fetch(&mut self, waiter: &'static str) -> Vec<String> {
@@ -629,7 +629,7 @@ mod tests {
     #[test]
     fn d_052_a_login_is_kept_after_its_first_token_and_once() {
         let mut case = Case::login();
-        assert_eq!(case.happens(Happening::Connected), ["tell"]);
+        assert_eq!(case.happens(SessionEvent::Connected), ["tell"]);
         assert_eq!(case.takes(token(300)), ["keep"]);
         assert_eq!(case.takes(token(600)), [""; 0]);
         assert_eq!(Case::active().takes(token(300)), [""; 0], "it is");
@@ -682,7 +682,7 @@ mod tests {
         let mut case = Case::active();
         case.fetch("one");
         assert_eq!(case.takes(Input::Lost(Lost::Broken)), ["tell"], "no hurry");
-        assert_eq!(case.happens(Happening::Connected), ["tell", "send 1"], "again");
+        assert_eq!(case.happens(SessionEvent::Connected), ["tell", "send 1"], "again");
         case.takes(Input::Lost(Lost::Broken));
         let gave_up = case.takes(Input::Lost(Lost::Slow));
         assert_eq!(gave_up, ["fail one: server_unreachable"]);
@@ -720,7 +720,7 @@ mod tests {
         let mut case = Case::active();
         case.takes(used(u64::MAX - 1, u64::MAX));
         assert_eq!(case.next_due(), Some(HORIZON.as_secs()));
-        case.happens(Happening::Updated(View {
+        case.happens(SessionEvent::Updated(View {
             expires_at: Some(u64::MAX),
             ..View::default()
         }));
@@ -762,7 +762,7 @@ mod tests {
             ..View::default()
         };
         assert_eq!(
-            case.happens(Happening::Updated(ended)),
+            case.happens(SessionEvent::Updated(ended)),
             ["tell Ended", "forget", "clear"]
         );
         let mut case = Case::active();
@@ -794,7 +794,7 @@ mod tests {
 
         let mut case = Case::login();
         assert_eq!(case.next_due(), Some(FIRST_LINK.as_secs()));
-        case.happens(Happening::Connected);
+        case.happens(SessionEvent::Connected);
         assert_eq!(case.next_due(), Some(600 + EXPIRY_GRACE.as_secs()));
         assert_eq!(case.tick_at(605), ["tell Failed"]);
         assert!(case.course.end().is_some());

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::Shared;
-use super::state::Happening;
+use super::state::SessionEvent;
 use crate::keychain::{Item, Keychain, KeychainError, Patience};
 
 /// What is wanted of the keychain.
@@ -47,18 +47,18 @@ async fn until_kept(
     let mut patience = Patience::default();
     while let Err(error) = keychain.keep(item).await {
         warn!(profile = %item.profile, reason = %error, "a login is not kept yet");
-        shared.tell(Happening::Kept(kept(keychain, Some(error.into()))));
+        shared.tell(SessionEvent::Kept(kept(keychain, Some(error.into()))));
         if changed(wishes, patience.wait(keychain, error)).await {
             return;
         }
     }
-    shared.tell(Happening::Kept(kept(keychain, None)));
+    shared.tell(SessionEvent::Kept(kept(keychain, None)));
     for other in shared.other_keychains(item) {
         if until_forgotten(shared, keychain, &*other, item, wishes).await {
             return;
         }
     }
-    shared.tell(Happening::Kept(kept(keychain, None)));
+    shared.tell(SessionEvent::Kept(kept(keychain, None)));
 }
 
 /// A profile is kept in one place: an older login of it must not come back from another. Returns whether something
@@ -78,7 +78,7 @@ async fn until_forgotten(
         }
         let message = format!("{error}, and may have an older login of this profile");
         let problem = Failure::new(Failure::from(error).code, message);
-        shared.tell(Happening::Kept(kept(keychain, Some(problem))));
+        shared.tell(SessionEvent::Kept(kept(keychain, Some(problem))));
         if changed(wishes, patience.wait(other, error)).await {
             return true;
         }

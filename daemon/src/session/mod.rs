@@ -54,7 +54,7 @@ impl Purpose {
 
 /// What every session of this daemon shares; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Around {
+pub(crate) struct Services {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) keychains: Keychains,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Around {
 /// What a session's task and its handles see together.
 struct Shared {
     purpose: Purpose,
-    around: Around,
+    services: Services,
     table: Table,
     state: watch::Sender<State>,
     /// Rung when a token is used for the first time.
@@ -71,11 +71,11 @@ struct Shared {
 
 impl Shared {
     fn keychain(&self, item: &Item) -> Arc<dyn Keychain> {
-        self.around.keychains.find(item.keychain)
+        self.services.keychains.find(item.keychain)
     }
 
     fn other_keychains(&self, item: &Item) -> Vec<Arc<dyn Keychain>> {
-        let all = self.around.keychains.iter();
+        let all = self.services.keychains.iter();
         all.filter(|keychain| keychain.kind() != item.keychain)
             .cloned()
             .collect()
@@ -100,14 +100,14 @@ enum Origin {
 
 /// How a session ended.
 #[derive(Clone, Copy)]
-pub(crate) struct Farewell {
+pub(crate) struct Outcome {
     /// Whether the server knows.
     pub(crate) server_told: bool,
     /// Whether its keychain would not forget it.
     pub(crate) is_still_kept: bool,
 }
 
-impl Farewell {
+impl Outcome {
     /// Nothing is left of it, here or there.
     const COMPLETE: Self = Self {
         server_told: true,
@@ -128,7 +128,7 @@ enum Command {
     /// Say what is needed to go on with the session elsewhere, if it is a lasting one.
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
     /// End the session here, on the server and in the keychain.
-    End(Answer<Farewell>),
+    End(Answer<Outcome>),
     /// Go: another login has taken the place of this one, in the keychain too. The server is told, unless this one is
     /// over.
     Retire,
@@ -148,27 +148,27 @@ impl Handle {
     /// somebody holds a [`Handle::follow`]: begin with one.
     pub(crate) fn begin(
         purpose: Purpose,
-        around: Around,
+        services: Services,
     ) -> (
         Self,
         watch::Receiver<State>,
         impl Future<Output = ()> + Send + 'static,
     ) {
-        Self::new(purpose, around, Origin::Login)
+        Self::new(purpose, services, Origin::Login)
     }
 
     /// Goes on with a login that was done before this daemon was (D-053).
     pub(crate) fn resume(
         login: HandedOver,
-        around: Around,
+        services: Services,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (session, _, life) = Self::new(Purpose::of(&login.item), around, Origin::Earlier(login));
+        let (session, _, life) = Self::new(Purpose::of(&login.item), services, Origin::Earlier(login));
         (session, life)
     }
 
     fn new(
         purpose: Purpose,
-        around: Around,
+        services: Services,
         origin: Origin,
     ) -> (
         Self,
@@ -179,7 +179,7 @@ impl Handle {
         let (commands, received) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             purpose,
-            around,
+            services,
             table: Table::default(),
             state,
             used: Notify::new(),
@@ -247,11 +247,11 @@ impl Handle {
     }
 
     /// Ends the session here, on the server and in its keychain.
-    pub(crate) async fn end(&self) -> Farewell {
+    pub(crate) async fn end(&self) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let _ = self.commands.send(Command::End(answer)).await;
         // A session that is gone already was ended by somebody else, who heard the answer.
-        answered.await.unwrap_or(Farewell::COMPLETE)
+        answered.await.unwrap_or(Outcome::COMPLETE)
     }
 
     /// Ends a session that another login has replaced.

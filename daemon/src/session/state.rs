@@ -62,7 +62,7 @@ struct Ends {
 }
 
 /// What happened to a session.
-pub(crate) enum Happening {
+pub(crate) enum SessionEvent {
     /// Somebody logged in before this daemon was, and a keychain has it, unless it could not be kept so far.
     Resumed(Option<KeychainKind>),
     /// A keychain took it, or did not.
@@ -126,7 +126,7 @@ impl State {
         self.ends.as_ref().map(|ends| ends.at)
     }
 
-    /// Returns when [`Happening::Clock`] is wanted, Unix seconds.
+    /// Returns when [`SessionEvent::Clock`] is wanted, Unix seconds.
     pub(crate) fn notice_at(&self) -> Option<u64> {
         let ends = self.ends.as_ref().filter(|ends| !ends.is_told)?;
         (self.phase == Phase::Active).then_some(ends.notice_at)
@@ -184,36 +184,36 @@ impl State {
     }
 
     /// Takes in what happened at `now` (Unix seconds). Returns what to tell whoever watches.
-    pub(crate) fn handle(&mut self, happening: Happening, now: u64) -> Option<Event> {
-        match happening {
-            Happening::Resumed(keychain) => {
+    pub(crate) fn handle(&mut self, event: SessionEvent, now: u64) -> Option<Event> {
+        match event {
+            SessionEvent::Resumed(keychain) => {
                 self.kept = keychain.map(|keychain| Kept {
                     keychain,
                     problem: None,
                 });
                 self.turn(Phase::Active)
             }
-            Happening::Kept(kept) => {
+            SessionEvent::Kept(kept) => {
                 self.kept = Some(kept);
                 None
             }
-            Happening::Clock => self.notice(now),
-            Happening::Authorized(page) => {
+            SessionEvent::Clock => self.notice(now),
+            SessionEvent::Authorized(page) => {
                 self.page = Some(page);
                 self.authorize()
             }
-            Happening::Refused(failure) => self.turn(Phase::Failed(failure)),
-            Happening::Expired => self.expire(),
-            Happening::Connecting => self.relink(Link::Connecting),
-            Happening::Connected => {
+            SessionEvent::Refused(failure) => self.turn(Phase::Failed(failure)),
+            SessionEvent::Expired => self.expire(),
+            SessionEvent::Connecting => self.relink(Link::Connecting),
+            SessionEvent::Connected => {
                 self.trouble = None;
                 self.was_connected = true;
                 self.relink(Link::Connected)
             }
-            Happening::Lost(why) => self.lost(why, now),
-            Happening::Unlinked => self.unlinked(),
-            Happening::Updated(view) => self.update(view, now),
-            Happening::Ended => self.turn(Phase::Ended),
+            SessionEvent::Lost(why) => self.lost(why, now),
+            SessionEvent::Unlinked => self.unlinked(),
+            SessionEvent::Updated(view) => self.update(view, now),
+            SessionEvent::Ended => self.turn(Phase::Ended),
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
 
     use super::*;
 
-    const DENIED: Happening = Happening::Lost(Lost::Disconnected(Disconnect::Denied));
+    const DENIED: SessionEvent = SessionEvent::Lost(Lost::Disconnected(Disconnect::Denied));
 
     fn pending() -> State {
         let mut state = State::new(ProfileName::default());
@@ -371,7 +371,7 @@ mod tests {
             expires_at: 1_000,
         };
         assert!(matches!(
-            state.handle(Happening::Authorized(page), 400),
+            state.handle(SessionEvent::Authorized(page), 400),
             Some(Event::Authorize {
                 expires_at: 1_000,
                 ..
@@ -385,7 +385,7 @@ mod tests {
             let found = entries.iter().find(|(key, _)| *key == wanted);
             found.map(|(_, value)| (*value).to_owned())
         });
-        state.handle(Happening::Updated(view), 500)
+        state.handle(SessionEvent::Updated(view), 500)
     }
 
     fn failed(state: &State) -> &Failure {
@@ -439,7 +439,7 @@ mod tests {
             assert_eq!(failed(&state).code, code, "at {now}");
         }
         let mut state = pending();
-        state.handle(Happening::Expired, 1_005);
+        state.handle(SessionEvent::Expired, 1_005);
         assert_eq!(failed(&state).code, ErrorCode::Timeout);
     }
 
@@ -448,7 +448,7 @@ mod tests {
         let mut state = pending();
         update(&mut state, &[("status", "active")]);
         assert_eq!(
-            state.handle(Happening::Expired, 1_005),
+            state.handle(SessionEvent::Expired, 1_005),
             None,
             "nobody needs the page any more"
         );
@@ -461,45 +461,45 @@ mod tests {
     fn a_login_that_cannot_be_heard_of_fails_and_says_why() {
         let certificate = Lost::Certificate("it has expired");
         let mut state = pending();
-        state.handle(Happening::Lost(certificate), 1);
+        state.handle(SessionEvent::Lost(certificate), 1);
         assert_eq!(failed(&state).code, ErrorCode::ServerUnreachable);
         assert_eq!(failed(&state).message, certificate.to_string());
 
         let mut state = pending();
-        state.handle(Happening::Lost(Lost::Refused(404)), 1);
+        state.handle(SessionEvent::Lost(Lost::Refused(404)), 1);
         assert_eq!(state.phase(), &Phase::Pending, "it may be mended in time");
-        state.handle(Happening::Unlinked, 1);
+        state.handle(SessionEvent::Unlinked, 1);
         assert_eq!(failed(&state).message, Lost::Refused(404).to_string());
     }
 
     #[test]
     fn a_login_whose_link_once_stood_waits_for_it() {
         let mut state = pending();
-        state.handle(Happening::Connected, 1);
+        state.handle(SessionEvent::Connected, 1);
         assert!(matches!(
-            state.handle(Happening::Lost(Lost::NoTrust), 1),
+            state.handle(SessionEvent::Lost(Lost::NoTrust), 1),
             Some(Event::Disconnected { .. })
         ));
-        assert_eq!(state.handle(Happening::Unlinked, 1), None);
+        assert_eq!(state.handle(SessionEvent::Unlinked, 1), None);
         assert_eq!(state.phase(), &Phase::Pending);
     }
 
     #[test]
     fn only_the_link_that_stood_can_be_lost() {
         let mut state = pending();
-        assert_eq!(state.handle(Happening::Lost(Lost::Slow), 1), None);
+        assert_eq!(state.handle(SessionEvent::Lost(Lost::Slow), 1), None);
         assert_eq!(
             state.shown().1.map(|failure| failure.code),
             Some(ErrorCode::ServerUnreachable)
         );
-        assert_eq!(state.handle(Happening::Connecting, 1), None);
+        assert_eq!(state.handle(SessionEvent::Connecting, 1), None);
         assert!(matches!(
-            state.handle(Happening::Connected, 1),
+            state.handle(SessionEvent::Connected, 1),
             Some(Event::Connected { .. })
         ));
         assert_eq!(state.shown().1, None, "the trouble is over");
         assert!(matches!(
-            state.handle(Happening::Lost(Lost::Broken), 1),
+            state.handle(SessionEvent::Lost(Lost::Broken), 1),
             Some(Event::Disconnected { .. })
         ));
     }
@@ -513,11 +513,11 @@ mod tests {
                 &[("status", "active"), ("expires_at", &(500 + life).to_string())],
             );
             assert_eq!(state.notice_at(), Some(500 + notice_at));
-            assert_eq!(state.handle(Happening::Clock, 499 + notice_at), None);
-            let told = state.handle(Happening::Clock, 500 + notice_at);
+            assert_eq!(state.handle(SessionEvent::Clock, 499 + notice_at), None);
+            let told = state.handle(SessionEvent::Clock, 500 + notice_at);
             assert!(matches!(told, Some(Event::Expiring { expires_at, .. }) if expires_at == 500 + life));
             assert_eq!(state.notice_at(), None);
-            assert_eq!(state.handle(Happening::Clock, 900 + life), None, "once");
+            assert_eq!(state.handle(SessionEvent::Clock, 900 + life), None, "once");
         }
         let mut state = pending();
         update(&mut state, &[("status", "active"), ("expires_at", "soon")]);
@@ -527,7 +527,7 @@ mod tests {
     #[test]
     fn d_053_a_resumed_login_is_active_before_its_link_stands() {
         let mut state = State::new(ProfileName::default());
-        state.handle(Happening::Resumed(Some(KeychainKind::Kernel)), 1);
+        state.handle(SessionEvent::Resumed(Some(KeychainKind::Kernel)), 1);
         assert_eq!(state.phase(), &Phase::Active);
         assert_eq!(state.kept().map(|kept| kept.keychain), Some(KeychainKind::Kernel));
         state.handle(DENIED, 2);
@@ -537,7 +537,7 @@ mod tests {
     #[test]
     fn what_is_over_stays_over() {
         let mut state = pending();
-        state.handle(Happening::Ended, 1);
+        state.handle(SessionEvent::Ended, 1);
         assert_eq!(update(&mut state, &[("status", "active")]), None);
         assert_eq!(state.handle(DENIED, 1), None);
         assert_eq!(state.phase(), &Phase::Ended);

@@ -17,8 +17,8 @@ use super::flight::WaiterId;
 use super::keep::{Wish, keep};
 use super::open::open;
 use super::renewals::{Renewal, renew_at};
-use super::state::{Happening, Page};
-use super::{Answer, Command, Farewell, Origin, Shared, now, over};
+use super::state::{Page, SessionEvent};
+use super::{Answer, Command, Origin, Outcome, Shared, now, over};
 use crate::authorize::{Begun, authorize};
 use crate::handover::HandedOver;
 use crate::keychain::Item;
@@ -44,7 +44,7 @@ struct LetGo<'a>(&'a Shared);
 impl Drop for LetGo<'_> {
     fn drop(&mut self) {
         self.0.table.clear();
-        self.0.tell(Happening::Ended);
+        self.0.tell(SessionEvent::Ended);
         info!(profile = %self.0.purpose.profile, "let go");
     }
 }
@@ -76,12 +76,12 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
     let course = async {
         let (ended, is_still_kept) =
             tokio::join!(session.attend(commands, news), keep(shared, &item, wishes));
-        let farewell = Farewell {
+        let outcome = Outcome {
             server_told: ended.end == End::Confirmed,
             is_still_kept,
         };
         for ender in ended.enders {
-            reply(ender, farewell);
+            reply(ender, outcome);
         }
     };
     let link = sync::keep(
@@ -99,7 +99,7 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
 
 async fn begin(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Command>) -> Option<Beginning> {
     if let Origin::Earlier(HandedOver { item, is_kept }) = origin {
-        shared.tell(Happening::Resumed(is_kept.then_some(item.keychain)));
+        shared.tell(SessionEvent::Resumed(is_kept.then_some(item.keychain)));
         let course = Course::resumed();
         // A login that the last daemon could not put into a keychain is this one's to put there.
         let wish = if is_kept { Wish::Nothing } else { Wish::Keep };
@@ -111,7 +111,7 @@ async fn begin(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Co
         () = ended(commands) => return None,
     };
     begun
-        .inspect_err(|failure| shared.tell(Happening::Refused(failure.clone())))
+        .inspect_err(|failure| shared.tell(SessionEvent::Refused(failure.clone())))
         .ok()
 }
 
@@ -121,7 +121,7 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
     let purpose = &shared.purpose;
     let keychain = match (purpose.one_shot, purpose.keychain) {
         (true, _) => KeychainKind::Memory,
-        (false, wanted) => shared.around.keychains.choose(wanted).await?.kind(),
+        (false, wanted) => shared.services.keychains.choose(wanted).await?.kind(),
     };
     let secret = Secret::draw()?;
     let verifier = secret.challenge().verifier();
@@ -131,7 +131,7 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         user_code,
         expires_in,
     } = authorize(&purpose.server, &verifier, &purpose.resource).await?;
-    shared.tell(Happening::Authorized(Page {
+    shared.tell(SessionEvent::Authorized(Page {
         url: page,
         user_code,
         expires_at: now() + expires_in.as_secs(),
@@ -165,7 +165,7 @@ async fn ended(commands: &mut mpsc::Receiver<Command>) {
                 answer.into_iter().for_each(|answer| reply(answer, Err(over())));
             }
             Command::Save(answer) => reply(answer, None),
-            Command::End(answer) => return reply(answer, Farewell::COMPLETE),
+            Command::End(answer) => return reply(answer, Outcome::COMPLETE),
             Command::Retire => return,
         }
     }
@@ -178,19 +178,18 @@ fn reply<T>(answer: Answer<T>, with: T) {
 
 impl Shared {
     /// Takes in what happened, and tells the followers and the clients that watch.
-    pub(super) fn tell(&self, happening: Happening) {
-        let mut event = None;
-        self.state
-            .send_modify(|state| event = state.handle(happening, now()));
-        if let Some(event) = event {
-            self.announce(event);
+    pub(super) fn tell(&self, event: SessionEvent) {
+        let mut told = None;
+        self.state.send_modify(|state| told = state.handle(event, now()));
+        if let Some(told) = told {
+            self.announce(told);
         }
     }
 
     fn announce(&self, event: Event) {
         log(&event);
         // No client has to watch.
-        let _ = self.around.events.send(event);
+        let _ = self.services.events.send(event);
     }
 
     /// Waits until no client follows the session any more.
@@ -227,13 +226,13 @@ struct Session<'a> {
     wish: watch::Sender<Wish>,
     waiters: Waiters,
     /// The clients that asked for the session's end.
-    enders: Vec<Answer<Farewell>>,
+    enders: Vec<Answer<Outcome>>,
 }
 
 /// How a session ended, and the clients that wait to hear it.
 struct Ended {
     end: End,
-    enders: Vec<Answer<Farewell>>,
+    enders: Vec<Answer<Outcome>>,
 }
 
 /// The clients that wait for a token, by the ids under which the course knows them.
@@ -352,22 +351,22 @@ impl Session<'_> {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Connecting => self.happened(Happening::Connecting),
+            News::Connecting => self.happened(SessionEvent::Connecting),
             News::Heard(events) => self.heard(events),
             News::Lost(why) => self.handle(Input::Lost(why)),
         }
     }
 
-    fn happened(&mut self, happening: Happening) {
-        self.handle(Input::Happened(happening));
+    fn happened(&mut self, event: SessionEvent) {
+        self.handle(Input::Happened(event));
     }
 
     fn heard(&mut self, events: Vec<device::Event>) {
         for event in events {
             match event {
                 device::Event::Sealed { resource, sealed } => self.sealed(resource, sealed),
-                device::Event::Session(view) => self.happened(Happening::Updated(view)),
-                device::Event::Synced => self.happened(Happening::Connected),
+                device::Event::Session(view) => self.happened(SessionEvent::Updated(view)),
+                device::Event::Synced => self.happened(SessionEvent::Connected),
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
                 // The link has made news of its own of it.
                 device::Event::Disconnected(_) => {}

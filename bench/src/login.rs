@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ciba_tests::Returning;
 use ipc_proto::{Op, ProfileName, Started, Stopped, Token};
 
 use crate::agent::Agent;
 use crate::measure::percentile::Samples;
 use crate::measure::table::{Row, Table};
 use crate::programs;
-use crate::session::{Session, token};
-use crate::visitor::Visitor;
+use crate::session::{PASSWORD, Session, USERNAME, token};
 
 const P99_MAX: Duration = Duration::from_millis(5);
 
@@ -65,11 +65,11 @@ async fn log_in(session: &Session) -> Result<Times> {
     let profile: ProfileName = "bench".parse()?;
     let mut agent = session.agent().await?;
     let page = session.begin_login(&mut agent, Some(profile.clone())).await?;
-    let visitor = Visitor::sign_in(&page).await?;
+    let browser = Returning::sign_in(&page, USERNAME, PASSWORD).await?;
 
     let waiting = tokio::spawn(token_at(agent, profile.clone()));
     let start = Instant::now();
-    visitor.come_back().await?;
+    browser.come_back().await?;
     let answer = start.elapsed();
     let token = waiting.await?? - start;
 

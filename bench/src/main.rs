@@ -11,7 +11,6 @@ mod measure;
 mod programs;
 mod server;
 mod session;
-mod visitor;
 
 use std::process::ExitCode;
 

@@ -29,14 +29,10 @@ enum Fault {
 impl Kept {
     async fn log_in() -> Result<Self> {
         let keyring = Keyring::start().await?;
-        let world = world(&keyring)?;
+        let world = World::with_keyring(&keyring)?;
         let server = world.server_dev().await?;
         world.log_in(&server).await?;
-        until("the login to be kept", PATIENCE, async || {
-            let kept = world.status().await.ok()?["profiles"][0]["kept"].take();
-            (kept == json!({ "keychain": "secret-service" })).then_some(())
-        })
-        .await?;
+        world.until_kept("secret-service").await?;
         Ok(Self {
             keyring,
             world,
@@ -64,14 +60,6 @@ impl Kept {
         assert_eq!(self.world.status().await?["keychain"], json!(null));
         Ok(())
     }
-}
-
-fn world(keyring: &Keyring) -> Result<World> {
-    let mut world = World::new()?;
-    let (variable, address) = keyring.env();
-    world.set(variable, address);
-    world.set("CIBA_KEYCHAINS", "secret-service");
-    Ok(world)
 }
 
 #[tokio::test]
@@ -137,7 +125,7 @@ async fn d_053_a_keychain_that_hangs_is_not_waited_for_and_read_when_it_goes_on(
 #[tokio::test]
 async fn d_053_nobody_is_logged_in_where_the_keychain_is_open_and_empty() -> Result<()> {
     let keyring = Keyring::start().await?;
-    let refused = world(&keyring)?.ciba(&["token"]).await?;
+    let refused = World::with_keyring(&keyring)?.ciba(&["token"]).await?;
     assert_eq!(refused.code(), Some(3), "{refused:?}");
     assert!(refused.stderr.contains("nobody is logged in"), "{refused:?}");
     Ok(())

@@ -4,31 +4,18 @@
 use anyhow::{Context, Result};
 use ciba_tests::{Keyring, PATIENCE, Server, World, until};
 
-/// A world whose daemon finds that keyring and nothing else.
-fn world(keyring: &Keyring) -> Result<World> {
-    let mut world = World::new()?;
-    let (variable, address) = keyring.env();
-    world.set(variable, address);
-    world.set("CIBA_KEYCHAINS", "secret-service");
-    Ok(world)
-}
-
 /// Logs in and waits until the login is kept.
 async fn log_in(world: &World) -> Result<Server> {
     let server = world.server_dev().await?;
     world.log_in(&server).await?;
-    until("the login to be kept", PATIENCE, async || {
-        let status = world.status().await.ok()?;
-        (status["profiles"][0]["kept"] == serde_json::json!({ "keychain": "secret-service" })).then_some(())
-    })
-    .await?;
+    world.until_kept("secret-service").await?;
     Ok(server)
 }
 
 #[tokio::test]
 async fn d_052_d_053_a_killed_daemon_is_followed_by_one_that_goes_on() -> Result<()> {
     let mut keyring = Keyring::start().await?;
-    let world = world(&keyring)?;
+    let world = World::with_keyring(&keyring)?;
     let _server = log_in(&world).await?;
     for _ in 0..3 {
         world.kill_daemon()?;
@@ -61,7 +48,7 @@ async fn d_052_d_053_a_killed_daemon_is_followed_by_one_that_goes_on() -> Result
 #[tokio::test]
 async fn d_053_a_locked_login_is_said_to_be_locked_and_goes_on_when_it_is_opened() -> Result<()> {
     let keyring = Keyring::start().await?;
-    let world = world(&keyring)?;
+    let world = World::with_keyring(&keyring)?;
     let _server = log_in(&world).await?;
     world.kill_daemon()?;
     keyring.lock().await?;
@@ -91,7 +78,7 @@ async fn d_053_a_locked_login_is_said_to_be_locked_and_goes_on_when_it_is_opened
 async fn d_052_a_login_while_it_is_locked_is_kept_when_it_is_opened() -> Result<()> {
     let keyring = Keyring::start().await?;
     keyring.lock().await?;
-    let world = world(&keyring)?;
+    let world = World::with_keyring(&keyring)?;
     let server = world.server_dev().await?;
     world.log_in(&server).await?;
     let _ = world.ciba(&["token"]).await?.success();
@@ -106,7 +93,7 @@ async fn d_052_a_login_while_it_is_locked_is_kept_when_it_is_opened() -> Result<
 #[tokio::test]
 async fn d_052_a_keychain_that_was_asked_for_and_is_not_there_is_no_reason_to_take_another() -> Result<()> {
     let bare = Keyring::bus_without_service().await?;
-    let world = world(&bare)?;
+    let world = World::with_keyring(&bare)?;
     let server = world.server_dev().await?;
     let start = [
         "start",

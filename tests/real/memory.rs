@@ -146,11 +146,7 @@ async fn d_053_a_login_from_the_kernels_keyring_leaves_no_copy_behind() -> Resul
 #[tokio::test]
 async fn d_053_a_login_from_the_secret_service_leaves_no_copy_behind() -> Result<()> {
     let keyring = Keyring::start().await?;
-    let mut world = World::new()?;
-    let (variable, address) = keyring.env();
-    world.set(variable, address);
-    world.set("CIBA_KEYCHAINS", "secret-service");
-    resumed(world).await
+    resumed(World::with_keyring(&keyring)?).await
 }
 
 /// Looks after the login was kept, and again in a daemon that has read it.

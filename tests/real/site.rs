@@ -26,16 +26,7 @@ impl Site {
 
     /// A site that browsers find at `public_url`; `settings` are the configuration's first lines.
     pub(crate) async fn at(public_url: &str, settings: &str, options: &[&str]) -> Result<Self> {
-        let callback = format!("{public_url}/auth/callback");
-        let common = [
-            "--redirect-uri",
-            &callback,
-            "--at-format",
-            "jwt",
-            "--resource",
-            RESOURCE,
-        ];
-        let idp = Idp::start(&[&common, options].concat()).await?;
+        let idp = provider(public_url, options).await?;
         let config = format!(
             "{settings}\nstore.url = \"sqlite:ciba.db\"\n[login]\nissuer = \"{}\"\nclient_id = \"{}\"\n\
              client_secret = \"{}\"\nresource = \"{RESOURCE}\"\n",
@@ -57,4 +48,18 @@ impl Site {
     pub(crate) async fn server(&self) -> Result<Server> {
         self.world.server(&self.config).await
     }
+}
+
+/// Starts the provider of a server that browsers find at `public_url`.
+pub(crate) async fn provider(public_url: &str, options: &[&str]) -> Result<Idp> {
+    let callback = format!("{public_url}/auth/callback");
+    let common = [
+        "--redirect-uri",
+        &callback,
+        "--at-format",
+        "jwt",
+        "--resource",
+        RESOURCE,
+    ];
+    Idp::start(&[&common, options].concat()).await
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use ciba_tests::{BIN, Idp, Login, PATIENCE, Server, Systemd, World, confirm, free_port, sign_in, until};
 use serde_json::Value;
 
-use crate::site::{RESOURCE, UNASKED};
+use crate::site::{RESOURCE, UNASKED, provider};
 
 const SERVICE: &str = "cibad.service";
 const SOCKET: &str = "cibad.socket";
@@ -391,16 +391,7 @@ async fn the_server_runs_as_nobody_in_particular() -> Result<()> {
 
 /// Puts root's files in their place, and returns the provider that they name.
 async fn configure(systemd: &Systemd, url: &str) -> Result<Idp> {
-    let callback = format!("{url}/auth/callback");
-    let common = [
-        "--redirect-uri",
-        &callback,
-        "--at-format",
-        "jwt",
-        "--resource",
-        RESOURCE,
-    ];
-    let idp = Idp::start(&[&common, &UNASKED[..]].concat()).await?;
+    let idp = provider(url, &UNASKED).await?;
     let address = url.trim_start_matches("http://");
     let config = format!(
         "listen = \"{address}\"\nstore.url = \"sqlite:/var/lib/ciba/ciba.db\"\n[login]\nissuer = \"{}\"\n\

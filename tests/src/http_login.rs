@@ -3,12 +3,15 @@
 //! What needs a real browser (scripts, policies, what a person sees) is tested with [`crate::Browser`].
 
 use anyhow::{Context, Result, ensure};
-use reqwest::header::ORIGIN;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::header::{LOCATION, ORIGIN};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use url::Url;
 
 use crate::html::{Form, forms, tags};
 use crate::wait::PATIENCE;
+
+/// Where the provider sends the browser back to.
+const CALLBACK: &str = "/auth/callback";
 
 /// Signs in at the built-in provider of `ciba-server dev`; returns the last page.
 ///
@@ -18,6 +21,36 @@ pub async fn sign_in(url: &str, username: &str, password: &str) -> Result<String
     let login = Page::open(url).await?.follow_continue().await?;
     let last = login.submit_form_with("username", &values, "sign_in").await?;
     last.expect_success().map(|page| page.html)
+}
+
+/// A browser whose person has signed in, about to open the provider's redirect back to us.
+pub struct Returning {
+    client: Client,
+    callback: Url,
+}
+
+impl Returning {
+    /// Signs in as [`sign_in`] does, and stops there.
+    pub async fn sign_in(url: &str, username: &str, password: &str) -> Result<Self> {
+        let stop = redirect::Policy::custom(|next| match next.url().path() {
+            CALLBACK => next.stop(),
+            _ => next.follow(),
+        });
+        let client = browser().redirect(stop).build()?;
+        let login = Page::open_in(client, url).await?.follow_continue().await?;
+        let values = [("username", username), ("password", password)];
+        let last = login.submit_form_with("username", &values, "sign_in").await?;
+        Ok(Self {
+            client: last.client,
+            callback: last.redirect.context("no way back")?,
+        })
+    }
+
+    /// Opens the callback; returns when its answer has begun.
+    pub async fn come_back(self) -> Result<()> {
+        self.client.get(self.callback).send().await?.error_for_status()?;
+        Ok(())
+    }
 }
 
 /// Presses Cancel at the built-in provider; returns the outcome that the last page names.
@@ -48,29 +81,40 @@ struct Page {
     client: Client,
     url: Url,
     status: StatusCode,
+    /// Where it leads, if the browser does not follow.
+    redirect: Option<Url>,
     html: String,
+}
+
+fn browser() -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .cookie_store(true)
+        // Whom our programs trust is tested; whom this stand-in for a browser trusts is not.
+        .tls_danger_accept_invalid_certs(true)
+        .timeout(PATIENCE)
 }
 
 impl Page {
     async fn open(url: &str) -> Result<Self> {
-        let client = Client::builder()
-            .no_proxy()
-            .cookie_store(true)
-            // Whom our programs trust is tested; whom this stand-in for a browser trusts is not.
-            .tls_danger_accept_invalid_certs(true)
-            .timeout(PATIENCE)
-            .build()?;
+        Self::open_in(browser().build()?, url).await
+    }
+
+    async fn open_in(client: Client, url: &str) -> Result<Self> {
         let response = client.get(url).send().await?;
         Self::read(client, response).await
     }
 
     async fn read(client: Client, response: Response) -> Result<Self> {
         let (url, status) = (response.url().clone(), response.status());
+        let location = response.headers().get(LOCATION);
+        let redirect = location.and_then(|location| url.join(location.to_str().ok()?).ok());
         let html = response.text().await?;
         Ok(Self {
             client,
             url,
             status,
+            redirect,
             html,
         })
     }

@@ -30,7 +30,7 @@ pub use browser::Browser;
 pub use chance::Chance;
 pub use cmdlines::CmdlineSampler;
 pub use hocuspocus::{PeerServer, Provider};
-pub use http_login::{cancel, confirm, confirm_outcome, outcome, sign_in};
+pub use http_login::{Returning, cancel, confirm, confirm_outcome, outcome, sign_in};
 pub use idp::Idp;
 pub use keyring::Keyring;
 pub use login::Login;

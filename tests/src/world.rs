@@ -20,6 +20,7 @@ use tokio::process::Command;
 
 use crate::binaries::{binary, directory};
 use crate::cmdlines::CmdlineSampler;
+use crate::keyring::Keyring;
 use crate::namespace::Namespace;
 use crate::process::{Process, Transcript, end, ends};
 use crate::secrets::Haystack;
@@ -124,6 +125,15 @@ impl World {
         let mut world = Self::new()?;
         world.namespace = Some(Box::new(Namespace::new().await?));
         world.set("CIBA_KEYCHAINS", "kernel");
+        Ok(world)
+    }
+
+    /// Makes a home whose daemon keeps its logins in that keyring and nowhere else.
+    pub fn with_keyring(keyring: &Keyring) -> Result<Self> {
+        let mut world = Self::new()?;
+        let (variable, address) = keyring.env();
+        world.set(variable, address);
+        world.set("CIBA_KEYCHAINS", "secret-service");
         Ok(world)
     }
 
@@ -261,6 +271,15 @@ impl World {
         let stream = UnixStream::connect(self.socket()).ok()?;
         let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
         (peer.pid != rustix::process::getpid()).then_some(peer.pid)
+    }
+
+    /// Waits until the first login is in that keychain.
+    pub async fn until_kept(&self, keychain: &str) -> Result<()> {
+        until("the login to be kept", PATIENCE, async || {
+            let status = self.status().await.ok()?;
+            (status["profiles"][0]["kept"]["keychain"] == keychain).then_some(())
+        })
+        .await
     }
 
     /// Waits until no daemon is left: nobody holds its lock, and there is no socket.

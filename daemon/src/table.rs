@@ -1,4 +1,4 @@
-//! The token table of one session (step 9 of a token's way): what was opened, by resource, until a client asks.
+//! The token table of one session (step 9 of a token's way): the opened tokens, by resource, until a client asks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::ResourceUrn;
 
-/// Bytes of a stateless message that anybody reads.
+/// Bytes of a stateless message that either end reads.
 pub const MAX_ASK: usize = 4 * 1024;
 
 /// Bytes of an ask's id.

@@ -26,14 +26,13 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a sign of life goes out: less than the 30 s after which intermediaries and peers give up (D-050).
 pub const KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// How much later than its rhythm a server's own ping may come. While it comes, ours is not needed: the machine wakes once
-/// for both.
+/// How late a server's own ping may be. While pings come, the device sends none: the machine wakes once for both.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Signs of life that may stay unanswered (D-050).
 const MISSED: u32 = 2;
 
-/// What we call ourselves in the Auth frame.
+/// The client's name and version in the Auth frame.
 const VERSION: &str = concat!("ciba/", env!("CARGO_PKG_VERSION"));
 
 /// The device's end of one connection.
@@ -153,7 +152,7 @@ impl Device {
         }
     }
 
-    /// The time has come.
+    /// Does what is due at `now`: a sign of life, or the end of a silent connection.
     pub fn handle_timeout(&mut self, now: Instant) {
         let waited_in_vain = self.stage != Stage::Synced && now >= self.handshake_ends;
         if self.stage == Stage::Over || now < self.next_keepalive && !waited_in_vain {
@@ -207,11 +206,11 @@ impl Device {
             Message::Auth(Auth::Granted { .. }) if self.stage == Stage::Proving => {
                 self.stage = Stage::Granted;
             }
-            // Also after a yes: the server may fail to load what it promised (hocuspocus.md §4).
+            // Also after a grant: the server may fail to load the document (hocuspocus.md §4).
             Message::Auth(Auth::Denied { .. }) => self.disconnect(Disconnect::Denied),
             Message::Auth(Auth::Wanted) => self.prove(challenge),
             Message::Close(_) => self.disconnect(Disconnect::Closed),
-            // Before the yes nothing is believed.
+            // Before the grant nothing is believed.
             _ if self.stage == Stage::Proving => {}
             Message::Sync(Sync::Step1(_)) => self.send(Message::Sync(Sync::Step2(EMPTY_UPDATE))),
             Message::Sync(Sync::Step2(update)) => self.apply(update, Carries::Doc),

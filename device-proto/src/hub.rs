@@ -296,7 +296,7 @@ impl Socket {
         ends.min(self.next_keepalive)
     }
 
-    /// The time has come. Returns the signs of life to send; send a WebSocket ping beside them.
+    /// Does what is due at `now`. Returns the signs of life to send; send a WebSocket ping beside them.
     ///
     /// # Errors
     ///

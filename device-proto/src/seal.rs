@@ -21,7 +21,7 @@ pub const NONCE_LEN: usize = 12;
 
 const TAG_LEN: usize = 16;
 
-/// Bytes of a sealed text that anybody is asked to open.
+/// Bytes of a sealed text.
 pub const MAX_SEALED: usize = 64 * 1024;
 
 /// What a key is for. Each use has a key of its own, so that one kind of sealed text is never taken for another.

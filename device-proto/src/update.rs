@@ -59,7 +59,7 @@ pub enum Refused {
 /// What an update brings and what it builds on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// How many pieces it has, for whoever adds them up.
+    /// How many pieces it has; [the history](crate::history) adds them up.
     pub(crate) pieces: usize,
     /// The clocks of each client's structs.
     pub(crate) brings: BTreeMap<u64, Range<u64>>,

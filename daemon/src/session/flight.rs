@@ -131,8 +131,8 @@ impl Flights {
         found.next().map(|(resource, flight)| (resource, flight.waiters))
     }
 
-    /// Ends the asks that a token which came unasked has answered. `lasts` says whether the table holds a
-    /// token of the resource that is valid beyond a time.
+    /// Ends the asks that a new token has answered, whether it was asked for or not. `lasts` says whether the token is of
+    /// the resource and valid beyond a time.
     pub(super) fn satisfied(&mut self, lasts: impl Fn(&ResourceUrn, u64) -> bool) -> Vec<WaiterId> {
         self.end(|resource, flight| lasts(resource, flight.until))
     }
@@ -164,7 +164,7 @@ impl Flights {
         self.by_resource.values().map(next).min()
     }
 
-    /// Whether nobody waits.
+    /// Whether no client waits.
     #[cfg(test)]
     pub(super) fn are_unwaited(&self) -> bool {
         self.by_resource.values().all(|flight| flight.waiters.is_empty())

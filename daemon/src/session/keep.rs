@@ -1,5 +1,5 @@
-//! Keeps one login in its keychain (D-052): after its first token, again and again until that succeeds, and until
-//! it has to be forgotten.
+//! Keeps one login in its keychain (D-052): from its first token on, trying until that succeeds, until it has to be
+//! forgotten.
 
 use ipc_proto::{Failure, Kept};
 use tokio::sync::watch;
@@ -12,15 +12,15 @@ use crate::keychain::{Item, Keychain, KeychainError, Patience};
 /// What is wanted of the keychain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Nothing yet, or nothing any more.
+    /// Nothing yet.
     Nothing,
     Keep,
     /// Final.
     Forget,
 }
 
-/// Does what is wished until the login is forgotten or nobody wishes any more. Returns whether the keychain still
-/// holds what it was told to forget.
+/// Does what is wished until the login is forgotten, or the session is over. Returns whether the keychain still holds
+/// what it was told to forget.
 pub(super) async fn keep(shared: &Shared, item: &Item, mut wishes: watch::Receiver<Wish>) -> bool {
     let keychain = &*shared.keychain(item);
     loop {
@@ -72,7 +72,7 @@ async fn until_forgotten(
 ) -> bool {
     let mut patience = Patience::default();
     while let Err(error) = other.forget(&item.profile).await {
-        // One that is not there is not asked what it holds.
+        // A keychain that is not there holds nothing that could come back.
         if let KeychainError::Absent(_) = error {
             break;
         }
@@ -90,7 +90,7 @@ async fn until_forgotten(
 async fn changed(wishes: &mut watch::Receiver<Wish>, wait: impl Future<Output = ()>) -> bool {
     tokio::select! {
         () = wait => false,
-        // Whoever wished stops wishing only when the session is over.
+        // The sender goes only when the session is over.
         _ = wishes.wait_for(|wish| *wish != Wish::Keep) => true,
     }
 }

@@ -1,4 +1,4 @@
-//! A login as one waiting client sees it: the page, the link, and in the end a token or the reason why not.
+//! A login as one waiting client sees it: the page, the link, and in the end a token or the reason why there is none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::table::Token;
 /// How long after the login its own token may take.
 const FIRST_TOKEN: Duration = Duration::from_secs(30);
 
-/// What a login's waiter is told next.
+/// What a client that waits for a login is told next.
 pub(crate) enum Step {
     /// Something on the way.
     Event(Event),
@@ -22,7 +22,7 @@ pub(crate) enum Step {
     Started(Started),
     /// Done, for a one-shot: the token itself.
     Token(Arc<Token>),
-    /// It will not be.
+    /// It failed.
     Failed(Failure),
 }
 
@@ -37,14 +37,14 @@ pub(crate) struct Login {
     told: Told,
 }
 
-/// What this client knows already.
+/// What this client was told already.
 #[derive(Default)]
 struct Told {
     page: bool,
     connected: bool,
 }
 
-/// What a waiter makes of the state.
+/// What follows from the state for a client that waits.
 enum Next {
     Tell(Event),
     Wait,
@@ -100,8 +100,8 @@ impl Login {
         }))
     }
 
-    /// Waits until a keychain has the login, or has said why not: who is told that they are logged in stays so,
-    /// whatever becomes of this daemon. Keychains answer in time.
+    /// Waits until a keychain has the login, or has said why not: a person who is told that they are logged in stays so,
+    /// whatever becomes of this daemon. Every keychain answers within a deadline.
     async fn kept(&mut self) {
         let is_settled = |state: &State| state.kept().is_some() || state.is_over();
         // The session's own handle keeps the sender.

@@ -1,5 +1,5 @@
-//! A session: one login at one server, from its challenge to its end. One task owns it; everybody else holds a
-//! [`Handle`].
+//! A session: one login at one server, from its challenge to its end. One task owns it; the rest of the daemon holds
+//! [`Handle`]s.
 
 mod course;
 mod flight;
@@ -34,9 +34,9 @@ pub(crate) struct Purpose {
     pub(crate) server: Server,
     /// What the login is asked for.
     pub(crate) resource: ResourceUrn,
-    /// Whether it lives only as long as somebody waits for it.
+    /// Whether it lives only as long as a client waits for it.
     pub(crate) one_shot: bool,
-    /// Where it is to be kept; the best place there is when nobody says.
+    /// The keychain that the client asked for; without one the daemon takes the best there is.
     pub(crate) keychain: Option<KeychainKind>,
 }
 
@@ -65,7 +65,7 @@ struct Shared {
     services: Services,
     table: Table,
     state: watch::Sender<State>,
-    /// Rung when a token is used for the first time.
+    /// Notified when a token is used for the first time.
     used: Notify,
 }
 
@@ -81,7 +81,7 @@ impl Shared {
             .collect()
     }
 
-    /// Returns what the next daemon needs to go on with it, if it is a login that outlives whoever began it.
+    /// Returns what the next daemon needs to go on with it, if it is a login that outlives its clients.
     fn saved(&self, item: &Item) -> Option<Zeroizing<Vec<u8>>> {
         let state = self.state.borrow();
         let is_kept = state.kept().is_some_and(|kept| kept.problem.is_none());
@@ -94,7 +94,7 @@ impl Shared {
 enum Origin {
     /// A person has yet to log in.
     Login,
-    /// Somebody did, before this daemon was.
+    /// A person did so before this daemon ran.
     Earlier(HandedOver),
 }
 
@@ -125,18 +125,18 @@ enum Command {
         /// Without a client that waits, the token is for later.
         answer: Option<Answer<Result<(), Failure>>>,
     },
-    /// Say what is needed to go on with the session elsewhere, if it is a lasting one.
+    /// Hand out what another daemon needs to go on with the session, if it is a lasting one.
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
     /// End the session here, on the server and in the keychain.
     End(Answer<Outcome>),
-    /// Go: another login has taken the place of this one, in the keychain too. The server is told, unless this one is
-    /// over.
+    /// End the session, but leave the keychain: another login has taken this one's place there. The server is told,
+    /// unless the session is over.
     Retire,
 }
 
 type Answer<T> = oneshot::Sender<T>;
 
-/// A session, for everybody but its task; cheap to clone.
+/// A session as the rest of the daemon sees it; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Handle {
     shared: Arc<Shared>,
@@ -144,8 +144,8 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Makes a session. It lives while the returned future is polled, a pending one besides only while
-    /// somebody holds a [`Handle::follow`]: begin with one.
+    /// Makes a session. It lives while the returned future is polled. A pending login also needs a follower: the returned
+    /// receiver is the first one.
     pub(crate) fn begin(
         purpose: Purpose,
         services: Services,
@@ -157,7 +157,7 @@ impl Handle {
         Self::new(purpose, services, Origin::Login)
     }
 
-    /// Goes on with a login that was done before this daemon was (D-053).
+    /// Goes on with a login that was done before this daemon ran (D-053).
     pub(crate) fn resume(
         login: HandedOver,
         services: Services,
@@ -197,7 +197,7 @@ impl Handle {
         &self.shared.purpose
     }
 
-    /// Returns a view of the state that can be waited on. Whoever holds one keeps a pending login alive.
+    /// Returns a view of the state that can be waited on. A pending login lives as long as one is held.
     pub(crate) fn follow(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
     }
@@ -237,7 +237,7 @@ impl Handle {
         answered.await.unwrap_or_else(|_| Err(over()))
     }
 
-    /// The same, without waiting. One that does not fit is asked for by whoever comes next.
+    /// The same, without waiting. When too many commands wait already, the next client asks for the token.
     pub(crate) fn fetch_soon(&self, resource: ResourceUrn, until: u64) {
         let _ = self.commands.try_send(Command::Fetch {
             resource,
@@ -250,7 +250,7 @@ impl Handle {
     pub(crate) async fn end(&self) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let _ = self.commands.send(Command::End(answer)).await;
-        // A session that is gone already was ended by somebody else, who heard the answer.
+        // A session that is gone already was ended for another client, which heard the answer.
         answered.await.unwrap_or(Outcome::COMPLETE)
     }
 
@@ -295,7 +295,7 @@ impl Handle {
     }
 }
 
-/// The server was asked, and says nothing.
+/// The failure of an ask that the server did not answer.
 pub(crate) fn slow() -> Failure {
     Failure::new(ErrorCode::Timeout, "the server did not answer in time")
 }

@@ -1,5 +1,5 @@
-//! How far a session is, decided without I/O: what happened goes in, the new state and what to tell come out.
-//! This is also what the daemon shows of a session; nothing secret is in it.
+//! How far a session is, decided without I/O: events go in, the new state and what to tell clients come out. This is also
+//! what the daemon shows of a session; nothing secret is in it.
 
 use device_proto::session::{Status, View};
 use ipc_proto::{ErrorCode, Event, Failure, Kept, KeychainKind, Link, ProfileName, SessionState};
@@ -11,10 +11,10 @@ use crate::sync::Lost;
 /// Characters of a person's name that are shown.
 const MAX_SUBJECT: usize = 200;
 
-/// Seconds before a login's known end at which its person is told.
+/// Seconds before a login's known end at which the person is told.
 const NOTICE: u64 = 15 * 60;
 
-/// The part of what is left that the notice takes at most: a login of ten minutes is not told of at once.
+/// A notice comes in the last quarter of what is left, at the earliest: not at once for a login of ten minutes.
 const NOTICE_PART: u64 = 4;
 
 /// How far a session is.
@@ -63,17 +63,17 @@ struct Ends {
 
 /// What happened to a session.
 pub(crate) enum SessionEvent {
-    /// Somebody logged in before this daemon was, and a keychain has it, unless it could not be kept so far.
+    /// A person logged in before this daemon ran. The login is in this keychain, unless it could not be kept so far.
     Resumed(Option<KeychainKind>),
-    /// A keychain took it, or did not.
+    /// The keychain has taken it, or has refused.
     Kept(Kept),
-    /// Time went by.
+    /// Time has passed.
     Clock,
     /// The server began the login.
     Authorized(Page),
     /// It could not be begun.
     Refused(Failure),
-    /// The page's time is over, and the server said nothing.
+    /// The page has expired, and the server has not said so.
     Expired,
     /// The link is being made.
     Connecting,
@@ -81,11 +81,11 @@ pub(crate) enum SessionEvent {
     Connected,
     /// The link is gone.
     Lost(Lost),
-    /// The first link had its time.
+    /// The first link has not been made in time.
     Unlinked,
-    /// The doc says something new of it.
+    /// The doc says something new of the session.
     Updated(View),
-    /// It was ended from here.
+    /// It was ended by this daemon.
     Ended,
 }
 
@@ -132,7 +132,7 @@ impl State {
         (self.phase == Phase::Active).then_some(ends.notice_at)
     }
 
-    /// Whether somebody has logged in.
+    /// Whether a person has logged in.
     pub(crate) fn was_active(&self) -> bool {
         self.was_active
     }
@@ -183,7 +183,7 @@ impl State {
         Some(Failure::new(ErrorCode::ServerUnreachable, trouble.to_string()))
     }
 
-    /// Takes in what happened at `now` (Unix seconds). Returns what to tell whoever watches.
+    /// Takes in what happened at `now` (Unix seconds). Returns what to tell the clients that watch.
     pub(crate) fn handle(&mut self, event: SessionEvent, now: u64) -> Option<Event> {
         match event {
             SessionEvent::Resumed(keychain) => {
@@ -217,9 +217,8 @@ impl State {
         }
     }
 
-    /// Whether the tokens it got may still be handed out. A login that the provider does not renew has only got its
-    /// last ones, and they are good until they end (D-051). What was ended, refused, or is unknown to the server
-    /// was taken back by somebody.
+    /// Whether its tokens may still be handed out. When the provider does not renew a login, the tokens it has are good
+    /// until they end (D-051). Those of a session that was ended, refused, or is unknown to the server count as revoked.
     pub(crate) fn keeps_tokens(&self) -> bool {
         match &self.phase {
             Phase::Pending | Phase::Active => true,
@@ -233,17 +232,17 @@ impl State {
         self.trouble.is_some_and(Lost::is_final)
     }
 
-    /// Whether it is over before it ever was a login, and nobody can learn anything from keeping it.
+    /// Whether it is over before it ever was a login: then there is nothing to show of it.
     pub(crate) fn is_gone(&self) -> bool {
         self.is_over() && !self.was_active
     }
 
-    /// Whether nothing can follow.
+    /// Whether its phase is final.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Failed(_) | Phase::Ended)
     }
 
-    /// Whether a person waits for a login that could not be heard of if it were done.
+    /// Whether the login is pending and no link has stood yet: the daemon would not hear of it when it is done.
     pub(crate) fn waits_for_first_link(&self) -> bool {
         self.phase == Phase::Pending && !self.was_connected
     }
@@ -254,7 +253,7 @@ impl State {
             return self.denied(now);
         }
         let told = self.relink(Link::Offline);
-        // A link that never stood is not told of as lost: there is one thing to tell.
+        // A link that never stood is not told of as lost, so there is at most one event.
         let failed = why.needs_a_person().then(|| self.unlinked()).flatten();
         failed.or(told)
     }
@@ -326,7 +325,7 @@ impl State {
         }
     }
 
-    /// A new connection tells what was told; it is no news.
+    /// A new connection brings the same end again: the notice given stays given.
     fn ends(&mut self, at: u64, now: u64) {
         if self.expires_at() != Some(at) {
             self.ends = Some(Ends::new(at, now));

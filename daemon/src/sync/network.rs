@@ -1,15 +1,15 @@
-//! News of the network (D-050): whoever waits for a server need not wait on when a cable, a radio or a tunnel
-//! comes back. Listened to only in a pause: a link that stands learns nothing from it.
+//! Changes of the network (D-050): a pause between two attempts ends early when a cable, a radio or a tunnel comes back.
+//! They are listened to only in a pause: a link that stands learns nothing from them.
 
-/// Waits until the network has changed. Where that cannot be heard of, for ever: the pause ends too.
+/// Waits until the network has changed. On a system that does not tell, for ever: the pause ends without it.
 pub(super) async fn changed() {
     if listen().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// The kernel tells of every address and route (rtnetlink(7)). What it tells does not matter: the next attempt
-/// shows whether it is enough.
+/// The kernel tells of every change of an address or route (rtnetlink(7)). Which one does not matter: the next attempt
+/// shows whether the server can be reached.
 #[cfg(target_os = "linux")]
 async fn listen() -> std::io::Result<()> {
     use rustix::net::netlink::SocketAddrNetlink;

@@ -12,7 +12,7 @@ pub(crate) async fn at(time: Option<Instant>) {
     }
 }
 
-/// Waits for a time of the world, not of this machine's waking hours: the person who wakes a machine wants its network.
+/// Waits for a time that also passes while the machine sleeps: the person who wakes it wants its network at once.
 pub(super) async fn pause(time: Duration) {
     tokio::select! {
         () = sleep(time) => {}

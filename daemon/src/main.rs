@@ -3,6 +3,7 @@
 
 mod agent;
 mod authorize;
+mod backoff;
 mod config;
 mod diagnose;
 mod failure;

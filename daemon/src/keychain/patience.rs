@@ -6,19 +6,25 @@ use futures_util::future::join;
 use tokio::time::sleep;
 
 use super::{Keychain, KeychainError};
+use crate::backoff::Doubling;
 
-/// The least that is waited after the first failure; it doubles.
+/// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The most that is waited for nothing in particular.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// Returns the pauses between the tries of one thing.
+pub(super) fn pauses() -> Doubling {
+    Doubling::new(FIRST_PAUSE, LONGEST_PAUSE)
+}
+
 /// How long the next try of one thing waits.
-pub(crate) struct Patience(Duration);
+pub(crate) struct Patience(Doubling);
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(FIRST_PAUSE)
+        Self(pauses())
     }
 }
 
@@ -26,8 +32,7 @@ impl Patience {
     /// Waits after a failure. What is locked or not there yet says when it may be tried again; but it may say so at
     /// once, again and again, and be as locked as before.
     pub(crate) async fn wait(&mut self, keychain: &dyn Keychain, error: KeychainError) {
-        let pause = sleep(self.0);
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        let pause = sleep(self.0.next());
         match error {
             KeychainError::Locked(_) | KeychainError::Absent(_) => {
                 join(keychain.unlocked(), pause).await;

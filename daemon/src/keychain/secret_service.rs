@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::future::{BoxFuture, pending, ready};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use ipc_proto::{KeychainKind, ProfileName};
@@ -16,16 +15,13 @@ use tracing::{debug, warn};
 use zbus::{Address, Connection, MatchRule, MessageStream, connection, fdo, message};
 use zeroize::Zeroizing;
 
+use super::patience::pauses;
 use super::{Item, Keychain, KeychainError};
 
 const KIND: KeychainKind = KeychainKind::SecretService;
 
 /// How long a call may take from connecting to the last answer. A service that hangs never answers.
 const DEADLINE: Duration = Duration::from_secs(5);
-
-/// Pauses before a lost bus, or a service that failed, is watched again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// The attributes of an item of ours. Services may keep them in clear.
 const APPLICATION: (&str, &str) = ("application", "ciba");
@@ -160,13 +156,10 @@ impl Keychain for SecretService {
             if self.bus.is_none() {
                 return pending().await;
             }
-            let mut pauses = ExponentialBuilder::new()
-                .with_min_delay(FIRST_PAUSE)
-                .with_max_delay(LONGEST_PAUSE)
-                .without_max_times()
-                .build();
+            // A bus that was lost, or a service that failed, is watched again.
+            let mut pauses = pauses();
             while self.watch().await.is_err() {
-                sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                sleep(pauses.next()).await;
             }
         })
     }

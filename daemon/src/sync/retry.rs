@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use crate::backoff::Doubling;
 
 /// The most that is waited after the first failure.
 const FIRST: Duration = Duration::from_millis(250);
@@ -14,15 +14,11 @@ const LONGEST: Duration = Duration::from_secs(30);
 const GOOD: Duration = Duration::from_secs(60);
 
 /// How long the next attempt waits.
-pub(crate) struct Backoff(ExponentialBackoff);
+pub(crate) struct Backoff(Doubling);
 
 impl Default for Backoff {
     fn default() -> Self {
-        let doubling = ExponentialBuilder::new()
-            .with_min_delay(FIRST)
-            .with_max_delay(LONGEST)
-            .without_max_times();
-        Self(doubling.build())
+        Self(Doubling::new(FIRST, LONGEST))
     }
 }
 
@@ -33,7 +29,7 @@ impl Backoff {
         if stood >= GOOD {
             *self = Self::default();
         }
-        self.0.next().unwrap_or(LONGEST).mul_f64(chance)
+        self.0.next().mul_f64(chance)
     }
 }
 

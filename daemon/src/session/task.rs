@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
 use device_proto::device;
-use ipc_proto::{Event, Failure, KeychainKind, Link};
+use ipc_proto::{Event, Failure, Kept, KeychainKind, Link};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::course::{Course, Effect, End, Input, Keeping, Now};
 use super::flight::WaiterId;
-use super::keep::{Wish, keep};
+use super::keep::{Keeper, Wish};
 use super::open::open;
 use super::renewals::{Renewal, renew_at};
 use super::state::{Page, SessionEvent};
@@ -31,6 +31,9 @@ const ORDERS: usize = 64;
 
 /// News of the link that may wait; then it reads no more from the network.
 const NEWS: usize = 4;
+
+/// Results of the keychain that may wait.
+const RESULTS: usize = 1;
 
 /// Runs a session to its end.
 pub(super) async fn run(shared: &Shared, origin: Origin, mut commands: mpsc::Receiver<Command>) {
@@ -64,6 +67,13 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
     let (orders, received) = mpsc::channel(ORDERS);
     let (sender, news) = mpsc::channel(NEWS);
     let (wish, wishes) = watch::channel(wish);
+    let (results, kept) = mpsc::channel(RESULTS);
+    let keeper = Keeper {
+        shared,
+        item: &item,
+        wishes,
+        results,
+    };
     let session = Session {
         shared,
         item: &item,
@@ -74,8 +84,7 @@ async fn live(shared: &Shared, origin: Origin, commands: &mut mpsc::Receiver<Com
         enders: Vec::new(),
     };
     let course = async {
-        let (ended, is_still_kept) =
-            tokio::join!(session.attend(commands, news), keep(shared, &item, wishes));
+        let (ended, is_still_kept) = tokio::join!(session.attend(commands, news, kept), keeper.run());
         let outcome = Outcome {
             server_told: ended.end == End::Confirmed,
             is_still_kept,
@@ -262,6 +271,7 @@ impl Session<'_> {
         mut self,
         commands: &mut mpsc::Receiver<Command>,
         mut news: mpsc::Receiver<News>,
+        mut kept: mpsc::Receiver<Kept>,
     ) -> Ended {
         loop {
             if let Some(end) = self.course.end() {
@@ -270,6 +280,7 @@ impl Session<'_> {
             }
             tokio::select! {
                 Some(news) = news.recv() => self.hear(news),
+                Some(kept) = kept.recv() => self.happened(SessionEvent::Kept(kept)),
                 Some(command) = commands.recv() => self.obey(command),
                 () = self.shared.used.notified() => self.note_use(),
                 () = self.shared.abandoned(), if self.lives_by_followers() => self.handle(Input::Abandoned),

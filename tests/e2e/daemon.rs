@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use ciba_tests::{PATIENCE, World, until};
 
-/// Bytes of the line nobody may send.
+/// Bytes of a line that is too long for any client.
 const HUGE: usize = 1 << 30;
 
 /// More of it than this is never taken: I-003's 64 KiB, and what the kernel holds for both ends.
@@ -19,7 +19,7 @@ const TAKEN_MAX: usize = 2 << 20;
 /// More than it takes to be asked at each moment of one.
 const HAND_OVERS: usize = 20;
 
-/// What the daemon may grow by while somebody sends it [`HUGE`] bytes.
+/// What the daemon may grow by while a client sends it [`HUGE`] bytes.
 const GROWTH_MAX: u64 = 4 << 20;
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn i_007_clients_that_stall_delay_nobody() -> Result<()> {
     let _ = world.ciba(&["token"]).await?.success();
     let _ = world.status().await?;
 
-    // And the one who stopped halfway may still finish, if it is in time.
+    // And the client that stopped halfway may still finish, if it is in time.
     halfway.write_all(b"\"hello\",\"protocol\":1}\n")?;
     halfway.set_read_timeout(Some(PATIENCE))?;
     let mut answer = [0; 8];

@@ -127,7 +127,7 @@ async fn ctrl_c_cancels_a_login() -> Result<()> {
     assert_eq!(
         outcome(&login.page).await?,
         "expired",
-        "nobody can sign in to it any more"
+        "no person can sign in to it any more"
     );
     let token = world.ciba(&["token"]).await?;
     assert_eq!(token.code(), Some(3), "{token:?}");

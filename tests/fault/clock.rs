@@ -52,7 +52,7 @@ async fn d_050_a_machine_that_slept_has_a_token_at_once_and_no_login() -> Result
     for night in 1..=NIGHTS {
         let evening = remote.world.ciba(&["token"]).await?.success();
         sleep(chance.within(PAUSE)).await;
-        // Nobody has told the daemon that its connection is dead.
+        // The daemon has not been told that its connection is dead.
         remote.relay.forget_connections();
         fs::write(ahead(&remote.world.home()), (night * NIGHT).to_string())?;
         // The patience of the daemon with a server that says nothing is shorter than the time after which silence is the

@@ -51,7 +51,7 @@ struct Life {
     site: Site,
     server: Server,
     chance: Chance,
-    /// How long each takes when nobody is killed.
+    /// How long each takes when no program is killed.
     lasts: BTreeMap<Doing, Duration>,
     /// The challenge of each login.
     challenges: BTreeSet<String>,
@@ -59,7 +59,7 @@ struct Life {
 
 impl Life {
     /// Begins without a login. The refresh token rotates or not: a server that dies between the provider's answer and its
-    /// own disk has lost a rotated one, and nobody can have it again.
+    /// own disk has lost a rotated one, and it cannot be had again.
     async fn begin(rotates: bool) -> Result<Self> {
         let rotate = if rotates { "true" } else { "false" };
         let options = ["--resource", AUDIENCE, "--rotate", rotate];
@@ -229,7 +229,7 @@ impl Story {
         matches!(self.kills.last(), Some((Doing::Stop, _))) && ended == Some(0)
     }
 
-    /// Whether a login may be needed. A client that said that somebody is logged in has to be right.
+    /// Whether a login may be needed. A client that said that a person is logged in has to be right.
     fn may_be_over(&self, ended: Option<i32>) -> bool {
         let lost_a_rotated_token =
             |(doing, victim): &(Doing, Victim)| (*doing, *victim) == (Doing::Renew, Victim::Server);

@@ -69,7 +69,7 @@ async fn d_052_d_053_a_keychain_that_fails_keeps_a_login_back_and_loses_none() -
     for _ in 0..ROUNDS {
         let fault = chance.one_of(&[Fault::Killed, Fault::Locked]);
         kept.fails(fault).await?;
-        // Who is logged in has no need of it.
+        // A daemon that is logged in has no need of it.
         let _ = kept.token().await?.success();
         kept.world.kill_daemon()?;
         let refused = kept.token().await?;
@@ -98,7 +98,7 @@ async fn d_053_a_keychain_that_fails_while_it_is_read_is_read_again() -> Result<
             kept.fails(fault).await
         });
         failed.with_context(|| format!("{fault:?}"))?;
-        // It was read just before, or is locked; never is nobody logged in.
+        // It was read just before, or is locked; the daemon never says that nobody is logged in.
         let token = token?;
         assert!(
             matches!(token.code(), Some(0 | 1)),

@@ -1,5 +1,5 @@
 //! What goes wrong, at any moment: programs that are killed, a network that is bad, a provider and a keychain that fail,
-//! clocks that jump. Nobody logs in a second time, nothing hangs, and no secret is left behind.
+//! clocks that jump. No person logs in a second time, nothing hangs, and no secret is left behind.
 //!
 //! Everything here runs the real programs. Where a moment is random, its seed is printed: `CIBA_TEST_SEED` has it again.
 

@@ -46,7 +46,7 @@ impl LoggedIn {
         })
     }
 
-    /// Asks for a token until the time comes at which one ends: whoever asks before gets it.
+    /// Asks for a token until the time comes at which one ends: a client that asks before gets it.
     async fn is_served(&self, token: &str, is_over: impl Fn() -> bool) -> Result<()> {
         let end = end_of(token)?;
         while !is_over() {

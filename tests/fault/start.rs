@@ -1,4 +1,4 @@
-//! Many daemons start at once, beside what a killed one has left (I-001): one serves, and nobody waits for the others.
+//! Many daemons start at once, beside what a killed one has left (I-001): one serves, and no client waits for the others.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -37,7 +37,7 @@ struct Secrets {
 }
 
 impl Login {
-    /// Logs in; `None`, with a word, for somebody who cannot look.
+    /// Logs in; `None`, with a message, for a user who cannot look.
     async fn of(world: World) -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root sees the memory of a process that is not dumpable");
@@ -214,7 +214,7 @@ impl Found {
     };
 }
 
-/// Looks for secrets, which the scanner reads from files: arguments are for everybody to see. Looks again when a mapping
+/// Looks for secrets, which the scanner reads from files: every user can see arguments. Looks again when a mapping
 /// went away meanwhile.
 async fn found(world: &World, process: Pid, secrets: &[&[u8]]) -> Result<Vec<Found>> {
     let mut files = Vec::new();

@@ -69,7 +69,7 @@ async fn d_043_tokens_keep_coming_for_several_lifetimes_without_a_login() -> Res
 async fn d_040_many_clients_at_once_cost_one_call() -> Result<()> {
     let (site, _server) = logged_in().await?;
     let first = site.world.ciba(&VALID).await?.success();
-    // From here on a renewal is good for everybody who comes.
+    // From here on a renewal is good for every client that asks.
     site.idp.set(&json!({ "atTtl": 300 })).await?;
     let before = calls(&site).await?;
     let asks = (0..CLIENTS).map(|_| site.world.ciba(&["token", "--min-valid", "60s"]));
@@ -78,7 +78,7 @@ async fn d_040_many_clients_at_once_cost_one_call() -> Result<()> {
         .into_iter()
         .map(Output::success)
         .collect();
-    // Who is held up for long is given the one that still lasts.
+    // A client that is held up for long is given the token that still lasts.
     let new: BTreeSet<_> = tokens.iter().filter(|token| **token != first).collect();
     assert_eq!(new.len(), 1);
     assert_eq!(renewals(&before, &calls(&site).await?), 1);

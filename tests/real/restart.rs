@@ -1,4 +1,4 @@
-//! The server is killed and comes back while the daemon is connected (D-033): nobody logs in again.
+//! The server is killed and comes back while the daemon is connected (D-033): no person logs in again.
 
 use anyhow::Result;
 use ciba_tests::{PATIENCE, Server, confirm, outcome};
@@ -36,7 +36,7 @@ async fn d_033_d_050_d_051_a_killed_server_comes_back_to_the_same_session() -> R
     assert_eq!(
         site.idp.state().await?["requests"],
         asked,
-        "nobody had to ask the provider"
+        "the provider was not asked"
     );
     let stopped = world.ciba(&["stop"]).await?;
     assert_eq!(stopped.stderr, "Logged out of default.\n");

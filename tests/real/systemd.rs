@@ -37,7 +37,7 @@ async fn the_first_client_starts_the_service_and_systemd_keeps_it_alive() -> Res
     uninstall(&systemd).await
 }
 
-/// Before the service there was a daemon of the user's own; beside it somebody starts one by hand.
+/// Before the service there was a daemon of the user's own; beside it a person starts one by hand.
 #[tokio::test]
 async fn there_is_one_daemon_however_it_was_started() -> Result<()> {
     let Some(systemd) = Systemd::boot().await? else {
@@ -148,7 +148,7 @@ async fn token(systemd: &Systemd, profile: &str) -> Result<()> {
     Ok(())
 }
 
-/// Installs the program anew, lets it take over, and waits until it has; clients find somebody all the while.
+/// Installs the program anew, lets it take over, and waits until it has; clients find a daemon all the while.
 async fn upgrade(systemd: &Systemd, how: &str) -> Result<()> {
     let _ = systemd
         .root(&format!("cd {BIN} && cp cibad cibad.new && mv cibad.new cibad"))

@@ -1,4 +1,4 @@
-//! A device of somebody else's making, the real `@hocuspocus/provider`, at our server (D-015).
+//! A device that is not ours, the real `@hocuspocus/provider`, at our server (D-015).
 
 use anyhow::{Context, Result};
 use ciba_tests::{Provider, Server, World, sign_in};

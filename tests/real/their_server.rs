@@ -1,4 +1,4 @@
-//! Our daemon at a server of somebody else's making, the real `@hocuspocus/server` (D-015).
+//! Our daemon at a server that is not ours, the real `@hocuspocus/server` (D-015).
 
 use anyhow::{Context, Result};
 use ciba_tests::{Login, PATIENCE, PeerServer, Relay, World, until};

@@ -1,4 +1,4 @@
-//! Our programs over TLS, behind a proxy that ends it: an authority nobody trusts, then one that is trusted.
+//! Our programs over TLS, behind a proxy that ends it: an authority that is not trusted, then one that is.
 
 use std::sync::Arc;
 

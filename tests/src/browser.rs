@@ -11,7 +11,7 @@ use url::Url;
 use crate::process::Process;
 use crate::wait::{PATIENCE, until};
 
-/// What lets Chromium run as root, without a screen, and talk to nobody but the page.
+/// What lets Chromium run as root, without a screen, and talk to nothing but the page.
 const FLAGS: [&str; 8] = [
     "--headless",
     "--no-sandbox",
@@ -158,7 +158,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Left to itself, a session that nobody closed would wait here for an answer to its farewell.
+        // Left to itself, a session that was not closed would wait here for an answer to its quit command.
         let _ = self.session.clone().leak();
     }
 }

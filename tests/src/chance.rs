@@ -1,4 +1,4 @@
-//! Random moments that can be had again: whoever draws says the seed, which a test that fails has printed.
+//! Random moments that can be had again: the test names the seed, which a failed run has printed.
 
 use std::time::Duration;
 

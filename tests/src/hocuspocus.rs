@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::script::Script;
 
-/// The real `@hocuspocus/provider`: what a device of somebody else's making would run.
+/// The real `@hocuspocus/provider`: what a device that is not ours would run.
 pub struct Provider {
     /// Its events and commands: `interop/hocuspocus/provider.mjs`.
     pub script: Script,
@@ -23,7 +23,7 @@ impl Provider {
     }
 }
 
-/// The real `@hocuspocus/server`, which lets in whoever's token hashes to the verifier.
+/// The real `@hocuspocus/server`, which lets in a device whose token hashes to the verifier.
 pub struct PeerServer {
     /// `ws://127.0.0.1:PORT`; every path is served.
     pub url: String,

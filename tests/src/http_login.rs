@@ -90,7 +90,7 @@ fn browser() -> ClientBuilder {
     Client::builder()
         .no_proxy()
         .cookie_store(true)
-        // Whom our programs trust is tested; whom this stand-in for a browser trusts is not.
+        // Which certificates our programs trust is tested; which ones a browser trusts is not.
         .tls_danger_accept_invalid_certs(true)
         .timeout(PATIENCE)
 }

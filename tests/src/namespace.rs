@@ -1,4 +1,4 @@
-//! A user namespace: what runs in it is the same user, with a kernel keyring that nobody outside has.
+//! A user namespace: what runs in it is the same user, with a kernel keyring that no process outside has.
 
 use anyhow::{Context, Result};
 use rustix::process::Pid;

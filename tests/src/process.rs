@@ -37,7 +37,7 @@ pub(crate) struct Transcript {
     pub(crate) stderr: Text,
 }
 
-/// Text that grows while somebody else reads it.
+/// Text that grows while a test reads it.
 #[derive(Clone, Default)]
 pub(crate) struct Text(Arc<Mutex<String>>);
 
@@ -169,7 +169,7 @@ impl Process {
         let drained = async { while self.incoming.recv().await.is_some() {} };
         timeout(within, drained)
             .await
-            .map_err(|_| anyhow!("{}: somebody keeps its output open", self.name))?;
+            .map_err(|_| anyhow!("{}: another process keeps its output open", self.name))?;
         Ok(status)
     }
 
@@ -198,7 +198,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Until it is reaped, which only this type does, nobody else can have its id or its group's.
+        // Until it is reaped, which only this type does, no other process can have its id or its group's.
         let Some(pid) = self.pid() else { return };
         end(pid);
         let _ = kill_process_group(pid, Signal::KILL);

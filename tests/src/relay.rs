@@ -31,7 +31,7 @@ pub enum Network {
     Good,
     /// Every piece takes that long on its way.
     Slow(Duration),
-    /// Nothing gets through, and nobody is told.
+    /// Nothing gets through, and neither end is told.
     Silent,
     /// Every connection breaks, also a new one.
     Cut,
@@ -134,7 +134,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(device: TcpStream, shared: Arc<Shared>) -> Result<()> {
-    // What breaks, breaks at once: nobody is told of an end in good order.
+    // What breaks, breaks at once: with a reset, not with an end in good order.
     device.set_zero_linger()?;
     let mut network = shared.network.subscribe();
     tokio::select! {
@@ -277,7 +277,7 @@ mod tests {
             .filter(|&length| length > 0)
     }
 
-    /// What nobody hears of for this long is not on its way.
+    /// What has not arrived after this long is not on its way.
     const SILENCE: Duration = Duration::from_millis(50);
 
     #[tokio::test]

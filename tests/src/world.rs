@@ -282,7 +282,7 @@ impl World {
         .await
     }
 
-    /// Waits until no daemon is left: nobody holds its lock, and there is no socket.
+    /// Waits until no daemon is left: its lock is free, and there is no socket.
     pub async fn until_no_daemon(&self) -> Result<()> {
         until("the daemon to leave", PATIENCE, async || {
             (!self.socket().exists() && self.lock_is_free()).then_some(())

@@ -120,7 +120,7 @@ async fn increment(store: Arc<dyn Store>) {
         match swap {
             Swap::Done(_) => return,
             Swap::Conflict => tokio::task::yield_now().await,
-            Swap::Gone => panic!("nobody removed it"),
+            Swap::Gone => panic!("it was not removed"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::kit::session::Session;
 /// Redirects a browser follows before it gives up.
 const MAX_REDIRECTS: usize = 10;
 
-/// Somebody's browser.
+/// A person's browser.
 pub(crate) struct Browser {
     http: Client,
     cookies: BTreeMap<String, String>,

@@ -111,7 +111,7 @@ pub(crate) enum Authorize {
     Code,
     Error(&'static str),
     NoCode,
-    /// With the `iss` (RFC 9207) of somebody else.
+    /// With the `iss` (RFC 9207) of another provider.
     OtherIss,
 }
 
@@ -372,7 +372,7 @@ async fn refresh(world: &World, form: Vec<(String, String)>, spent: &str) -> Res
     Json(answer).into_response()
 }
 
-/// RFC 8693, for whatever audience or resource.
+/// RFC 8693, for any audience or resource.
 async fn exchange(world: &World, form: Vec<(String, String)>) -> Response {
     let subject = asked(&form, "subject_token").unwrap().to_owned();
     let target = asked(&form, "audience")

@@ -17,6 +17,7 @@ use crate::kit::until;
 /// The client secret of every `serve`; also what a forged HS256 id_token would be signed with.
 pub(crate) const CLIENT_SECRET: &str = "the-secret-of-ciba-server-at-its-provider";
 
+/// A directory with a configuration, and the server that is started in it.
 pub(crate) struct Site {
     dir: Arc<TempDir>,
     issuer: String,

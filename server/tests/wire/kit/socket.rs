@@ -41,7 +41,7 @@ impl Raw {
     }
 
     pub(crate) async fn send_message(&mut self, message: WsMessage) {
-        // A server that closed meanwhile says so to whoever reads.
+        // A server that closed meanwhile says so to the next read.
         let _ = self.0.send(message).await;
     }
 
@@ -55,7 +55,7 @@ impl Raw {
             return match self.0.next().await {
                 Some(Ok(WsMessage::Binary(bytes))) => Heard::Frame(bytes.to_vec()),
                 Some(Ok(WsMessage::Close(frame))) => {
-                    // The answer to a close is written while one reads on.
+                    // The answer to a close is written by reading on.
                     let _ = self.0.next().await;
                     Heard::Closed(frame.map_or(1005, |frame| frame.code.into()))
                 }

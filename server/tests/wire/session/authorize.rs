@@ -1,4 +1,4 @@
-//! D-001 … D-005: a device begins a session, and what becomes of one that nobody signs in to.
+//! D-001 … D-005: a device begins a session, and what becomes of one that no person signs in to.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::kit::site::Site;
 use crate::kit::socket::Raw;
 use crate::kit::until;
 
-/// A verifier that is well-formed; nobody knows its challenge.
+/// A verifier that is well-formed; its challenge is unknown.
 const VERIFIER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 async fn post(server: &Server, body: impl Into<reqwest::Body>) -> (StatusCode, Value) {

@@ -89,7 +89,7 @@ async fn d_042_a_login_whose_first_exchange_is_refused_fails_with_the_providers_
     assert_eq!(
         idp.seen().revoked,
         [REFRESH_TOKEN, ACCESS_TOKEN],
-        "what reached nobody is given back"
+        "what reached no device is given back"
     );
     server.stop().await;
 }

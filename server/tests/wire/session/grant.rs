@@ -59,7 +59,7 @@ async fn a_refresh_token_that_ends_is_when_the_session_ends() {
     let (_session, link) = signed_in(&login.server, RESOURCE).await;
     assert!(
         !link.session.contains_key("expires_at"),
-        "0 stands for nobody knows"
+        "0 stands for an unknown end"
     );
     login.server.stop().await;
 }

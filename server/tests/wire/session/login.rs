@@ -1,4 +1,4 @@
-//! D-020 … D-022: the way of the person, out to the provider and back.
+//! D-020 … D-022: the person's way out to the provider and back.
 
 use crate::kit::browser::Browser;
 use crate::kit::idp::{Answer, CODE, Idp, REFRESH_TOKEN};

@@ -54,7 +54,7 @@ fn scan_mapping(memory: &std::fs::File, mapping: &str, secret: &[u8]) -> Vec<Str
     found
 }
 
-/// Returns the bytes around an address, for whoever has to find out what they belong to.
+/// Returns the bytes around an address, to find out what they belong to.
 fn around(memory: &std::fs::File, address: u64) -> Vec<u8> {
     let mut bytes = vec![0; 128];
     let read = memory

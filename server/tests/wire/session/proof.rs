@@ -1,4 +1,4 @@
-//! D-010 … D-014: who may read a doc, that nobody may write it, and what a socket may cost.
+//! D-010 … D-014: which device may read a doc, that none may write it, and what a socket may cost.
 
 use device_proto::frame::{Auth, EMPTY_STATE_VECTOR, EMPTY_UPDATE, Message, Sync};
 use device_proto::hub::{MAX_DEVICE_FRAME, MAX_DOCUMENTS, MAX_EARLY_FRAMES, MAX_SOCKETS};

@@ -42,7 +42,7 @@ async fn d_024_the_token_is_in_the_doc_and_opens_with_the_challenge() {
     assert_eq!(login.link.session["subject"], "Alice Example");
     assert!(
         !login.link.session.contains_key("expires_at"),
-        "nobody knows when it ends"
+        "its end is unknown"
     );
     let other = Session {
         secret: [7; 32],

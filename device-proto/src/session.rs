@@ -1,4 +1,4 @@
-//! What the doc's `session` map says of a session: the server writes it, the device reads it (step 5 of the token's way).
+//! What the doc's `session` map says: the server writes it, the device reads it (step 5 of the token's way).
 
 const STATUS: &str = "status";
 const ERROR: &str = "error";
@@ -116,9 +116,8 @@ mod tests {
             subject: Some("Ada".into()),
             expires_at: Some(9),
         };
-        let written: Vec<_> = view.entries().into_iter().collect();
         assert_eq!(
-            written,
+            view.entries(),
             [
                 ("status", "failed"),
                 ("error", "access_denied"),

@@ -237,7 +237,7 @@ fn is_ended(state: &State) -> bool {
     *state.phase() == Phase::Ended
 }
 
-/// One input's way through the course.
+/// The handling of one input.
 struct Turn<'a> {
     course: &'a mut Course,
     state: &'a mut State,
@@ -271,7 +271,7 @@ impl Turn<'_> {
         self.effects.extend(told.map(Effect::Tell));
     }
 
-    /// What the server has ended will never be resumed.
+    /// A session that the server has ended cannot be resumed, so its keychain forgets it.
     fn happened(&mut self, event: SessionEvent) {
         let was_ended = is_ended(self.state);
         self.tell(event);
@@ -369,7 +369,7 @@ impl Turn<'_> {
                 return self.finish(End::Unconfirmed);
             }
         }
-        // What a final loss means to the waiters, the state says.
+        // After a final loss the waiters hear the state's own failure, in `follow_up`.
         if !stood && !why.is_final() {
             self.fail_flights(self.state.unreachable());
         }
@@ -455,7 +455,7 @@ impl Turn<'_> {
         self.tell(SessionEvent::Clock);
     }
 
-    /// What follows from the state, whatever happened.
+    /// Does what follows from the state, whatever the input was.
     fn follow_up(&mut self) {
         if self.state.is_gone() && self.course.goes_on() {
             self.finish(End::Confirmed);

@@ -1,51 +1,41 @@
-//! What every handler may reach, and how it is built: everything is checked here, before anything is served.
+//! The server's parts, and how they are put together: everything that can fail fails here, before anything is served.
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
-use device_proto::RequestId;
+use http::StatusCode;
 use store::{OpenMode, Store};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use url::Url;
 
+use crate::cause::chain;
+use crate::clock::now;
 use crate::config::Config;
-use crate::device::{Registry, Sessions, Throttle};
+use crate::device::{self, Sessions};
+use crate::guard::guarded;
+use crate::login::{self, Logins};
+use crate::page;
+use crate::peer::addressed;
+use crate::serve::Work;
+use crate::shutdown::Shutdown;
 use crate::token::Provider;
-use crate::{device, http, login};
+
+/// Records removed at once: the store's writer is busy meanwhile.
+const SWEEP_AT_ONCE: usize = 100;
 
 /// The server's parts; a handle that is cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
-
-/// The server's parts.
-pub struct Parts {
-    pub(crate) config: Config,
+pub(crate) struct App {
     /// How browsers and devices reach us; ends with a slash.
     pub(crate) public_url: Url,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) sessions: Sessions,
-    pub(crate) registry: Registry,
-    pub(crate) provider: Provider,
-    /// Logins begun by devices, and logins that browsers set out for.
-    pub(crate) devices: Throttle,
-    pub(crate) browsers: Throttle,
-    /// What sessions ask of the provider.
-    pub(crate) renewals: Throttle<RequestId>,
-    pub(crate) exchanges: Throttle<RequestId>,
-    /// Cancelled when the server is to leave.
-    pub(crate) leaving: CancellationToken,
-    /// What has to come to its end before the server is gone.
-    pub(crate) tasks: TaskTracker,
-}
-
-impl std::ops::Deref for App {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
+    pub(crate) shutdown: Shutdown,
+    pub(crate) work: Work,
+    store: Arc<dyn Store>,
+    sessions: Sessions,
+    logins: Logins,
+    behind_tls_proxy: bool,
 }
 
 impl App {
@@ -54,34 +44,69 @@ impl App {
     /// # Errors
     ///
     /// What is wrong, with what was attempted.
-    pub fn build(config: Config, public_url: Url, leaving: CancellationToken) -> anyhow::Result<Self> {
-        use anyhow::Context as _;
-        // A server that made a new store by itself would forget everybody in silence when the old one is gone.
+    pub(crate) fn build(config: &Config, public_url: Url, shutdown: Shutdown) -> anyhow::Result<Self> {
+        // A server that made a new store by itself would forget all logins in silence when the old one is gone.
         let store = store::open(&config.store, OpenMode::Alone).context("opening the store")?;
         let callback = public_url
             .join("auth/callback")
             .context("making the callback's URL")?;
         let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
-        Ok(Self(Arc::new(Parts {
-            sessions: Sessions::new(Arc::clone(&store)),
-            registry: Registry::default(),
-            devices: Throttle::new(config.limits.logins_per_minute),
-            browsers: Throttle::new(config.limits.logins_per_minute),
-            renewals: Throttle::renewals(),
-            exchanges: Throttle::exchanges(),
-            provider,
-            store,
-            public_url,
+        let (provider, work) = (Arc::new(provider), Work::default());
+        let sessions = Sessions::new(
             config,
-            leaving,
-            tasks: TaskTracker::new(),
-        })))
+            public_url.clone(),
+            Arc::clone(&store),
+            Arc::clone(&provider),
+            shutdown.clone(),
+            work.clone(),
+        );
+        let logins = Logins::new(
+            config,
+            public_url.clone(),
+            Arc::clone(&store),
+            sessions.clone(),
+            provider,
+            work.tasks.clone(),
+        );
+        Ok(Self {
+            public_url,
+            shutdown,
+            work,
+            store,
+            sessions,
+            logins,
+            behind_tls_proxy: config.behind_tls_proxy,
+        })
     }
 
     /// Returns every route the server has, and `more` beside them.
-    pub fn routes(&self, more: Router) -> Router {
-        let pages = login::routes().merge(http::assets());
-        let api = device::routes().route("/healthz", get(http::healthz));
-        http::guarded(api.merge(pages).with_state(self.clone()).merge(more))
+    pub(crate) fn routes(&self, more: Router) -> Router {
+        let health = Router::new().route("/healthz", get(healthz));
+        let routes = health
+            .with_state(Arc::clone(&self.store))
+            .merge(device::routes(self.sessions.clone()))
+            .merge(login::routes(self.logins.clone()))
+            .merge(page::routes())
+            .merge(more);
+        addressed(guarded(routes), self.behind_tls_proxy)
+    }
+
+    /// Removes what has expired, and forgets who has been quiet.
+    pub(crate) async fn sweep(&self) {
+        let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
+        while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
+        self.sessions.forget_quiet();
+        self.logins.forget_quiet();
+    }
+}
+
+/// `GET /healthz`: whether the store answers.
+async fn healthz(State(store): State<Arc<dyn Store>>) -> (StatusCode, &'static str) {
+    match store.ping().await {
+        Ok(()) => (StatusCode::OK, "ok\n"),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
+        }
     }
 }

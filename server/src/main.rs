@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ciba_server::config::Config;
-use ciba_server::{harden, run};
+use ciba_server::{command, harden};
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -74,10 +74,10 @@ async fn start(command: Command) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     match command {
-        Command::Serve { config } => run::serve(Config::load(&config, std::env::vars())?, &config).await,
-        Command::Init { config } => run::init(&Config::load(&config, std::env::vars())?),
-        Command::Dev { listen } => run::dev(listen).await,
-        Command::Check { config } => run::check(Config::load(&config, std::env::vars())?, &config).await,
+        Command::Serve { config } => command::serve(Config::load(&config, std::env::vars())?, &config).await,
+        Command::Init { config } => command::init(&Config::load(&config, std::env::vars())?),
+        Command::Dev { listen } => command::dev(listen).await,
+        Command::Check { config } => command::check(Config::load(&config, std::env::vars())?, &config).await,
     }
 }
 

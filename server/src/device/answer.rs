@@ -5,13 +5,14 @@ use std::time::Duration;
 use device_proto::RequestId;
 use device_proto::ask::{Ask, Reply};
 
-use super::edit::{Edit, edit};
+use super::edit::edit;
 use super::grant;
-use super::record::{Record, SessionError};
-use super::registry::Room;
+use super::record::Record;
+use super::records::{Edit, SessionError};
 use super::renew::renew;
-use super::turn::What;
-use crate::app::App;
+use super::room::Room;
+use super::sessions::Sessions;
+use super::single_flight::Wanted;
 use crate::cause::chain;
 use crate::token::{Grant, Kind};
 
@@ -20,8 +21,8 @@ const REVOKE_WITHIN: Duration = Duration::from_secs(4);
 
 /// Does what the device asks and returns the reply. The room is held meanwhile: what has been begun is finished in it,
 /// even if the device leaves and comes back.
-pub(super) async fn answer(app: &App, session: &RequestId, ask: Ask) -> Reply {
-    let Some(room) = app.registry.hold_for(session, &ask) else {
+pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -> Reply {
+    let Some(room) = sessions.registry.hold_for(session, &ask) else {
         return error(ask.id().into(), "slow_down", "too much is asked for at once");
     };
     match ask {
@@ -29,7 +30,7 @@ pub(super) async fn answer(app: &App, session: &RequestId, ask: Ask) -> Reply {
             id,
             resource,
             min_valid,
-        } => match renew(app, &room, &resource, min_valid).await {
+        } => match renew(sessions, &room, &resource, min_valid).await {
             Ok(()) => Reply::TokenReady { id, resource },
             Err(cause) => {
                 tracing::warn!(
@@ -40,7 +41,7 @@ pub(super) async fn answer(app: &App, session: &RequestId, ask: Ask) -> Reply {
                 error(id, cause.code(), &cause.to_string())
             }
         },
-        Ask::End { id } => match end(app, &room).await {
+        Ask::End { id } => match end(sessions, &room).await {
             Ok(()) => Reply::Ended { id },
             Err(cause) => {
                 tracing::error!(error = chain(&cause), "a session could not be ended");
@@ -65,19 +66,19 @@ pub(super) fn error(id: String, error: &str, description: &str) -> Reply {
 
 /// Forgets the record, revokes at the provider, closes every socket (D-044). In this order: a login that is on its way
 /// finds the record gone, and gives back its own tokens.
-async fn end(app: &App, room: &Room) -> Result<(), SessionError> {
+async fn end(sessions: &Sessions, room: &Room) -> Result<(), SessionError> {
     // A renewal under way brings a refresh token that has to be revoked, too.
-    let _turn = room.turn(What::Grant).take_anyway().await;
+    let _leader = room.flight(Wanted::Grant).lead().await;
     let mut last = None;
-    let forgotten = edit(app, room, |record| {
+    let forgotten = edit(sessions, room, |record| {
         last = record.take().or(last.take());
         Ok::<_, SessionError>(Edit::Changed(()))
     })
     .await;
-    // Whoever ends a session means it, even while the store fails.
+    // The device means it, even while the store fails.
     let grant = last.as_mut().and_then(Record::active).map(|active| &active.grant);
-    if let Some(grant) = grant.and_then(|sealed| grant::opened(app, room, sealed)) {
-        revoke(app, &grant).await;
+    if let Some(grant) = grant.and_then(|sealed| grant::opened(sessions, room, sealed)) {
+        revoke(sessions, &grant).await;
     }
     forgotten?;
     room.end();
@@ -86,12 +87,12 @@ async fn end(app: &App, room: &Room) -> Result<(), SessionError> {
 
 /// Gives back what a login gave, if the provider takes it in time. The refresh token first: with many providers
 /// everything that came of it goes with it.
-pub(crate) async fn revoke(app: &App, grant: &Grant) {
+pub(super) async fn revoke(sessions: &Sessions, grant: &Grant) {
     let revoked = tokio::time::timeout(REVOKE_WITHIN, async {
         if let Some(refresh_token) = &grant.refresh_token {
-            app.provider.revoke(refresh_token, Kind::Refresh).await;
+            sessions.provider.revoke(refresh_token, Kind::Refresh).await;
         }
-        app.provider.revoke(&grant.access.text, Kind::Access).await;
+        sessions.provider.revoke(&grant.access.text, Kind::Access).await;
     });
     if revoked.await.is_err() {
         tracing::warn!("the identity provider did not revoke in time");

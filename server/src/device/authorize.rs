@@ -1,27 +1,26 @@
 //! A device begins a session (D-001 … D-004): a pushed authorization request, answered with the page to open.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use device_proto::challenge::SECRET_LEN;
 use device_proto::{Challenge, RequestId, ResourceUrn, Verifier};
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::record::{Record, SessionError, Stage};
+use super::record::{Record, Stage};
+use super::sessions::Sessions;
 use super::user_code::user_code;
-use crate::app::App;
+use crate::cause::chain;
 use crate::clock::now;
-use crate::http::Peer;
+use crate::peer::Peer;
 use crate::random::random;
+use crate::refusal::Refusal;
 use crate::token;
 
 /// Characters of a device's or session's name.
@@ -54,81 +53,80 @@ struct Begun {
     user_code: String,
 }
 
-/// Why a session did not begin.
-#[derive(Debug, Error)]
-pub(super) enum RouteError {
-    #[error("{0}")]
-    InvalidRequest(&'static str),
-    #[error("the body is too large")]
-    TooLarge,
-    #[error("this server gives no tokens for that resource")]
-    InvalidTarget,
-    #[error("too many logins begun from this address")]
-    TooMany(Duration),
-    #[error("the session could not be kept")]
-    Store(#[from] SessionError),
-}
+const BAD_JSON: Refusal = Refusal::invalid_request("the body is not JSON with a verifier");
+const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
+const BAD_QUERY: Refusal = Refusal::invalid_request("the query has no challenge");
+const BAD_VERIFIER: Refusal = Refusal::invalid_request("the verifier is not 43 characters of base64url");
+const BAD_CHALLENGE: Refusal = Refusal::invalid_request("the challenge is not 43 characters of base64url");
+const BAD_NAME: Refusal =
+    Refusal::invalid_request("a name has at most 80 characters and no control characters");
+const UNKNOWN_RESOURCE: Refusal = Refusal::invalid_target("this server gives no tokens for that resource");
+const NOT_KEPT: Refusal = Refusal::unavailable("the session could not be kept");
 
 /// `POST /auth/par/authorize`
 pub(super) async fn from_json(
-    State(app): State<App>,
-    peer: Peer,
+    State(sessions): State<Sessions>,
+    Extension(peer): Extension<Peer>,
     body: Result<Json<Pushed>, JsonRejection>,
-) -> Result<Response, RouteError> {
-    let Json(pushed) = body?;
-    let verifier = pushed
-        .verifier
-        .parse()
-        .map_err(|_| RouteError::InvalidRequest("the verifier is not 43 characters of base64url"))?;
+) -> Result<Response, Refusal> {
+    let Json(pushed) = body.map_err(|rejection| unreadable(&rejection))?;
+    let verifier = pushed.verifier.parse().map_err(|_| BAD_VERIFIER)?;
     let names = [pushed.device_name, pushed.session_name].map(|name| name.map(checked_name).transpose());
     let [device_name, session_name] = names;
     let name = device_name?.or(session_name?);
-    begin(&app, peer.address(), verifier, pushed.resource.as_deref(), name).await
+    begin(&sessions, peer.0, verifier, pushed.resource.as_deref(), name).await
 }
 
 /// `GET /auth/par/authorize?challenge=…`, kept for the seed's clients. The query never reaches a log.
 pub(super) async fn from_query(
-    State(app): State<App>,
-    peer: Peer,
+    State(sessions): State<Sessions>,
+    Extension(peer): Extension<Peer>,
     query: Result<Query<Legacy>, QueryRejection>,
-) -> Result<Response, RouteError> {
-    let Query(legacy) = query.map_err(|_| RouteError::InvalidRequest("the query has no challenge"))?;
+) -> Result<Response, Refusal> {
+    let Query(legacy) = query.map_err(|_| BAD_QUERY)?;
     let verifier = verifier_of(&Zeroizing::new(legacy.challenge))?;
     overwrite_stack();
-    begin(&app, peer.address(), verifier, legacy.resource.as_deref(), None).await
+    begin(&sessions, peer.0, verifier, legacy.resource.as_deref(), None).await
 }
 
-fn verifier_of(challenge: &str) -> Result<Verifier, RouteError> {
+/// The parser's own words quote what was sent: they are not told.
+fn unreadable(rejection: &JsonRejection) -> Refusal {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => TOO_LARGE,
+        _ => BAD_JSON,
+    }
+}
+
+fn verifier_of(challenge: &str) -> Result<Verifier, Refusal> {
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);
-    let challenge = Challenge::decode(challenge, &mut bytes)
-        .map_err(|_| RouteError::InvalidRequest("the challenge is not 43 characters of base64url"))?;
+    let challenge = Challenge::decode(challenge, &mut bytes).map_err(|_| BAD_CHALLENGE)?;
     Ok(challenge.verifier())
 }
 
-/// What read the query has left pieces of it below; what comes next may not reach so far.
+/// Overwrites the part of the stack where the query's parser left pieces of the challenge. Best effort; the memory tests
+/// look for what is left.
 #[inline(never)]
 fn overwrite_stack() {
     std::hint::black_box([0u8; 32 * 1024]);
 }
 
 async fn begin(
-    app: &App,
+    sessions: &Sessions,
     address: IpAddr,
     verifier: Verifier,
     resource: Option<&str>,
     device_name: Option<String>,
-) -> Result<Response, RouteError> {
-    app.devices.check(address).map_err(RouteError::TooMany)?;
+) -> Result<Response, Refusal> {
+    let too_many = |wait| Refusal::too_many("too many logins begun from this address", wait);
+    sessions.logins.check(&address.into()).map_err(too_many)?;
     let resource: ResourceUrn = resource
         .map_or(Ok(ResourceUrn::default()), str::parse)
-        .map_err(|_| RouteError::InvalidTarget)?;
-    if token::target(&app.config.resources, &resource).is_none() {
-        return Err(RouteError::InvalidTarget);
+        .map_err(|_| UNKNOWN_RESOURCE)?;
+    if token::target(&sessions.rules, &resource).is_none() {
+        return Err(UNKNOWN_RESOURCE);
     }
-    let (session, expires_in) = (
-        RequestId::from_random(random()),
-        app.config.limits.login_expires_in,
-    );
+    let session = RequestId::from_random(random());
+    let expires_in = sessions.login_expires_in;
     let record = Record {
         verifier,
         resource,
@@ -140,8 +138,11 @@ async fn begin(
             login_ends: now().plus(expires_in).seconds(),
         },
     };
-    app.sessions.begin(&session, &record, now()).await?;
-    let url = format!("{}login/{session}", app.public_url);
+    sessions.records.begin(&session, &record).await.map_err(|cause| {
+        tracing::error!(error = chain(&cause), "a session could not be kept");
+        NOT_KEPT
+    })?;
+    let url = format!("{}login/{session}", sessions.public_url);
     let begun = Begun {
         request_id: session,
         url,
@@ -151,49 +152,7 @@ async fn begin(
     Ok(([(CACHE_CONTROL, "no-store")], Json(begun)).into_response())
 }
 
-fn checked_name(name: String) -> Result<String, RouteError> {
+fn checked_name(name: String) -> Result<String, Refusal> {
     let fits = name.chars().count() <= MAX_NAME && !name.contains(char::is_control);
-    if fits {
-        Ok(name)
-    } else {
-        Err(RouteError::InvalidRequest(
-            "a name has at most 80 characters and no control characters",
-        ))
-    }
-}
-
-/// The parser's own words quote what was sent.
-impl From<JsonRejection> for RouteError {
-    fn from(rejection: JsonRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Self::TooLarge
-        } else {
-            Self::InvalidRequest("the body is not JSON with a verifier")
-        }
-    }
-}
-
-impl IntoResponse for RouteError {
-    fn into_response(self) -> Response {
-        let (status, code) = match &self {
-            Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
-            Self::InvalidTarget => (StatusCode::BAD_REQUEST, "invalid_target"),
-            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
-            Self::Store(cause) => {
-                tracing::error!(error = %cause, "a session could not be kept");
-                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
-            }
-        };
-        let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
-        if let Self::TooMany(wait) = &self {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        }
-        (
-            status,
-            headers,
-            Json(json!({ "error": code, "error_description": self.to_string() })),
-        )
-            .into_response()
-    }
+    if fits { Ok(name) } else { Err(BAD_NAME) }
 }

@@ -8,8 +8,9 @@ use device_proto::{Challenge, RequestId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::registry::Room;
-use crate::app::App;
+use super::record::SealedGrant;
+use super::room::Room;
+use super::sessions::Sessions;
 use crate::random::random;
 use crate::token::{AccessToken, Grant};
 
@@ -34,14 +35,6 @@ struct Plain<'a> {
     subject: Option<Cow<'a, str>>,
 }
 
-/// A login's grant as it is kept.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct SealedGrant {
-    pub(super) sealed: Sealed,
-    /// When the session ends for want of tokens, Unix seconds, if that is known.
-    pub(super) ends: Option<u64>,
-}
-
 /// Seals a grant.
 pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant) -> SealedGrant {
     let plain = Plain {
@@ -61,9 +54,9 @@ pub(super) fn seal(challenge: Challenge<'_>, session: &RequestId, grant: &Grant)
 }
 
 /// Opens a session's grant with the challenge in its room; `None`: not with that one.
-pub(super) fn opened(app: &App, room: &Room, sealed: &Sealed) -> Option<Grant> {
+pub(super) fn opened(sessions: &Sessions, room: &Room, sealed: &Sealed) -> Option<Grant> {
     let open = |challenge: Challenge<'_>| open(challenge, &room.session, sealed);
-    app.registry.with_challenge(room, open).flatten()
+    sessions.registry.with_challenge(room, open).flatten()
 }
 
 /// Opens a grant; `None`: not with this challenge.

@@ -2,34 +2,37 @@
 
 mod answer;
 mod authorize;
+mod challenge;
 mod edit;
+mod entries;
+mod feed;
 mod grant;
 mod publish;
 mod record;
+mod records;
 mod registry;
 mod renew;
+mod renewed;
+mod room;
+mod sessions;
+mod sign_in;
+mod single_flight;
 mod socket;
-mod throttle;
-mod turn;
 mod user_code;
 
 use axum::Router;
 use axum::routing::{any, get};
 
-use crate::app::App;
-
-pub(crate) use answer::revoke;
-pub(crate) use publish::{PublishError, fail, publish};
-pub(crate) use record::{Record, Sessions, Stage};
-pub(crate) use registry::Registry;
-pub(crate) use throttle::Throttle;
+pub(crate) use sessions::Sessions;
+pub(crate) use sign_in::{NotWaiting, Outcome, Return, Waiting};
 
 /// Returns the device's routes.
-pub(crate) fn routes() -> Router<App> {
+pub(crate) fn routes(sessions: Sessions) -> Router {
     Router::new()
         .route(
             "/auth/par/authorize",
             get(authorize::from_query).post(authorize::from_json),
         )
         .route("/sync/device", any(socket::upgrade))
+        .with_state(sessions)
 }

@@ -7,22 +7,19 @@ use device_proto::token::Token;
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
-use super::edit::{Edit, edit};
+use super::edit::edit;
 use super::grant;
-use super::record::{Active, Held, Record, SessionError, Stage};
-use super::registry::Room;
-use crate::app::App;
-use crate::clock::now;
+use super::record::{Active, Held, Record, Stage};
+use super::records::{Edit, SessionError};
+use super::room::Room;
+use super::sessions::Sessions;
 use crate::random::random;
 use crate::token::{self, AccessToken, Grant, ProviderError, Target};
 
-/// Characters of a provider's error text that are kept.
-const MAX_DESCRIPTION: usize = 300;
-
 /// Why a token did not reach the device.
 #[derive(Debug, Error)]
-pub(crate) enum PublishError {
-    /// Somebody signed in to it already.
+pub(super) enum PublishError {
+    /// A person signed in to it already.
     #[error("the session does not wait for a login")]
     NotPending,
     /// Its time was over while the provider was asked, or its device ended it.
@@ -31,6 +28,9 @@ pub(crate) enum PublishError {
     /// The doc's challenge does not open.
     #[error("the device's challenge does not open")]
     Sealed,
+    /// The rules have changed since the login was begun.
+    #[error("this server no longer gives tokens for the resource of the login")]
+    InvalidTarget,
     /// The login is good, but gives no token for the resource that it was begun for.
     #[error("there is no token for the resource of the login")]
     Resource(#[source] ProviderError),
@@ -40,21 +40,20 @@ pub(crate) enum PublishError {
 }
 
 /// Seals what a login gave for the device, keeps the sealed form, then shows it in the doc.
-pub(crate) async fn publish(
-    app: &App,
+pub(super) async fn publish(
+    sessions: &Sessions,
     room: &Room,
     subject: &str,
     grant: &Grant,
 ) -> Result<(), PublishError> {
-    let found = app.sessions.find(&room.session, now()).await?;
+    let found = sessions.records.find(&room.session).await?;
     let (record, _) = found.ok_or(PublishError::Expired)?;
     if !record.is_pending() {
         return Err(PublishError::NotPending);
     }
-    let exchanged = exchanged(app, &record.resource, grant).await;
-    let exchanged = exchanged.map_err(PublishError::Resource)?;
+    let exchanged = exchanged(sessions, &record.resource, grant).await?;
     let token = exchanged.as_ref().unwrap_or(&grant.access);
-    let ours = app.registry.with_challenge(room, |challenge| Active {
+    let ours = sessions.registry.with_challenge(room, |challenge| Active {
         subject: subject.to_owned(),
         grant: grant::seal(challenge, &room.session, grant).sealed,
         ends: grant.ends(),
@@ -65,10 +64,10 @@ pub(crate) async fn publish(
         writer: room.writer(),
     });
     let ours = ours.ok_or(PublishError::Sealed)?;
-    edit(app, room, |record| activate(record, &ours)).await
+    edit(sessions, room, |record| activate(record, &ours)).await
 }
 
-/// Makes a session of what somebody signed in to.
+/// Makes an active session of a pending one.
 fn activate(record: &mut Option<Record>, ours: &Active) -> Result<Edit<()>, PublishError> {
     let record = record.as_mut().ok_or(PublishError::Expired)?;
     match &record.stage {
@@ -76,7 +75,7 @@ fn activate(record: &mut Option<Record>, ours: &Active) -> Result<Edit<()>, Publ
             record.stage = Stage::Active(ours.clone());
             Ok(Edit::Changed(()))
         }
-        // A store that stumbled kept it all the same.
+        // An earlier write of ours was kept although it was reported as failed.
         Stage::Active(kept) if kept.grant == ours.grant => Ok(Edit::Unchanged(())),
         _ => Err(PublishError::NotPending),
     }
@@ -84,15 +83,17 @@ fn activate(record: &mut Option<Record>, ours: &Active) -> Result<Edit<()>, Publ
 
 /// Returns the token for a login's resource where that is not the login's own.
 async fn exchanged(
-    app: &App,
+    sessions: &Sessions,
     resource: &ResourceUrn,
     grant: &Grant,
-) -> Result<Option<AccessToken>, ProviderError> {
-    match token::target(&app.config.resources, resource) {
+) -> Result<Option<AccessToken>, PublishError> {
+    match token::target(&sessions.rules, resource) {
         Some(Target::Session) => Ok(None),
-        Some(Target::Exchange(target)) => app.provider.exchange(&grant.access.text, &target).await.map(Some),
-        // The rules were others when the login was begun.
-        None => Err(ProviderError::Refused("invalid_target".into())),
+        Some(Target::Exchange(target)) => {
+            let exchanged = sessions.provider.exchange(&grant.access.text, &target).await;
+            exchanged.map(Some).map_err(PublishError::Resource)
+        }
+        None => Err(PublishError::InvalidTarget),
     }
 }
 
@@ -116,45 +117,4 @@ pub(super) fn seal_token(
         sealed: key.seal(resource.as_str(), random::<NONCE_LEN>(), &plain.encode()),
         expires_at: token.expires_at,
     }
-}
-
-/// A login failed: the device learns it at once through its doc (D-023), or when it comes back.
-pub(crate) async fn fail(
-    app: &App,
-    session: &RequestId,
-    error: &str,
-    description: &str,
-) -> Result<(), SessionError> {
-    let failed = Stage::Failed {
-        error: printable(error),
-        description: printable(description),
-    };
-    let fail = |record: &mut Option<Record>| match record {
-        Some(record) if record.is_pending() => {
-            record.stage = failed.clone();
-            Edit::Changed(())
-        }
-        _ => Edit::Unchanged(()),
-    };
-    if app.registry.hold(session).is_none() {
-        // Its device is away, and reads the record when it comes back.
-        let (mut record, version) = app.sessions.find(session, now()).await?.unzip();
-        let edited = fail(&mut record);
-        if let (Edit::Changed(()), Some(record), Some(version)) = (edited, &record, version) {
-            app.sessions.replace(session, version, record, now()).await?;
-        }
-    }
-    // It may have come back meanwhile.
-    match app.registry.hold(session) {
-        Some(room) => edit(app, &room, |record| Ok(fail(record))).await,
-        None => Ok(()),
-    }
-}
-
-/// A provider's words end in somebody's terminal: no control characters, no novels.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_DESCRIPTION)
-        .collect()
 }

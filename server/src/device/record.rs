@@ -1,15 +1,12 @@
 //! What the server keeps of a session (D-032): all of it useless without the challenge, which only the device has.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use device_proto::seal::Sealed;
-use device_proto::{RequestId, ResourceUrn, Verifier};
+use device_proto::{ResourceUrn, Verifier};
 use serde::{Deserialize, Serialize};
-use store::{Key, Put, Space, Store, Swap, UnixSeconds, Version};
+use store::UnixSeconds;
 use thiserror::Error;
-
-use super::grant::SealedGrant;
 
 /// How long a session is kept after it last got a token, seconds: 90 days.
 const KEPT: u64 = 90 * 24 * 3600;
@@ -92,6 +89,14 @@ pub(crate) struct Held {
     pub(crate) expires_at: u64,
 }
 
+/// A login's grant as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SealedGrant {
+    pub(super) sealed: Sealed,
+    /// When the session ends for want of tokens, Unix seconds, if that is known.
+    pub(super) ends: Option<u64>,
+}
+
 impl Active {
     /// Takes the login's new grant in.
     pub(super) fn set_grant(&mut self, grant: SealedGrant) {
@@ -156,7 +161,8 @@ fn size(resource: &ResourceUrn, token: &Held) -> usize {
 }
 
 impl Record {
-    fn expires(&self, now: UnixSeconds) -> UnixSeconds {
+    /// Returns when the store may forget it.
+    pub(super) fn expires(&self, now: UnixSeconds) -> UnixSeconds {
         match self.stage {
             Stage::Pending { login_ends } => UnixSeconds::new(login_ends),
             Stage::Active(_) => now.plus(KEPT),
@@ -176,100 +182,6 @@ impl Record {
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.stage, Stage::Pending { .. })
     }
-}
-
-/// The sessions in the store.
-pub(crate) struct Sessions(Arc<dyn Store>);
-
-/// A session could not be read or written.
-#[derive(Clone, Debug, Error)]
-pub(crate) enum SessionError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// Somebody else changed it since it was read.
-    #[error("the session was changed by somebody else")]
-    Stale,
-    /// What was stored is not a record.
-    #[error("a session's record cannot be read")]
-    Unreadable,
-}
-
-impl SessionError {
-    /// Whether it may do to try again.
-    pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Stale)
-    }
-}
-
-impl Sessions {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self(store)
-    }
-
-    /// Keeps a new session.
-    pub(crate) async fn begin(
-        &self,
-        session: &RequestId,
-        record: &Record,
-        now: UnixSeconds,
-    ) -> Result<(), SessionError> {
-        match self
-            .0
-            .put_if_absent(key(session), encode(record), record.expires(now), now)
-            .await?
-        {
-            Put::Done(_) => Ok(()),
-            Put::Exists => Err(SessionError::Stale),
-        }
-    }
-
-    /// Returns the session, unless it has expired.
-    pub(crate) async fn find(
-        &self,
-        session: &RequestId,
-        now: UnixSeconds,
-    ) -> Result<Option<(Record, Version)>, SessionError> {
-        let Some(found) = self.0.get(key(session), now).await? else {
-            return Ok(None);
-        };
-        let record = serde_json::from_slice(&found.value).map_err(|_| SessionError::Unreadable)?;
-        Ok(Some((record, found.version)))
-    }
-
-    /// Replaces the session, provided it is still the one that was read. Returns the new version.
-    pub(crate) async fn replace(
-        &self,
-        session: &RequestId,
-        version: Version,
-        record: &Record,
-        now: UnixSeconds,
-    ) -> Result<Version, SessionError> {
-        match self
-            .0
-            .compare_and_set(key(session), version, encode(record), record.expires(now), now)
-            .await?
-        {
-            Swap::Done(version) => Ok(version),
-            Swap::Conflict | Swap::Gone => Err(SessionError::Stale),
-        }
-    }
-
-    /// Forgets the session.
-    pub(crate) async fn forget(&self, session: &RequestId) -> Result<(), SessionError> {
-        Ok(self.0.delete(key(session)).await?)
-    }
-}
-
-fn key(session: &RequestId) -> Key<'_> {
-    Key {
-        space: Space::Session,
-        id: session.as_str(),
-    }
-}
-
-fn encode(record: &Record) -> Vec<u8> {
-    serde_json::to_vec(record).expect("texts and numbers always serialize")
 }
 
 #[cfg(test)]

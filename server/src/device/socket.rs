@@ -18,12 +18,14 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use zeroize::Zeroizing;
 
 use super::answer;
-use super::edit::{Edit, edit};
-use super::record::{Record, SessionError};
-use super::registry::{News, Room, Seat};
-use crate::app::App;
+use super::edit;
+use super::feed::News;
+use super::record::Record;
+use super::records::SessionError;
+use super::registry::Seat;
+use super::room::Room;
+use super::sessions::Sessions;
 use crate::cause::chain;
-use crate::clock::now;
 
 /// Bytes the WebSocket reads ahead. Devices send short frames; a small buffer is a small session, and one frame
 /// soon overwrites the one before it.
@@ -46,21 +48,21 @@ const MAX_ASKS: usize = 128;
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// `GET /sync/device`
-pub(super) async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+pub(super) async fn upgrade(State(sessions): State<Sessions>, upgrade: WebSocketUpgrade) -> Response {
     upgrade
         .read_buffer_size(READ_AHEAD)
         .write_buffer_size(0)
         .max_message_size(MAX_DEVICE_FRAME)
         .max_frame_size(MAX_DEVICE_FRAME)
         .on_upgrade(move |websocket| {
-            let tasks = app.tasks.clone();
-            tasks.track_future(serve(app, websocket))
+            let connections = sessions.work.connections.clone();
+            connections.track_future(serve(sessions, websocket))
         })
 }
 
-async fn serve(app: App, mut websocket: WebSocket) {
-    let close = Connection::new(&app).run(&mut websocket).await;
-    if let Some(Close { code, reason }) = close {
+async fn serve(sessions: Sessions, mut websocket: WebSocket) {
+    let over = Connection::new(&sessions).run(&mut websocket).await;
+    if let Over::Close(Close { code, reason }) = over {
         tracing::debug!(code, reason, "socket closed");
         let frame = CloseFrame {
             code,
@@ -71,7 +73,7 @@ async fn serve(app: App, mut websocket: WebSocket) {
 }
 
 struct Connection<'a> {
-    app: &'a App,
+    sessions: &'a Sessions,
     socket: hub::Socket,
     bell: Arc<Notify>,
     seats: Vec<Taken<'a>>,
@@ -96,14 +98,25 @@ impl Taken<'_> {
     }
 }
 
-/// The socket is over: with a close frame of ours, or without one.
-type Over = Option<Close>;
+/// The socket is over.
+enum Over {
+    /// The peer has gone.
+    Gone,
+    /// We close it, and say why.
+    Close(Close),
+}
+
+impl From<Close> for Over {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
 
 impl<'a> Connection<'a> {
-    fn new(app: &'a App) -> Self {
+    fn new(sessions: &'a Sessions) -> Self {
         let socket = hub::Socket::new(Instant::now());
         Self {
-            app,
+            sessions,
             socket,
             bell: Arc::default(),
             seats: Vec::new(),
@@ -128,7 +141,7 @@ impl<'a> Connection<'a> {
                 self.answered(websocket, &document, &reply).await
             }
             () = due => self.tick(websocket).await,
-            () = self.app.leaving.cancelled() => Err(Some(Close::GOING_AWAY)),
+            () = self.sessions.shutdown.begun().cancelled() => Err(Close::GOING_AWAY.into()),
         }
     }
 
@@ -154,9 +167,9 @@ impl<'a> Connection<'a> {
                 self.socket.heard(Instant::now());
                 Ok(())
             }
-            Some(Ok(Message::Close(_))) | None => Err(None),
-            Some(Err(error)) if is_too_big(&error) => Err(Some(Close::TOO_BIG)),
-            Some(Err(_)) => Err(None),
+            Some(Ok(Message::Close(_))) | None => Err(Over::Gone),
+            Some(Err(error)) if is_too_big(&error) => Err(Close::TOO_BIG.into()),
+            Some(Err(_)) => Err(Over::Gone),
         }
     }
 
@@ -189,7 +202,7 @@ impl<'a> Connection<'a> {
         session: &str,
         token: &str,
     ) -> Result<(), Over> {
-        let seated = match proven(self.app, session, token).await? {
+        let seated = match proven(self.sessions, session, token).await? {
             Some((session, record)) => self
                 .sit(document, &session, &record, token)?
                 .map(|at| (at, record)),
@@ -199,7 +212,7 @@ impl<'a> Connection<'a> {
             self.seats.retain(|taken| &*taken.document != document);
             return send(websocket, self.socket.deny(document)?).await;
         };
-        catch_up(self.app, &self.seats[at].seat.room, &record).await?;
+        catch_up(self.sessions, &self.seats[at].seat.room, &record).await?;
         let state = self.seats[at].seat.snapshot();
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
@@ -226,7 +239,10 @@ impl<'a> Connection<'a> {
         let Ok(challenge) = Challenge::decode(token, &mut secret) else {
             return Ok(None);
         };
-        let joined = self.app.registry.join(session, record, challenge, &self.bell);
+        let joined = self
+            .sessions
+            .registry
+            .join(session, record, challenge, &self.bell);
         let seat = joined.map_err(|_| Close::RESET)?;
         self.seats.push(Taken {
             document: document.into(),
@@ -260,11 +276,12 @@ impl<'a> Connection<'a> {
             return;
         }
         // In a task of its own: what has been asked of the provider must be kept, even if the device leaves.
-        let (app, session) = (self.app.clone(), taken.seat.room.session.clone());
+        let (sessions, session) = (self.sessions.clone(), taken.seat.room.session.clone());
         let answer = self
-            .app
+            .sessions
+            .work
             .tasks
-            .spawn(async move { answer::answer(&app, &session, ask).await });
+            .spawn(async move { answer::answer(&sessions, &session, ask).await });
         self.asks.push(Box::pin(async move {
             let reply = answer
                 .await
@@ -321,7 +338,7 @@ impl<'a> Connection<'a> {
             let taken = self.seats.swap_remove(at);
             send(websocket, self.socket.close(&taken.document, Close::ENDED.reason)).await?;
             if self.seats.is_empty() {
-                return Err(Some(Close::ENDED));
+                return Err(Close::ENDED.into());
             }
         }
         Ok(())
@@ -351,14 +368,15 @@ impl<'a> Connection<'a> {
 }
 
 /// Returns the session whose challenge this is.
-async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(RequestId, Record)>, Over> {
+async fn proven(
+    sessions: &Sessions,
+    session: &str,
+    token: &str,
+) -> Result<Option<(RequestId, Record)>, Over> {
     let found = match session.parse::<RequestId>() {
         Ok(session) => {
-            let found = app
-                .sessions
-                .find(&session, now())
-                .await
-                .map_err(|error| unreadable(&error))?;
+            let found = sessions.records.find(&session).await;
+            let found = found.map_err(|error| unreadable(&error))?;
             found.map(|(record, _)| (session, record))
         }
         Err(_) => None,
@@ -367,13 +385,13 @@ async fn proven(app: &App, session: &str, token: &str) -> Result<Option<(Request
     Ok(found.filter(|_| verifier.accepts(token)))
 }
 
-/// Somebody may have signed in after the record was read and before the room could hear of it.
-async fn catch_up(app: &App, room: &Room, read: &Record) -> Result<(), Over> {
+/// A person may have signed in after the record was read and before the room could hear of it.
+async fn catch_up(sessions: &Sessions, room: &Room, read: &Record) -> Result<(), Over> {
     if !read.is_pending() {
         return Ok(());
     }
-    let caught_up = edit(app, room, |_| Ok(Edit::Unchanged(()))).await;
-    caught_up.map_err(|error: SessionError| Some(unreadable(&error)))
+    let shown = edit::show(sessions, room).await;
+    shown.map_err(|error| Over::Close(unreadable(&error)))
 }
 
 /// The store stumbled: the device is asked to come back.
@@ -399,6 +417,6 @@ fn is_too_big(error: &axum::Error) -> bool {
 async fn within(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Over> {
     match tokio::time::timeout(SEND_WITHIN, sending).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(None),
+        _ => Err(Over::Gone),
     }
 }

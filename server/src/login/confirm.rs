@@ -1,21 +1,21 @@
 //! The way out (D-020, D-021): the person compares the code, then goes to the identity provider.
 
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
 use device_proto::RequestId;
-use http::StatusCode;
-use http::header::RETRY_AFTER;
 use serde::Deserialize;
 
-use super::attempt::{Attempt, Browser};
+use super::attempt::Attempt;
+use super::browser::Browser;
+use super::callback::notice;
+use super::logins::Logins;
 use super::page::{Confirm, Notice};
-use crate::app::App;
 use crate::cause::chain;
-use crate::clock::now;
 use crate::config;
-use crate::device::{self, Record, Stage};
-use crate::http::Peer;
+use crate::device::{NotWaiting, Waiting};
+use crate::peer::Peer;
 
 #[derive(Deserialize)]
 pub(super) struct Proceed {
@@ -26,25 +26,25 @@ pub(super) struct Proceed {
 
 /// `GET /login/{session}`
 pub(super) async fn show(
-    State(app): State<App>,
-    peer: Peer,
+    State(logins): State<Logins>,
+    Extension(peer): Extension<Peer>,
     jar: CookieJar,
     Path(session): Path<String>,
 ) -> Response {
-    let (session, record) = match waiting(&app, &session).await {
+    let (session, request) = match waiting(&logins, &session).await {
         Ok(found) => found,
         Err(notice) => return notice.into_response(),
     };
-    let browser = Browser::of(&jar, &app.public_url).unwrap_or_else(Browser::fresh);
-    let jar = jar.add(browser.cookie(&app.public_url));
-    if app.config.login.confirm == config::Confirm::None {
-        return (jar, set_out(&app, &peer, session, &browser).await).into_response();
+    let browser = Browser::of(&jar, &logins.public_url).unwrap_or_else(Browser::fresh);
+    let jar = jar.add(browser.cookie(&logins.public_url));
+    if logins.confirm == config::Confirm::None {
+        return (jar, set_out(&logins, peer, session, &browser).await).into_response();
     }
     let confirm = Confirm {
-        device_name: record.device_name.as_deref(),
-        address: &record.address,
-        age: age(now().seconds().saturating_sub(record.created_at)),
-        user_code: &record.user_code,
+        device_name: request.device_name.as_deref(),
+        address: &request.address,
+        age: age(request.age),
+        user_code: &request.user_code,
         continue_url: &format!("/login/{session}/continue?seen={}", browser.seen(&session)),
     };
     (jar, confirm.into_response()).into_response()
@@ -52,62 +52,53 @@ pub(super) async fn show(
 
 /// `GET /login/{session}/continue`
 pub(super) async fn proceed(
-    State(app): State<App>,
-    peer: Peer,
+    State(logins): State<Logins>,
+    Extension(peer): Extension<Peer>,
     jar: CookieJar,
     Path(session): Path<String>,
     Query(proceed): Query<Proceed>,
 ) -> Response {
-    let (session, _) = match waiting(&app, &session).await {
+    let (session, _) = match waiting(&logins, &session).await {
         Ok(found) => found,
         Err(notice) => return notice.into_response(),
     };
-    let browser = Browser::of(&jar, &app.public_url);
+    let browser = Browser::of(&jar, &logins.public_url);
     let Some(browser) = browser.filter(|browser| browser.has_seen(&session, &proceed.seen)) else {
-        // Whoever was sent here past the page is shown the page.
+        // A browser that was sent here past the page is shown the page.
         return Redirect::to(&format!("/login/{session}")).into_response();
     };
-    set_out(&app, &peer, session, &browser).await
+    set_out(&logins, peer, session, &browser).await
 }
 
-/// Returns the session if somebody may still sign in to it, or what to tell the person.
-async fn waiting(app: &App, session: &str) -> Result<(RequestId, Record), Notice> {
+/// Returns the session if a person may still sign in to it, or what to tell the person.
+async fn waiting(logins: &Logins, session: &str) -> Result<(RequestId, Waiting), Notice> {
     let session: RequestId = session.parse().map_err(|_| Notice::NotFound)?;
-    let found = app.sessions.find(&session, now()).await.map_err(|error| {
-        tracing::error!(error = chain(&error), "a session could not be read");
-        Notice::ServerTrouble
-    })?;
-    // Gone records and wrong addresses look alike; a person usually has the former.
-    let (record, _) = found.ok_or(Notice::Expired)?;
-    match record.stage {
-        Stage::Pending { .. } => Ok((session, record)),
-        Stage::Active(_) | Stage::Failed { .. } => Err(Notice::AlreadyUsed),
+    match logins.sessions.waiting(&session).await {
+        Ok(request) => Ok((session, request)),
+        // Gone records and wrong addresses look alike; a person usually has the former.
+        Err(NotWaiting::Gone) => Err(Notice::Expired),
+        Err(NotWaiting::Done) => Err(Notice::AlreadyUsed),
+        Err(NotWaiting::Store(error)) => {
+            tracing::error!(error = chain(&error), "a session could not be read");
+            Err(Notice::ServerTrouble)
+        }
     }
 }
 
 /// Sends the browser to the identity provider.
-async fn set_out(app: &App, peer: &Peer, session: RequestId, browser: &Browser) -> Response {
-    if let Err(wait) = app.browsers.check(peer.address()) {
-        let headers = [(RETRY_AFTER, (wait.as_secs() + 1).to_string())];
-        return (
-            StatusCode::TOO_MANY_REQUESTS,
-            headers,
-            "Too many sign-ins from here. Try again in a minute.\n",
-        )
-            .into_response();
+async fn set_out(logins: &Logins, Peer(address): Peer, session: RequestId, browser: &Browser) -> Response {
+    if let Err(wait) = logins.departures.check(&address.into()) {
+        return Notice::TooMany { wait }.into_response();
     }
-    let asked = match app.provider.ask().await {
+    let asked = match logins.provider.ask().await {
         Ok(asked) => asked,
         Err(error) => {
-            tracing::warn!(error = chain(&error), "a login cannot begin");
-            let told = device::fail(app, &session, error.code(), &error.to_string()).await;
-            return told
-                .map_or(Notice::ServerTrouble, |()| Notice::ProviderDown)
-                .into_response();
+            let told = logins.sessions.provider_failed(&session, &error).await;
+            return notice(told).into_response();
         }
     };
     let attempt = Attempt::new(session, asked.redeem, browser);
-    if let Err(error) = attempt.keep(app, &asked.state).await {
+    if let Err(error) = logins.attempts.keep(&asked.state, &attempt).await {
         tracing::error!(error = chain(&error), "a login could not be kept");
         return Notice::ServerTrouble.into_response();
     }

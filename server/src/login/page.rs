@@ -1,10 +1,14 @@
 //! What a person sees at login: the page that asks whether it was them, and the page that says how it ended.
 //! The words are in the templates; nothing here decides anything.
 
+use std::time::Duration;
+
 use askama::Template;
-use axum::response::{Html, IntoResponse, Response};
-use http::StatusCode;
-use http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+
+use crate::page::respond;
 
 /// Asks the person to compare the code with the terminal's before going on (D-020; RFC 8628 §5.4).
 #[derive(Template)]
@@ -44,8 +48,13 @@ pub(super) enum Notice {
     },
     /// The provider does not answer (D-023).
     ProviderDown,
-    /// We failed.
+    /// This server failed.
     ServerTrouble,
+    /// Too many logins from this address.
+    TooMany {
+        /// When there may be one more.
+        wait: Duration,
+    },
     /// No such login.
     NotFound,
 }
@@ -77,6 +86,7 @@ impl Notice {
             Self::Refused { .. } => StatusCode::FORBIDDEN,
             Self::ProviderDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTrouble => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound => StatusCode::NOT_FOUND,
         }
     }
@@ -91,6 +101,7 @@ impl Notice {
             Self::Refused { .. } => "refused",
             Self::ProviderDown => "provider-down",
             Self::ServerTrouble => "trouble",
+            Self::TooMany { .. } => "too-many",
             Self::NotFound => "not-found",
         }
     }
@@ -104,6 +115,7 @@ impl Notice {
             Self::Refused { .. } => "You were not signed in",
             Self::ProviderDown => "Signing in is not possible right now",
             Self::ServerTrouble => "Something went wrong",
+            Self::TooMany { .. } => "Too many sign-ins from here",
             Self::NotFound => "There is no such page",
         }
     }
@@ -111,7 +123,7 @@ impl Notice {
     fn mark(&self) -> Mark {
         match self {
             Self::SignedIn { .. } => Mark::Check,
-            Self::Expired | Self::AlreadyUsed | Self::NoLongerWaiting => Mark::Clock,
+            Self::Expired | Self::AlreadyUsed | Self::NoLongerWaiting | Self::TooMany { .. } => Mark::Clock,
             Self::Refused { .. } | Self::ProviderDown | Self::ServerTrouble | Self::NotFound => Mark::Cross,
         }
     }
@@ -125,23 +137,20 @@ impl IntoResponse for Confirm<'_> {
 
 impl IntoResponse for Notice {
     fn into_response(self) -> Response {
-        respond(self.status(), &self)
-    }
-}
-
-fn respond(status: StatusCode, page: &impl Template) -> Response {
-    match page.render() {
-        Ok(html) => (status, [(CACHE_CONTROL, "no-store")], Html(html)).into_response(),
-        Err(cause) => {
-            tracing::error!(error = %cause, "a page could not be rendered");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        let mut response = respond(self.status(), &self);
+        if let Self::TooMany { wait } = self {
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
+        response
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::header::CONTENT_TYPE;
+
+    use http::header::CACHE_CONTROL;
 
     use super::*;
 

@@ -1,0 +1,45 @@
+//! `ciba-server check`: what `serve` would stumble over, without serving.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use store::OpenMode;
+
+use super::init::advice;
+use crate::config::Config;
+use crate::token::Provider;
+
+/// Tries the store and the identity provider, and prints the rules.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub async fn check(config: Config, file: &Path) -> anyhow::Result<()> {
+    let public_url = config.public_url(config.listen);
+    match store::open(&config.store, OpenMode::Existing) {
+        Ok(store) => {
+            store.ping().await.context("asking the store")?;
+            println!("store: ok");
+        }
+        // Not made here: it would belong to whoever checks, not to whoever serves.
+        Err(store::Error::Missing) => println!("store: {}", advice(&config.store, file)),
+        Err(error) => return Err(error).context("opening the store"),
+    }
+    println!("resources, the first that matches decides:");
+    for rule in &config.resources {
+        println!("  {rule}");
+    }
+    let callback = public_url
+        .join("auth/callback")
+        .context("making the callback's URL")?;
+    let issuer = &config.login.issuer;
+    let provider =
+        Provider::new(&config.login, callback.clone()).context("preparing the identity provider")?;
+    provider
+        .check()
+        .await
+        .with_context(|| format!("looking for {issuer}"))?;
+    println!("identity provider: ok ({issuer})");
+    println!("callback to register there: {callback}");
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! `ciba-server dev`: everything in one process on loopback, with the built-in identity provider.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::Router;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde_json::json;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::serve::{listen, until_the_end};
+use crate::app::App;
+use crate::config::{Config, Confirm, Login};
+use crate::dev::{self, Targets, demo_api};
+use crate::random::random;
+use crate::shutdown::Shutdown;
+
+/// Serves with a store and an identity provider that are forgotten at the end.
+///
+/// # Errors
+///
+/// What kept it from serving.
+pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        listen_on.ip().is_loopback(),
+        "`ciba-server dev` listens on loopback only; use `ciba-server serve`"
+    );
+    let listener = listen(listen_on).await?;
+    let public_url = Url::parse(&format!("http://{}", listener.local_addr()?)).context("making the URL")?;
+    let (provider, login) = built_in_provider(&public_url)?;
+    let demo = demo_api::DemoApi {
+        issuer: login.issuer.clone(),
+        jwks_uri: Url::parse(&format!("{}/jwks", login.issuer)).context("making the key set's URL")?,
+        audiences: Targets::default(),
+        http: reqwest::Client::new(),
+        clock: dev::Clock::system(),
+    };
+    let mut config = Config::around(login);
+    config.store = "memory:".into();
+    config.limits.logins_per_minute = std::num::NonZeroU32::MAX;
+    let app = App::build(&config, public_url, Shutdown::on_signals()?)?;
+    let built_in = Router::new()
+        .nest("/idp", provider.routes())
+        .nest("/demo-api", demo_api::demo_api(demo));
+    let routes = app.routes(built_in);
+    eprintln!("ciba-server dev: {}", app.public_url);
+    eprintln!("  users alice and bob, password demo; everything is forgotten at the end");
+    eprintln!("  try: ciba start --url {}", app.public_url);
+    let demo_url = format!("{}demo-api/whoami", app.public_url);
+    until_the_end(listener, &app, routes, json!({ "demo_api": demo_url })).await
+}
+
+fn built_in_provider(public_url: &Url) -> anyhow::Result<(dev::Provider, Login)> {
+    let issuer = public_url.join("idp").context("making the issuer")?;
+    let secret = Zeroizing::new(Base64UrlUnpadded::encode_string(&random::<32>()));
+    let login = Login {
+        issuer: issuer.to_string(),
+        client_id: "ciba-server".into(),
+        client_secret: Some(secret.clone()),
+        scopes: ["openid", "profile", "email", "offline_access"]
+            .map(String::from)
+            .to_vec(),
+        resource: None,
+        confirm: Confirm::Code,
+    };
+    let callback = public_url
+        .join("auth/callback")
+        .context("making the callback's URL")?;
+    let provider = dev::provider(dev::Config::new(
+        issuer,
+        login.client_id.clone(),
+        secret,
+        callback,
+    ))?;
+    Ok((provider, login))
+}

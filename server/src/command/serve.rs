@@ -1,0 +1,82 @@
+//! `ciba-server serve`: from a configuration to a server that serves, and back down again.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::init::advice;
+use crate::app::App;
+use crate::config::Config;
+use crate::serve as accept;
+use crate::shutdown::Shutdown;
+
+/// How often what has expired is removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Serves, as `file` says.
+///
+/// # Errors
+///
+/// What kept it from serving.
+pub async fn serve(config: Config, file: &Path) -> anyhow::Result<()> {
+    let listener = listen(config.listen).await?;
+    let public_url = config.public_url(listener.local_addr()?);
+    let shutdown = Shutdown::on_signals()?;
+    let missing = advice(&config.store, file);
+    let app = App::build(&config, public_url, shutdown).map_err(|error| match error.downcast_ref() {
+        Some(store::Error::Missing) => anyhow::Error::msg(missing),
+        _ => error,
+    })?;
+    let routes = app.routes(Router::new());
+    until_the_end(listener, &app, routes, json!({})).await
+}
+
+/// Listens on an address.
+pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}"))
+}
+
+/// Serves until a signal; then what has begun comes to its end.
+pub(super) async fn until_the_end(
+    listener: TcpListener,
+    app: &App,
+    routes: Router,
+    more: serde_json::Value,
+) -> anyhow::Result<()> {
+    app.work.tasks.spawn(sweep(app.clone()));
+    say_ready(&listener, app, more)?;
+    accept::serve(listener, routes, &app.shutdown, &app.work).await;
+    tracing::info!("gone");
+    Ok(())
+}
+
+/// One line of JSON on standard output, for whoever started us.
+fn say_ready(listener: &TcpListener, app: &App, more: serde_json::Value) -> anyhow::Result<()> {
+    let mut ready = json!({ "ready": true, "url": app.public_url.as_str().trim_end_matches('/'), "listen": listener.local_addr()? });
+    if let (Some(ready), serde_json::Value::Object(more)) = (ready.as_object_mut(), more) {
+        ready.extend(more);
+    }
+    tracing::info!(url = %app.public_url, "serving");
+    // Whoever started us may have stopped listening; that is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "{ready}");
+    Ok(())
+}
+
+/// Removes what has expired for as long as the server lives.
+async fn sweep(app: App) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => app.sweep().await,
+            () = app.shutdown.begun().cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What stands around every route: limits, security headers, a caught panic, one line of log.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// Bytes of a body that any route reads.
+const MAX_BODY: usize = 64 * 1024;
+
+/// How long one request may take, its body included: longer than every outside call that a handler waits for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// On every answer. A page of ours loads its own style sheet and nothing else, from nowhere else.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// Puts routes behind the limits, the headers and the log.
+pub(crate) fn guarded(routes: Router) -> Router {
+    let panicked = CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    routes
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(panicked)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            ANSWER_WITHIN,
+        ))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::map_response(with_headers))
+        .layer(middleware::from_fn(log))
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        // A page that knows better (the built-in provider's) has its own.
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Logs the route's pattern, never the path or the query: queries hold codes and challenges.
+async fn log(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let (method, began) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    let route = path.as_ref().map_or("-", MatchedPath::as_str);
+    let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(%method, route, status = response.status().as_u16(), micros, "request");
+    response
+}

@@ -1,0 +1,32 @@
+//! What every page has: its frame, the style sheet, and how it becomes an answer.
+
+use askama::Template;
+use axum::Router;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+/// Returns the route of what the pages load. Their frame is `templates/base.html`.
+pub(crate) fn routes() -> Router {
+    Router::new().route("/style.css", get(style))
+}
+
+async fn style() -> impl IntoResponse {
+    let headers = [
+        (CONTENT_TYPE, "text/css; charset=utf-8"),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, include_str!("../templates/style.css"))
+}
+
+/// Answers with a page. It is about one person's affairs: no cache keeps it.
+pub(crate) fn respond(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => (status, [(CACHE_CONTROL, "no-store")], Html(html)).into_response(),
+        Err(cause) => {
+            tracing::error!(error = %cause, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

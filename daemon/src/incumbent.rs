@@ -41,12 +41,12 @@ impl Incumbent {
 }
 
 /// Asks the daemon behind the socket to become the program that is installed now. It knows best whether it
-/// can; either way somebody serves.
+/// can; either way one of the two serves.
 pub(crate) async fn ask_to_hand_over(socket: &Path) {
     let _ = ask(socket, Op::HandOver {}).await;
 }
 
-/// Whether somebody listens, dead or alive.
+/// Whether a process listens there, whether it answers or not.
 pub(crate) async fn listens(socket: &Path) -> bool {
     match connect(socket).await {
         Ok(_) => true,

@@ -21,7 +21,7 @@ pub(crate) struct Shutdown {
     asked: Arc<Mutex<mpsc::Receiver<HandOverAsk>>>,
 }
 
-/// Somebody wants the program that is installed now to go on in this process, and may wait for an answer.
+/// A client or a signal asks for the program that is installed now. A client waits for the answer.
 pub(crate) struct HandOverAsk(oneshot::Sender<Result<(), HandOverError>>);
 
 impl HandOverAsk {
@@ -46,12 +46,12 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Asks everybody to finish.
+    /// Asks every connection and session to finish.
     pub(crate) fn begin(&self) {
         self.soft.cancel();
     }
 
-    /// Waits until somebody has asked.
+    /// Waits until that was asked.
     pub(crate) async fn begun(&self) {
         self.soft.cancelled().await;
     }
@@ -73,12 +73,12 @@ impl Shutdown {
         answer.await.unwrap_or(Err(HandOverError::Leaving))
     }
 
-    /// As [`Shutdown::hand_over`], without waiting. Nothing happens when somebody has asked already.
+    /// As [`Shutdown::hand_over`], without waiting. Nothing happens when that was asked already.
     pub(crate) fn hand_over_soon(&self) {
         let _ = self.asks.try_send(HandOverAsk(oneshot::channel().0));
     }
 
-    /// Waits until somebody asks for another program.
+    /// Waits until another program is asked for.
     pub(crate) async fn hand_over_asked(&self) -> HandOverAsk {
         let asked = self.asked.lock().await.recv().await;
         asked.expect("this handle is one of the senders")

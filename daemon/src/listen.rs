@@ -1,5 +1,5 @@
 //! Where the daemon listens (I-001): a private directory, a lock that makes it the only one, and the socket,
-//! which nobody touches without holding the lock. The socket is bound here, or comes from a service manager or
+//! which a daemon touches only while it holds the lock. The socket is bound here, or comes from a service manager or
 //! from the program that this process ran before.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
@@ -30,7 +30,7 @@ const PACE: Duration = Duration::from_millis(20);
 const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
-/// Who serves this user.
+/// Which daemon serves this user.
 pub(crate) enum Claim {
     Ours(Listening),
     /// Another daemon.
@@ -173,7 +173,7 @@ pub(crate) enum ClaimError {
     Bind(PathBuf, #[source] io::Error),
 }
 
-/// Becomes the daemon of the user `uid`, unless somebody is.
+/// Becomes the daemon of the user `uid`, unless there is one.
 pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> {
     prepare(socket, uid)?;
     let lock = Contested::open(socket)?;
@@ -184,8 +184,8 @@ pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> 
             return listen(socket, lock.sign()?).map(Claim::Ours);
         }
         if is_free {
-            // Nobody serves, yet somebody listens: a service manager, whose daemon our question starts. It
-            // needs the lock.
+            // No daemon holds the lock, and yet the socket is listened on: by a service manager, which starts its
+            // daemon when it is connected to. That one needs the lock.
             lock.let_go()?;
         }
         if let Some(incumbent) = Incumbent::greet(socket).await {
@@ -201,8 +201,8 @@ pub(crate) async fn claim(socket: &Path, uid: u32) -> Result<Claim, ClaimError> 
     }
 }
 
-/// Becomes the daemon of the user `uid` on a service manager's socket. There is nobody to ask: whoever serves
-/// elsewhere has no socket that leads there any more.
+/// Becomes the daemon of the user `uid` on a service manager's socket. Another daemon cannot be asked to leave: the
+/// socket's path no longer leads to it.
 pub(crate) async fn adopt(listener: UnixListener, uid: u32) -> Result<Listening, ClaimError> {
     let socket = path(&listener)?;
     prepare(&socket, uid)?;

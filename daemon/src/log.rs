@@ -1,4 +1,4 @@
-//! The daemon's log: a daily file in the state directory, or stderr in the foreground where somebody reads that.
+//! The daemon's log: a daily file in the state directory, or stderr in the foreground, unless that is /dev/null.
 //! Nothing a client or a server sent is ever quoted in it.
 
 use std::env;

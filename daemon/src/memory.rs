@@ -22,7 +22,7 @@ const CHUNK: usize = 32 * 1024;
 /// Bytes of the smallest slot: a key.
 const SMALLEST_SLOT: usize = 32;
 
-/// Where all slots come from. One arena of whole pages: unlocking a page that somebody else's secret shares
+/// Where all slots come from. One arena of whole pages: unlocking a page that another secret shares
 /// would unlock that one too.
 static ARENA: LazyLock<Mutex<Arena>> = LazyLock::new(|| Mutex::new(Arena::new()));
 

@@ -1,8 +1,8 @@
-//! Whose a file is: what somebody else can change must neither decide for this user nor be run as them.
+//! Who owns a file: what another user can change must neither configure the daemon nor be run by it.
 
 use thiserror::Error;
 
-/// Permissions with which somebody else could change it.
+/// Permissions with which another user could change it.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Why a file is not the user's own.

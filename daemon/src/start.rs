@@ -25,8 +25,8 @@ const FIRST_INHERITED: i32 = 3;
 
 /// Starts the daemon and waits for its word.
 ///
-/// The environment travels by inheritance, but for what a service manager says to the caller. Descriptors do not: a daemon that keeps its caller's pipe or lock
-/// open makes the caller wait for ever.
+/// The daemon inherits the environment, but for what a service manager says to the caller. It inherits no descriptors:
+/// one that keeps its caller's pipe or lock open makes the caller wait for ever.
 pub(crate) fn detach() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(FIRST_INHERITED, &[]);
     let program = Program::running().context("cannot find the cibad program")?;
@@ -71,7 +71,7 @@ fn read_report(pipe: ChildStdout) -> anyhow::Result<Option<String>> {
 
 /// Ends a child that gave no word.
 fn stop(child: &mut Child) {
-    // It may have ended meanwhile; either way nobody needs it.
+    // It may have ended meanwhile.
     let _ = child.kill();
     let _ = child.wait();
 }

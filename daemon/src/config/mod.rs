@@ -1,5 +1,5 @@
-//! What its user decides about the daemon: `config.toml`, read at start and again at each hangup. A file that is wrong
-//! changes nothing, and the daemon says so wherever it is asked how it is.
+//! What the user decides about the daemon: `config.toml`, read at start and again at each hangup. A file that is wrong
+//! changes nothing, and `status`, `doctor` and the log say so.
 
 mod explain;
 
@@ -105,7 +105,7 @@ impl Config {
 
 fn text(file: &Path, uid: u32) -> Result<Option<String>, ConfigError> {
     let unreadable = |error: io::Error| ConfigError::Unreadable(error.kind());
-    // Whoever opens a pipe would wait for somebody to write.
+    // Opening a pipe would wait until another process writes to it.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = match File::options().read(true).custom_flags(flags).open(file) {
         Ok(file) => file,

@@ -58,7 +58,7 @@ impl Program {
         &self.path
     }
 
-    /// Whether another program lies in its place now. One that is gone is replaced by nothing.
+    /// Whether another program is installed in its place now. A file that is gone is not another program.
     pub(crate) fn is_replaced(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|seen| identity(&seen) != self.file)
     }
@@ -113,7 +113,7 @@ impl Program {
         HandOverError::Exec(error)
     }
 
-    /// Refuses what somebody else could have put there: the program, and where it or a link to it lies.
+    /// Refuses what another user could have put there: the program, and where it or a link to it lies.
     fn check_owner(&self) -> Result<(), HandOverError> {
         let unseen = |error: io::Error| HandOverError::Trial(error.to_string());
         let uid = rustix::process::geteuid().as_raw();
@@ -154,8 +154,8 @@ fn identity(file: &Metadata) -> Identity {
     (file.dev(), file.ino(), file.mtime(), file.mtime_nsec())
 }
 
-/// Puts right what an attempt to run another program leaves behind: standard input is what was to be handed over, and a client
-/// that has gone ends this process by SIGPIPE, unless somebody listens to that signal.
+/// Puts right what an attempt to run another program leaves behind. Standard input is what was to be handed over. A
+/// client that has gone ends this process by SIGPIPE, unless it listens to that signal.
 fn carry_on() -> io::Result<Signal> {
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     signal(SignalKind::pipe())

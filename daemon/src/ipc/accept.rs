@@ -1,4 +1,4 @@
-//! Who may connect: this user alone (I-002), and so many at once (I-007).
+//! Accepts connections: of this user alone (I-002), and so many at once (I-007).
 
 use std::sync::Arc;
 use std::time::Duration;

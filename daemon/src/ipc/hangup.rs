@@ -7,13 +7,13 @@ use interprocess::local_socket::tokio::Stream;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// Returns when nobody can read an answer any more.
+/// Returns when the client cannot read an answer any more.
 pub(super) async fn hangup(stream: &Stream) {
     // An error means that there is nothing to watch, which is the same to the caller.
     let _ = watch(stream).await;
 }
 
-/// Watches a descriptor of its own: readiness taken away here must not be missed by whoever writes.
+/// Watches a descriptor of its own: readiness taken away here must not be missed by the writer.
 async fn watch(stream: &Stream) -> io::Result<()> {
     let Stream::UdSocket(socket) = stream;
     let descriptor = socket.as_fd().try_clone_to_owned()?;

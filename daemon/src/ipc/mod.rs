@@ -1,4 +1,4 @@
-//! The daemon's side of the local socket (wire 1): who may connect, what a line means, who answers it. The
+//! The daemon's side of the local socket (wire 1): which connections are accepted, what a line means, how it is answered. The
 //! last step of a token inside the daemon.
 
 mod accept;
@@ -29,7 +29,7 @@ pub(crate) struct Context {
 
 #[cfg(test)]
 impl Context {
-    /// Returns a context in which nobody is logged in.
+    /// Returns a context without any login.
     fn empty() -> Self {
         let shutdown = Shutdown::default();
         Self {

@@ -1,5 +1,5 @@
 //! One connection: lines in, lines out. Requests run side by side and answer when they are done; a client that
-//! does not read stops nobody but itself (I-007).
+//! does not read stops only itself (I-007).
 
 use std::io;
 use std::pin::pin;
@@ -88,7 +88,7 @@ impl Connection<'_> {
                 () = self.finish() => {}
                 () = hangup::hangup(stream) => {}
             },
-            // Each of them hears it from its own request.
+            // Each request under way answers that by itself.
             End::Shutdown => self.finish().await,
             end @ (End::TooLong(_) | End::TooSlow) => {
                 let failure = Failure::new(ErrorCode::BadRequest, end.to_string());

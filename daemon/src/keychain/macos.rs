@@ -22,7 +22,7 @@ const KIND: KeychainKind = KeychainKind::Macos;
 /// How long a call may take. It waits in a thread of its own, which nothing can call back.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long somebody may take to open a locked one before it is looked at again.
+/// The pause before a locked one is looked at again.
 const NEXT_LOOK: Duration = Duration::from_secs(60);
 
 /// The service of our passwords; their account is the profile.
@@ -80,7 +80,7 @@ impl Keychain for Macos {
         in_time(move || or_none(delete_generic_password(SERVICE, profile.as_str())).map(drop))
     }
 
-    /// Nothing tells of it. The keychain opens with the login; over a remote one it stays locked until somebody opens it.
+    /// The system does not tell. The keychain opens with a login at the screen; after a remote one its user has to open it.
     fn unlocked(&self) -> BoxFuture<'_, ()> {
         sleep(NEXT_LOOK).boxed()
     }

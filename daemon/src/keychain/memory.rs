@@ -1,4 +1,4 @@
-//! No keychain: the login ends with the daemon, because somebody wanted that or this machine has nothing better.
+//! No keychain: the login ends with the daemon, because its person wanted that or this machine has nothing better.
 
 use futures_util::future::{BoxFuture, FutureExt as _, pending, ready};
 use ipc_proto::{KeychainKind, ProfileName};

@@ -207,7 +207,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, K
 
 fn reason(error: &Error) -> KeychainError {
     match error {
-        // Nobody answered a prompt that a service puts before everything.
+        // The user did not answer a prompt that the service puts before everything.
         Error::Locked | Error::Prompt => KeychainError::Locked(KIND),
         Error::NoResult | Error::Unavailable => KeychainError::Absent(KIND),
         Error::Zbus(error) => bus_reason(error),

@@ -82,7 +82,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Whether nobody on the way can read or change what is said: `https`, or `http` that stays on this machine.
+/// Whether no one on the network can read or change what is said: `https`, or `http` that stays on this machine.
 pub(crate) fn is_private(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.host().is_some(),

@@ -128,7 +128,7 @@ fn the_installed_program_takes_over_in_the_same_process() {
             installed.is_current(daemon)
         });
         assert_eq!(installed.home.daemon(), Some(daemon));
-        // Nobody could have had the lock in between.
+        // No other process could have had the lock in between.
         let after = fs::metadata(installed.home.directory().join("agent.lock")).unwrap();
         assert_eq!(lock.modified().unwrap(), after.modified().unwrap());
     }

@@ -21,7 +21,7 @@ pub(crate) const STRANGER: u32 = 12345;
 /// A user's home and runtime directory. Ends its daemon on drop.
 pub(crate) struct Home {
     root: TempDir,
-    /// Runs the daemon as somebody else; only root can.
+    /// The user that the daemon runs as, if not the one of the tests; only root can choose.
     uid: Option<u32>,
 }
 

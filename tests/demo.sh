@@ -48,7 +48,7 @@ caller_home=$HOME
 export HOME=$home XDG_RUNTIME_DIR=$home/run XDG_STATE_HOME=$home/state XDG_CONFIG_HOME=$home/config
 unset CIBA_URL CIBA_RESOURCE CIBA_SOCKET CIBA_KEYCHAIN
 # The kernel's keyring asks nobody, and is there without a desktop.
-export CIBA_PROFILE=demo-$$ CIBA_KEYCHAINS=kernel
+export CIBA_PROFILE=demo-$$ CIBA_ALLOWED_KEYCHAINS=kernel
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 
 bold "1. A server with everything in it: device sessions, and an identity provider with two demo users"

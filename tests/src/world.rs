@@ -110,7 +110,7 @@ impl World {
             environment.push((variable.to_owned(), folder.into()));
         }
         // The kernel's keyring belongs to the user of this machine, whatever the home.
-        environment.push(("CIBA_KEYCHAINS".to_owned(), "memory".into()));
+        environment.push(("CIBA_ALLOWED_KEYCHAINS".to_owned(), "memory".into()));
         Ok(Self {
             root,
             environment,
@@ -124,7 +124,7 @@ impl World {
     pub async fn with_kernel_keyring() -> Result<Self> {
         let mut world = Self::new()?;
         world.namespace = Some(Box::new(Namespace::new().await?));
-        world.set("CIBA_KEYCHAINS", "kernel");
+        world.set("CIBA_ALLOWED_KEYCHAINS", "kernel");
         Ok(world)
     }
 
@@ -133,7 +133,7 @@ impl World {
         let mut world = Self::new()?;
         let (variable, address) = keyring.env();
         world.set(variable, address);
-        world.set("CIBA_KEYCHAINS", "secret-service");
+        world.set("CIBA_ALLOWED_KEYCHAINS", "secret-service");
         Ok(world)
     }
 
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                "CIBA_KEYCHAINS",
+                "CIBA_ALLOWED_KEYCHAINS",
                 "CIBA_URL",
                 "HOME",
                 "PATH",

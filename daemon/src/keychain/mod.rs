@@ -32,7 +32,7 @@ use self::secret_service::SecretService;
 
 /// The variable that names the keychains this daemon may touch, where those are not all. A keychain belongs to
 /// the user: a second daemon, with another socket, must be kept from resuming the first one's logins.
-const ALLOWED: &str = "CIBA_KEYCHAINS";
+const ALLOWED: &str = "CIBA_ALLOWED_KEYCHAINS";
 
 /// A place that keeps logins. Every call answers within a deadline of its own.
 pub(crate) trait Keychain: Send + Sync {

@@ -77,7 +77,7 @@ impl Home {
             .env("HOME", self.path())
             .env("XDG_RUNTIME_DIR", self.path())
             .env("XDG_STATE_HOME", self.path().join("state"))
-            .env("CIBA_KEYCHAINS", "memory");
+            .env("CIBA_ALLOWED_KEYCHAINS", "memory");
         command
     }
 

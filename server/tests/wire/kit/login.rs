@@ -1,8 +1,8 @@
 //! The opening of most tests: a login that is done.
 
 use crate::kit::browser::Browser;
-use crate::kit::idp::{Idp, Script};
-use crate::kit::link::Link;
+use crate::kit::idp::{Answer, Idp, Script};
+use crate::kit::link::{LONG, Link};
 use crate::kit::server::Server;
 use crate::kit::session::{RESOURCE, Session};
 use crate::kit::site::Site;
@@ -36,6 +36,17 @@ impl Login {
             session,
             link,
         }
+    }
+
+    /// Has a device that has asked for a renewal, which the provider holds back until the script says otherwise.
+    pub(crate) async fn renewing() -> Self {
+        let mut login = Self::done_at(|script| script.refresh = Answer::Held).await;
+        login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
+        login
+            .idp
+            .until_seen(|seen| !seen.refreshed_with().is_empty())
+            .await;
+        login
     }
 }
 

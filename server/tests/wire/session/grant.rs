@@ -114,12 +114,7 @@ pub(super) async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_
 
 /// Waits: see [`super::deadlines`].
 pub(super) async fn d_043_a_login_that_has_ended_is_told_by_a_store_that_stumbled() {
-    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
-    login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
-    login
-        .idp
-        .until_seen(|seen| !seen.refreshed_with().is_empty())
-        .await;
+    let mut login = Login::renewing().await;
     let lock = login.site.lock_database();
     login.idp.script(|script| script.refresh = Answer::Refused);
     login.server.until_said("the store stumbles").await;

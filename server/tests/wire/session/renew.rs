@@ -323,13 +323,8 @@ async fn d_043_each_renewal_spends_the_newest_refresh_token_also_after_a_restart
 
 #[tokio::test]
 async fn d_043_what_a_device_asked_for_before_it_left_is_kept() {
-    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
+    let login = Login::renewing().await;
     let before = login.site.stage(&login.session).await;
-    login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
-    login
-        .idp
-        .until_seen(|seen| !seen.refreshed_with().is_empty())
-        .await;
     login.link.leave().await;
     login.idp.script(|script| script.refresh = Answer::Good);
     login.site.until_stage_differs(&login.session, &before).await;
@@ -342,12 +337,7 @@ async fn d_043_what_a_device_asked_for_before_it_left_is_kept() {
 
 #[tokio::test]
 async fn d_043_a_device_that_leaves_comes_back_and_asks_again_joins_its_own_renewal() {
-    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
-    login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
-    login
-        .idp
-        .until_seen(|seen| !seen.refreshed_with().is_empty())
-        .await;
+    let login = Login::renewing().await;
     login.link.leave().await;
     let mut link = Link::connect(&login.server, &login.session).await;
     link.ask_for("again", RESOURCE, Some(LONG)).await;
@@ -363,12 +353,7 @@ async fn d_043_a_device_that_leaves_comes_back_and_asks_again_joins_its_own_rene
 
 #[tokio::test]
 async fn d_043_a_server_that_leaves_asks_nothing_more_of_the_provider() {
-    let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
-    login.link.ask_for("first", RESOURCE, Some(LONG)).await;
-    login
-        .idp
-        .until_seen(|seen| !seen.refreshed_with().is_empty())
-        .await;
+    let mut login = Login::renewing().await;
     // It waits for the first, and wants another exchange then.
     login.link.ask_for("second", API, Some(EVER)).await;
     login.idp.until_seen(|seen| seen.exchanged_for().len() == 1).await;

@@ -86,7 +86,7 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
-            .merge(page::routes())
+            .merge(page::routes(&self.public_url))
             .merge(more);
         addressed(guarded(routes), self.behind_tls_proxy)
     }

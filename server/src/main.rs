@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ciba_server::config::Config;
+use ciba_server::config::{self, Config};
 use ciba_server::{command, harden};
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
@@ -74,19 +74,32 @@ async fn start(command: Command) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     match command {
-        Command::Serve { config } => command::serve(Config::load(&config, std::env::vars())?, &config).await,
-        Command::Init { config } => command::init(&Config::load(&config, std::env::vars())?),
+        Command::Serve { config } => command::serve(Config::load(&config, environment()?)?, &config).await,
+        Command::Init { config } => command::init(&Config::load(&config, environment()?)?),
         Command::Dev { listen } => command::dev(listen).await,
-        Command::Check { config } => command::check(Config::load(&config, std::env::vars())?, &config).await,
+        Command::Check { config } => command::check(Config::load(&config, environment()?)?, &config).await,
     }
+}
+
+/// Returns the variables that are text. A variable of ours that is not text is an error, any other is not ours to judge.
+fn environment() -> anyhow::Result<impl Iterator<Item = (String, String)>> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with(config::PREFIX) => anyhow::bail!("{name} is not valid UTF-8"),
+            Err(_) => {}
+        }
+    }
+    Ok(variables.into_iter())
 }
 
 /// To standard error: a service manager keeps it, and a person at a terminal reads it. `CIBA_LOG` is a level for
 /// our own lines; libraries may print what passes through them, so they stay at `warn`.
 fn log() {
-    let level = std::env::var("CIBA_LOG")
-        .ok()
-        .and_then(|level| level.parse().ok());
+    let asked = std::env::var_os("CIBA_LOG").filter(|level| !level.is_empty());
+    let level = asked.as_ref().and_then(|level| level.to_str()?.parse().ok());
     let levels = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("ciba_server", level.unwrap_or(LevelFilter::INFO));
@@ -96,4 +109,7 @@ fn log() {
     tracing_subscriber::registry()
         .with(lines.with_filter(levels))
         .init();
+    if asked.is_some() && level.is_none() {
+        tracing::warn!("CIBA_LOG is none of off, error, warn, info, debug and trace: info holds");
+    }
 }

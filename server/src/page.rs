@@ -6,10 +6,14 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use url::Url;
 
-/// Returns the route of what the pages load. Their frame is `templates/base.html`.
-pub(crate) fn routes() -> Router {
-    Router::new().route("/style.css", get(style))
+/// Returns the routes that belong to no room. The frame of all pages is `templates/base.html`.
+pub(crate) fn routes(public_url: &Url) -> Router {
+    let greeting = format!("ciba-server runs here. In a terminal, type: ciba start --url {public_url}\n");
+    Router::new()
+        .route("/", get(|| async { greeting }))
+        .route("/style.css", get(style))
 }
 
 async fn style() -> impl IntoResponse {

@@ -10,7 +10,7 @@ use super::explain;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,

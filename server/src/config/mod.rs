@@ -25,6 +25,7 @@ pub use self::error::Error;
 use self::file::File;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::login::{Confirm, Login};
+pub use self::overlay::PREFIX;
 pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 #[cfg(test)]
 pub(crate) use self::resource::{defaults as default_rules, rule};

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::Error;
 
 /// What the variables begin with.
-const PREFIX: &str = "CIBA_SERVER__";
+pub const PREFIX: &str = "CIBA_SERVER__";
 
 /// Returns the file's table with the environment's values in place of its own.
 pub(super) fn merge(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Table, Error> {

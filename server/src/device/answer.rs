@@ -25,6 +25,9 @@ pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -
     let Some(room) = sessions.registry.hold_for(session, &ask) else {
         return error(ask.id().into(), "slow_down", "too much is asked for at once");
     };
+    if matches!(ask, Ask::Token { .. }) && sessions.asks.check(session).is_err() {
+        return error(ask.id().into(), "slow_down", "too much is asked for");
+    }
     match ask {
         Ask::Token {
             id,

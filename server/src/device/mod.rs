@@ -7,6 +7,7 @@ mod edit;
 mod entries;
 mod feed;
 mod grant;
+mod limits;
 mod publish;
 mod record;
 mod records;

@@ -2,11 +2,10 @@
 //!
 //! Three locks, always in this order: the flight of the resource, the flight of the login's grant, the record's lock.
 
-use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use device_proto::ResourceUrn;
 use device_proto::seal::Sealed;
-use device_proto::{RequestId, ResourceUrn};
 
 use super::edit::{edit, save_later};
 use super::grant;
@@ -19,7 +18,6 @@ use super::sessions::Sessions;
 use super::single_flight::{Joined, SingleFlight, Wanted};
 use crate::cause::chain;
 use crate::clock::now;
-use crate::throttle::Throttle;
 use crate::token::{self, AccessToken, ExchangeFor, Grant, ProviderError, Target};
 
 /// Seconds a token must last when the device does not say.
@@ -27,28 +25,6 @@ const MIN_VALID: u64 = 60;
 
 /// Seconds that the login's own token must last to be exchanged: the time of a call, and two clocks that differ.
 const EXCHANGE_WITHIN: u64 = 15;
-
-/// Renewals of one login in a row: a person tries things out, a device does not.
-const RENEWALS: NonZeroU32 = NonZeroU32::new(60).expect("it is not 0");
-
-/// One more every so often: the shortest-lived tokens there are, of five seconds, are still renewed in time.
-const RENEWAL_EVERY: Duration = Duration::from_secs(3);
-
-/// Exchanges of one login in a row: each token it may have, twice.
-const EXCHANGES: NonZeroU32 = NonZeroU32::new(2_048).expect("it is not 0");
-
-/// One more every so often: that renews as many tokens as it may have every five minutes.
-const EXCHANGE_EVERY: Duration = Duration::from_millis(250);
-
-/// Returns the limit on how often one session renews its login.
-pub(super) fn renewals() -> Throttle<RequestId> {
-    Throttle::every(RENEWAL_EVERY, RENEWALS)
-}
-
-/// Returns the limit on how often one session exchanges.
-pub(super) fn exchanges() -> Throttle<RequestId> {
-    Throttle::every(EXCHANGE_EVERY, EXCHANGES)
-}
 
 /// Sees to it that the doc holds a token for `resource` that is valid for `min_valid` seconds, if the provider
 /// gives such long ones. One request at a time for each resource, and one for the login: a slow exchange delays no

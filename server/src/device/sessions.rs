@@ -7,9 +7,9 @@ use device_proto::RequestId;
 use store::Store;
 use url::Url;
 
+use super::limits;
 use super::records::Records;
 use super::registry::Registry;
-use super::renew;
 use crate::config::{Config, ResourceRule};
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(super) login_expires_in: u64,
     /// Logins begun by devices.
     pub(super) logins: Throttle<Network>,
+    /// What one session asks of us.
+    pub(super) asks: Throttle<RequestId>,
     /// What one session asks of the provider.
     pub(super) renewals: Throttle<RequestId>,
     pub(super) exchanges: Throttle<RequestId>,
@@ -66,8 +68,9 @@ impl Sessions {
             public_url,
             login_expires_in: config.limits.login_expires_in,
             logins: Throttle::per_minute(config.limits.logins_per_minute),
-            renewals: renew::renewals(),
-            exchanges: renew::exchanges(),
+            asks: limits::asks(),
+            renewals: limits::renewals(),
+            exchanges: limits::exchanges(),
             shutdown,
             work,
         }))
@@ -76,6 +79,7 @@ impl Sessions {
     /// Forgets the addresses and sessions that have been quiet.
     pub(crate) fn forget_quiet(&self) {
         self.logins.forget_quiet();
+        self.asks.forget_quiet();
         self.renewals.forget_quiet();
         self.exchanges.forget_quiet();
     }

@@ -1,5 +1,5 @@
 //! A refresh token for a new access token (RFC 6749 §6). A provider may give a new refresh token too, and then the old one
-//! is spent: whatever else is wrong with the response, its refresh token is kept.
+//! is spent: whatever else is wrong with the response, its refresh token is kept, unless it is too long to be sealed.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde_json::Value;

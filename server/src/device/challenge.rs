@@ -2,12 +2,10 @@
 //! for one use.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
-use device_proto::doc::Map;
 use device_proto::seal::{Key, NONCE_LEN, Sealed};
 use device_proto::{Challenge, RequestId};
 use zeroize::Zeroizing;
 
-use super::entries::Entry;
 use crate::random::random;
 
 /// Its place in the `_server` map, and the "resource" it is sealed for.
@@ -56,12 +54,10 @@ impl ServerKey {
 }
 
 impl SealedChallenge {
-    /// Returns what it is in the doc.
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    /// Returns what it is in the doc's `_server` map: keys and values.
+    pub(super) fn texts(&self) -> [(&'static str, String); 2] {
         let salt = Base64UrlUnpadded::encode_string(&self.salt);
         [(CHALLENGE, self.sealed.to_string()), (SALT, salt)]
-            .map(|(key, value)| (Map::Server, key.to_owned(), value))
-            .into()
     }
 }
 

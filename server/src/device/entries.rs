@@ -13,7 +13,9 @@ pub(super) type Entry = (Map, String, String);
 
 /// Returns everything that a new incarnation of the doc begins with.
 pub(super) fn whole(stage: &Stage, challenge: &SealedChallenge) -> Vec<Entry> {
-    [of_stage(stage), challenge.entries()].concat()
+    let challenge = challenge.texts().into_iter();
+    let challenge = challenge.map(|(key, value)| (Map::Server, key.to_owned(), value));
+    of_stage(stage).into_iter().chain(challenge).collect()
 }
 
 /// Returns the entries that a stage stands for.

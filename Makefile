@@ -1,4 +1,4 @@
-# The recipes people and CI use. `make` alone says what there is.
+# The commands for people and CI. `make` alone lists them.
 
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/release
@@ -7,12 +7,12 @@ PREFIX ?= /usr/local
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-build: ## Build the three programs for use, into target/release
+build: ## Build the three programs, optimized, into target/release
 	cargo build --release -p cibad -p ciba-server
 	RUSTFLAGS="$(STATIC)" cargo build --profile client -p ciba --target $(TARGET)
 	install -m 755 target/$(TARGET)/client/ciba $(BIN)/ciba
 
-# A static client starts in half the time. Only glibc on Linux needs to be asked for it.
+# A static client starts in half the time. With glibc it must be asked for, and needs glibc's static library (libc.a).
 STATIC := $(if $(findstring linux-gnu,$(TARGET)),-C target-feature=+crt-static)
 
 install: build ## Install the three programs (PREFIX=/usr/local)
@@ -24,10 +24,10 @@ install: build ## Install the three programs (PREFIX=/usr/local)
 	install -m 644 cli/completions/_ciba $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
 	install -m 644 cli/completions/ciba.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 
-demo: build ## Log in once and use the token, from end to end (BROWSER=1: you log in yourself)
-	BROWSER="$(BROWSER)" tests/demo.sh $(BIN)
+demo: ## Show the main job from end to end (without a display it installs Chromium with apt; BROWSER=1: you sign in)
+	BROWSER="$(BROWSER)" tests/demo.sh
 
-test: ## Install what the tests need, then run everything
+test: ## Install what the tests need (with apt and npm), then run all tests; CI runs this
 	tests/setup.sh
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features ciba-tests/real,cibad/real --locked -- -D warnings
@@ -39,13 +39,13 @@ lint: ## Licences, bans, sources, unused dependencies (installs cargo-deny and c
 	cargo deny check licenses bans sources
 	cargo machete
 
-check-macos: ## Type-check the programs for macOS, on Debian (fetches its second Rust, 130 MB, into target/macos)
+check-macos: ## Type-check the programs for macOS, on Debian (downloads a second Rust, 130 MB, into target/macos)
 	tests/check-macos.sh
 
 fuzz: ## Fuzz every parser for a minute each (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)
 
-bench: build ## Measure, against peers and floors in the same run
+bench: build ## Measure speed and size, as ratios against other programs in the same run
 	tests/setup.sh
 	cargo build --release -p ciba-bench
 	CIBA_BIN_DIR=$(CURDIR)/$(BIN) $(BIN)/ciba-bench all

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Installs what the tests behind the feature `real` drive: node, chromium, keyrings and a few tools, and the
-# npm packages of the folders in interop/. Says what it does; silent and quick when all is there.
+# Installs the programs that the tests behind the feature `real` start (Chromium, Node.js, keyrings, a few tools) and
+# the npm packages of the folders in interop/. Prints what it installs; prints nothing when everything is there.
+# usage: tests/setup.sh            everything, for `make test`
+#        tests/setup.sh browser    Chromium and its driver alone, for `make demo`
 set -eu
 
 NODE_AT_LEAST=20
@@ -8,12 +10,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 have() { command -v "$1" > /dev/null 2>&1; }
 say() { echo "tests/setup.sh: $*" >&2; }
 
-# tool:package, one for each program a test starts.
-TOOLS="chromium:chromium chromedriver:chromium-driver socat:socat python3:python3 openssl:openssl
-    dbus-daemon:dbus dbus-send:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils
-    systemd-nspawn:systemd-container"
+# program:package, one for each program that a test starts.
+BROWSER_TOOLS="chromium:chromium chromedriver:chromium-driver"
+TOOLS="socat:socat python3:python3 openssl:openssl dbus-daemon:dbus dbus-send:dbus
+    gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils systemd-nspawn:systemd-container"
 
-# Packages that bring no program: a user's systemd needs its bus, and somebody who starts it.
+# Packages without a program that a test starts: systemd for a user needs a bus and the PAM module that starts it.
 PACKAGES="dbus-user-session libpam-systemd"
 
 node_is_new_enough() {
@@ -24,10 +26,15 @@ is_installed() {
     ! have dpkg-query || [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
 }
 
-missing_packages() {
-    for pair in $TOOLS; do
+# The packages of those programs in a list of program:package that are not there.
+missing_for() {
+    for pair in $1; do
         have "${pair%%:*}" || printf ' %s' "${pair#*:}"
     done
+}
+
+missing_packages() {
+    missing_for "$BROWSER_TOOLS $TOOLS"
     for package in $PACKAGES; do
         is_installed "$package" || printf ' %s' "$package"
     done
@@ -35,7 +42,7 @@ missing_packages() {
     have npm || printf ' npm'
 }
 
-# Runs a command as root: directly.
+# Runs a command as root, with sudo where this is another user.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -45,18 +52,14 @@ install_packages() {
         say "cannot install packages here; install these and run again:$*"
         exit 1
     fi
-    say "installing:$*"
+    say "installing with apt-get:$*"
     as_root apt-get update -qq -o DPkg::Lock::Timeout=300
     # shellcheck disable=SC2086 # a list of words, on purpose
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         -o DPkg::Lock::Timeout=300 $* > /dev/null
-    if ! node_is_new_enough; then
-        say "the distribution's node is older than $NODE_AT_LEAST; install a newer one and run again"
-        exit 1
-    fi
 }
 
-# The stamp is written last, so an installation that was cut short is done again.
+# The stamp is written last, so an interrupted installation is repeated.
 install_node_modules() {
     stamp=$1/node_modules/.installed
     [ ! -e "$stamp" ] || [ "$1/package.json" -nt "$stamp" ] || return 0
@@ -65,8 +68,17 @@ install_node_modules() {
     touch "$stamp"
 }
 
+if [ "${1:-}" = browser ]; then
+    missing=$(missing_for "$BROWSER_TOOLS")
+    [ -z "$missing" ] || install_packages "$missing"
+    exit 0
+fi
 missing=$(missing_packages)
 [ -z "$missing" ] || install_packages "$missing"
+if ! node_is_new_enough; then
+    say "the distribution's Node.js is older than $NODE_AT_LEAST; install a newer one and run again"
+    exit 1
+fi
 for folder in "$here"/interop/*/; do
     install_node_modules "${folder%/}"
 done

@@ -6,7 +6,8 @@ use ipc_proto::{Op, ProfileName, Stopped};
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::terminal;
+use crate::kept;
+use crate::terminal::{self, Plain};
 
 /// How long the daemon may take: it tells the server.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -43,11 +44,17 @@ fn tell(stopped: &Stopped) {
     for profile in &stopped.still_kept {
         terminal::tell(still_kept(profile, stopped));
     }
+    if let Some(problem) = &stopped.keychain {
+        let message = Plain(&problem.message);
+        terminal::tell(format_args!("There may be more logins, which go on: {message}"));
+        terminal::tell(format_args!("hint: {}", Plain(kept::cure(problem))));
+    }
 }
 
-/// What a keychain did not delete opens nothing, once the server was told.
+/// What a keychain did not delete opens nothing, once the server was told; but one that was never read may have an older
+/// login, of which the server was not told.
 fn still_kept(profile: &ProfileName, stopped: &Stopped) -> String {
-    if stopped.server_not_told.contains(profile) {
+    if stopped.server_not_told.contains(profile) || stopped.keychain.is_some() {
         format!("The keychain still has the login of {profile}: stop it again when the keychain is open.")
     } else {
         format!("The keychain still has the login of {profile}; it opens nothing any more.")

@@ -175,6 +175,19 @@ fn d_052_stop_says_what_a_keychain_did_not_delete() {
 }
 
 #[test]
+fn d_052_stop_says_that_a_locked_keychain_may_hold_more() {
+    let locked = json!({"code": "keychain_locked", "message": "the keychain is locked", "hint": "unlock it"});
+    let answer = json!({"id": 1, "ok": {"profiles": ["work"], "still_kept": ["work"], "keychain": locked, "daemon_leaves": false}});
+    let text = "Logged out of work.\n\
+        The keychain still has the login of work: stop it again when the keychain is open.\n\
+        There may be more logins, which go on: the keychain is locked\nhint: unlock it\n";
+    assert_eq!(
+        Home::with_lines(&[answer]).ciba(&["stop", "--all"]),
+        Run::new(0, "", text)
+    );
+}
+
+#[test]
 fn watch_says_in_time_that_a_login_will_end() {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let expiring = |profile: &str| json!({"id": 1, "event": "expiring", "profile": profile, "expires_at": now + 36 * 3600 - 1800});

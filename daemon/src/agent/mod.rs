@@ -196,7 +196,11 @@ impl Agent {
         for session in &sessions {
             self.forget(session);
         }
-        Ok(stopped(&sessions, &outcomes, self.sessions().is_empty()))
+        Ok(Stopped {
+            keychain: self.0.loading.borrow().problem().map(Failure::from),
+            daemon_leaves: self.is_idle(),
+            ..stopped(&sessions, &outcomes)
+        })
     }
 
     /// Whether no profile has a login, and no keychain that cannot be read may hold one.
@@ -310,7 +314,7 @@ impl Agent {
 }
 
 /// Tells how these sessions ended.
-fn stopped(sessions: &[Handle], outcomes: &[Outcome], daemon_leaves: bool) -> Stopped {
+fn stopped(sessions: &[Handle], outcomes: &[Outcome]) -> Stopped {
     let profiles = |wanted: fn(&Outcome) -> bool| {
         let ended = sessions.iter().zip(outcomes);
         let found = ended.filter(|(_, outcome)| wanted(outcome));
@@ -322,7 +326,8 @@ fn stopped(sessions: &[Handle], outcomes: &[Outcome], daemon_leaves: bool) -> St
         profiles: profiles(|_| true),
         server_not_told: profiles(|outcome| !outcome.server_told),
         still_kept: profiles(|outcome| outcome.is_still_kept),
-        daemon_leaves,
+        keychain: None,
+        daemon_leaves: false,
     }
 }
 

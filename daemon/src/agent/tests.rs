@@ -11,7 +11,7 @@ use super::supply::FALLBACK_AFTER;
 use super::*;
 use crate::fake::{self, Fake, OnAsk};
 use crate::keychain::fake::{Fake as Keyring, Trouble};
-use crate::keychain::{Item, KeychainError};
+use crate::keychain::{Item, Keychain as _, KeychainError};
 use crate::session::now;
 
 /// Only ever reached by a test that fails.
@@ -736,6 +736,58 @@ async fn d_052_stop_says_when_the_keychain_keeps_its_own() {
     let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
     assert_eq!(stopped.still_kept, [ProfileName::default()]);
     assert_eq!(stopped.server_not_told, []);
+}
+
+/// A daemon with a login in one keychain, and another keychain that is locked and has an older login of the profile.
+async fn logged_in_beside_a_locked_one() -> (Agent, Arc<Keyring>) {
+    crate::tls::install();
+    let older = crate::keychain::item::tests::login("default");
+    let (keyring, kernel) = (
+        Arc::<Keyring>::default(),
+        Arc::new(Keyring::of(KeychainKind::Kernel)),
+    );
+    keyring.keep(&older).await.unwrap();
+    keyring.trouble(locked());
+    let agent = Agent::new(
+        Shutdown::default(),
+        Keychains::new([Arc::clone(&keyring) as _, kernel as _]),
+        Settings::of_nobody(),
+    );
+    let fake = Fake::new().await;
+    let in_the_kernel = StartAsk {
+        keychain: Some(KeychainKind::Kernel),
+        ..ask(&fake)
+    };
+    let mut login = connected(&agent, in_the_kernel).await;
+    fake.log_in(DEFAULT_RESOURCE, now() + 600);
+    assert!(matches!(step(&mut login).await, Step::Started(_)));
+    (agent, keyring)
+}
+
+#[tokio::test]
+async fn d_052_stop_is_not_all_while_a_locked_keychain_may_hold_more() {
+    let (agent, _keyring) = logged_in_beside_a_locked_one().await;
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert_eq!(stopped.profiles, [ProfileName::default()]);
+    assert_eq!(
+        stopped.keychain.map(|problem| problem.code),
+        Some(ErrorCode::KeychainLocked)
+    );
+    assert!(!stopped.daemon_leaves, "the locked keychain is still to be read");
+    assert_eq!(
+        stopped.still_kept,
+        [ProfileName::default()],
+        "the older login of the profile would come back"
+    );
+}
+
+#[tokio::test]
+async fn d_052_stop_takes_a_profile_out_of_every_keychain() {
+    let (agent, keyring) = logged_in_beside_a_locked_one().await;
+    keyring.opens_silently();
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert_eq!(stopped.still_kept, []);
+    assert_eq!(keyring.profiles(), []);
 }
 
 #[tokio::test]

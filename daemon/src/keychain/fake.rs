@@ -18,6 +18,8 @@ pub(crate) struct Fake {
     inner: Mutex<Inner>,
     unlocked: Notify,
     says_open: bool,
+    /// Secret Service where a test does not say.
+    kind: Option<KeychainKind>,
 }
 
 #[derive(Default)]
@@ -44,12 +46,25 @@ impl Fake {
         }
     }
 
+    /// Returns one of another kind.
+    pub(crate) fn of(kind: KeychainKind) -> Self {
+        Self {
+            kind: Some(kind),
+            ..Self::default()
+        }
+    }
+
     /// Makes it answer like that from now on.
     pub(crate) fn trouble(&self, trouble: Option<Trouble>) {
         self.inner().trouble = trouble;
         if trouble.is_none() {
             self.unlocked.notify_waiters();
         }
+    }
+
+    /// Makes it work from now on, and does not say so.
+    pub(crate) fn opens_silently(&self) {
+        self.inner().trouble = None;
     }
 
     /// Returns the profiles it keeps.
@@ -80,7 +95,7 @@ impl Fake {
 
 impl Keychain for Fake {
     fn kind(&self) -> KeychainKind {
-        KeychainKind::SecretService
+        self.kind.unwrap_or(KeychainKind::SecretService)
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), KeychainError>> {

@@ -95,6 +95,8 @@ pub(super) enum Effect {
     Keep,
     /// Take it out.
     Forget,
+    /// Take out whatever any keychain keeps of its profile: the person logs out.
+    ForgetProfile,
 }
 
 /// How a session ended.
@@ -387,7 +389,7 @@ impl Turn<'_> {
 
     fn end(&mut self) {
         if self.course.goes_on() {
-            self.effects.push(Effect::Forget);
+            self.effects.push(Effect::ForgetProfile);
         }
         self.end_at_server();
     }
@@ -599,6 +601,7 @@ mod tests {
                 Effect::ClearTokens => "clear".into(),
                 Effect::Keep => "keep".into(),
                 Effect::Forget => "forget".into(),
+                Effect::ForgetProfile => "forget profile".into(),
             }
         }
     }
@@ -694,7 +697,7 @@ mod tests {
         assert_eq!(case.fetch("one"), ["send 1"]);
         assert_eq!(case.takes(Input::NotSent("1".into())), [""; 0]);
         assert_eq!(case.tick_at(1), ["send 1"]);
-        assert_eq!(case.takes(Input::End), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::End), ["forget profile", "send end"]);
         assert_eq!(case.takes(Input::NotSent(END_ID.into())), [""; 0]);
         assert_eq!(case.tick_at(2), ["send end"]);
         assert_eq!(case.takes(refused(END_ID, "slow_down")), [""; 0]);
@@ -730,7 +733,7 @@ mod tests {
     #[test]
     fn d_044_an_end_is_asked_for_forgotten_here_and_confirmed() {
         let mut case = Case::active();
-        assert_eq!(case.takes(Input::End), ["forget", "send end"]);
+        assert_eq!(case.takes(Input::End), ["forget profile", "send end"]);
         assert_eq!(case.takes(Input::End), [""; 0]);
         case.takes(Input::Replied(Reply::Ended { id: END_ID.into() }));
         assert_eq!(case.course.end(), Some(End::Confirmed));
@@ -740,7 +743,7 @@ mod tests {
     fn d_052_an_end_that_nobody_confirms_is_one_all_the_same() {
         let mut case = Case::active();
         case.takes(Input::Lost(Lost::Broken));
-        assert_eq!(case.takes(Input::End), ["forget", "hurry"]);
+        assert_eq!(case.takes(Input::End), ["forget profile", "hurry"]);
         case.tick_at(END_DEADLINE.as_secs());
         assert_eq!(case.course.end(), Some(End::Unconfirmed));
 

@@ -1,6 +1,7 @@
 //! Keeps one login in its keychain (D-052): from its first token on, trying until that succeeds, until it has to be
 //! forgotten.
 
+use futures_util::future::{join, join_all};
 use ipc_proto::{Failure, Kept};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
@@ -8,14 +9,15 @@ use tracing::warn;
 use super::Shared;
 use crate::keychain::{Item, Keychain, KeychainError, Patience};
 
-/// What is wanted of the keychain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is wanted of the keychain, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wish {
     /// Nothing yet.
     Nothing,
     Keep,
-    /// Final.
     Forget,
+    /// In every keychain. Final.
+    ForgetProfile,
 }
 
 /// Keeps one login.
@@ -28,19 +30,21 @@ pub(super) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Does what is wished until the login is forgotten, or the session is over. Returns whether the keychain still holds
+    /// Does what is wished until the profile is forgotten, or the session is over. Returns whether a keychain still holds
     /// what it was told to forget.
     pub(super) async fn run(mut self) -> bool {
         let keychain = &*self.shared.keychain(self.item);
+        let mut is_still_kept = false;
         loop {
             let wish = *self.wishes.borrow_and_update();
             match wish {
                 Wish::Nothing => {}
                 Wish::Keep => self.until_kept(keychain).await,
-                Wish::Forget => return !forgets(keychain, self.item).await,
+                Wish::Forget => is_still_kept = !self.forgets(keychain).await,
+                Wish::ForgetProfile => return !self.forgets_everywhere(keychain).await,
             }
             if *self.wishes.borrow() == wish && self.wishes.changed().await.is_err() {
-                return false;
+                return is_still_kept;
             }
         }
     }
@@ -84,6 +88,29 @@ impl Keeper<'_> {
         false
     }
 
+    /// A keychain that was locked all the while may have an older login of the profile. It must not come back after the
+    /// person has logged out.
+    async fn forgets_everywhere(&self, keychain: &dyn Keychain) -> bool {
+        let others = self.shared.other_keychains(self.item);
+        let elsewhere = others.iter().map(|other| self.forgets_older(&**other));
+        let (here, elsewhere) = join(self.forgets(keychain), join_all(elsewhere)).await;
+        here && elsewhere.into_iter().all(|forgotten| forgotten)
+    }
+
+    async fn forgets(&self, keychain: &dyn Keychain) -> bool {
+        let forgotten = keychain.forget(&self.item.profile).await;
+        if let Err(error) = forgotten {
+            warn!(profile = %self.item.profile, reason = %error, "a login is still in its keychain");
+        }
+        forgotten.is_ok()
+    }
+
+    async fn forgets_older(&self, other: &dyn Keychain) -> bool {
+        let forgotten = other.forget(&self.item.profile).await;
+        // A keychain that is not there holds nothing that could come back.
+        matches!(forgotten, Ok(()) | Err(KeychainError::Absent(_)))
+    }
+
     /// Returns whether something else than to keep it is wished before the wait is over.
     async fn wish_changes(&mut self, wait: impl Future<Output = ()>) -> bool {
         tokio::select! {
@@ -99,12 +126,4 @@ impl Keeper<'_> {
         // A session that is over needs no results.
         let _ = self.results.send(Kept { keychain, problem }).await;
     }
-}
-
-async fn forgets(keychain: &dyn Keychain, item: &Item) -> bool {
-    let forgotten = keychain.forget(&item.profile).await;
-    if let Err(error) = forgotten {
-        warn!(profile = %item.profile, reason = %error, "a login is still in its keychain");
-    }
-    forgotten.is_ok()
 }

@@ -74,9 +74,10 @@ impl Shared {
         self.services.keychains.find(item.keychain)
     }
 
+    /// Returns the keychains that may have an older login of its profile. A one-shot's name is its own.
     fn other_keychains(&self, item: &Item) -> Vec<Arc<dyn Keychain>> {
         let all = self.services.keychains.iter();
-        all.filter(|keychain| keychain.kind() != item.keychain)
+        all.filter(|keychain| keychain.kind() != item.keychain && !self.purpose.one_shot)
             .cloned()
             .collect()
     }
@@ -103,7 +104,7 @@ enum Origin {
 pub(crate) struct Outcome {
     /// Whether the server knows.
     pub(crate) server_told: bool,
-    /// Whether its keychain would not forget it.
+    /// Whether a keychain would not forget its profile.
     pub(crate) is_still_kept: bool,
 }
 

@@ -317,10 +317,16 @@ impl Session<'_> {
             Effect::Hurry => _ = self.orders.try_send(Order::Hurry),
             Effect::Answer(waiter, with) => self.waiters.answer(waiter, with),
             Effect::ClearTokens => self.shared.table.clear(),
-            Effect::Keep => _ = self.wish.send_replace(Wish::Keep),
-            Effect::Forget => _ = self.wish.send_replace(Wish::Forget),
+            Effect::Keep => self.wish(Wish::Keep),
+            Effect::Forget => self.wish(Wish::Forget),
+            Effect::ForgetProfile => self.wish(Wish::ForgetProfile),
         }
         None
+    }
+
+    /// A later wish never takes a larger one back: what a person ends stays ended.
+    fn wish(&self, wish: Wish) {
+        self.wish.send_modify(|wished| *wished = wish.max(*wished));
     }
 
     fn send(&self, ask: Ask) -> Option<Input> {

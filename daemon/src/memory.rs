@@ -71,6 +71,11 @@ impl Locked {
         unsafe { slice::from_raw_parts(self.slot.as_ptr(), self.len) }
     }
 
+    /// Returns the bytes of memory that it takes.
+    pub(crate) fn slot_size(&self) -> usize {
+        slot_size(self.len)
+    }
+
     fn zeroed(len: usize) -> Result<Self, Exhausted> {
         let slot = arena().take(slot_size(len))?;
         Ok(Self { slot, len })

@@ -13,6 +13,9 @@ use crate::memory::{Exhausted, Locked};
 /// Tokens of one session: one a resource.
 const MAX_TOKENS: usize = 2048;
 
+/// Bytes of locked memory that one session's tokens may take: a quarter of what the service's unit lets the daemon lock.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// A token, ready to be handed out.
 pub(crate) struct Token {
     pub(crate) access_token: AccessToken,
@@ -34,9 +37,9 @@ pub(crate) struct AccessToken(Locked);
 #[derive(Default)]
 pub(crate) struct Usage(AtomicU8);
 
-/// The session holds as many tokens as a session may.
+/// The session holds as many tokens as a session may, or as many bytes of them.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("there are too many tokens")]
+#[error("the tokens are too many or too long")]
 pub(crate) struct Full;
 
 impl Token {
@@ -50,6 +53,11 @@ impl Token {
     /// Returns the secret itself.
     pub(crate) fn access_token(&self) -> &str {
         self.access_token.expose()
+    }
+
+    /// Returns the bytes of locked memory that it takes.
+    fn size(&self) -> usize {
+        self.access_token.0.slot_size()
     }
 
     /// Whether both are the same.
@@ -118,7 +126,9 @@ impl Table {
         if tokens.get(&token.resource).is_some_and(|kept| kept.is(&token)) {
             return Ok(None);
         }
-        if tokens.len() >= MAX_TOKENS && !tokens.contains_key(&token.resource) {
+        let others = tokens.values().filter(|kept| kept.resource != token.resource);
+        let (count, bytes) = others.fold((0, 0), |(count, bytes), kept| (count + 1, bytes + kept.size()));
+        if count >= MAX_TOKENS || bytes + token.size() > MAX_BYTES {
             return Err(Full);
         }
         let token = Arc::new(token);
@@ -271,5 +281,21 @@ mod tests {
         assert_eq!(put(0, 20, 9), Ok(()), "a resource that is there");
         assert_eq!(put(MAX_TOKENS, 20, 10), Ok(()), "the others have ended");
         assert_eq!(table.list().len(), 2, "and are let go");
+    }
+
+    #[test]
+    fn d_035_a_hostile_servers_long_tokens_leave_locked_memory_to_the_others() {
+        const LONG: usize = 32 * 1024;
+        let table = Table::default();
+        // One byte more than half of a slot takes the whole slot.
+        let text = "x".repeat(LONG / 2 + 1);
+        let put = |n: usize, text: &str| table.put(token(&format!("urn:{n}:x"), 10, text), 0).map(drop);
+        for n in 0..MAX_BYTES / LONG {
+            put(n, &text).unwrap();
+        }
+        assert_eq!(put(MAX_BYTES / LONG, "x"), Err(Full));
+        assert_eq!(put(0, &"y".repeat(LONG)), Ok(()), "in the place of its last one");
+        assert_eq!(put(0, "y"), Ok(()));
+        assert_eq!(put(MAX_BYTES / LONG, "x"), Ok(()), "there is room again");
     }
 }

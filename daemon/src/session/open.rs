@@ -1,13 +1,12 @@
 //! Opens a seal (step 9 of a token's way): from the doc's text to a token in locked memory.
 
-use std::borrow::Cow;
-
 use device_proto::seal::{DoesNotOpen, Key, KeyUse, NotASeal, Sealed};
 use device_proto::token::{self, NotAToken};
 use device_proto::{Challenge, RequestId, ResourceUrn};
 use thiserror::Error;
 
 use crate::memory::{Exhausted, Locked};
+use crate::printable::printable;
 use crate::table::{AccessToken, Full, Token, Usage};
 
 /// Bytes of an opened seal: more than any server takes as a header.
@@ -32,7 +31,8 @@ pub(super) enum Unusable {
     Full(#[from] Full),
 }
 
-/// Opens a seal. The plaintext lies in locked memory alone, and only until this returns.
+/// Opens a seal. The plaintext lies in locked memory alone, and only until this returns. What the server says of the token
+/// may end in a terminal.
 pub(super) fn open(
     challenge: Challenge<'_>,
     session: &RequestId,
@@ -58,11 +58,11 @@ pub(super) fn open(
     }
     Ok(Token {
         access_token: AccessToken::copy_of(&token.access_token)?,
-        token_type: token.token_type.into_owned(),
+        token_type: printable(&token.token_type, MAX_TEXT),
         resource: resource.clone(),
         made_at,
         expires_at: token.expires_at,
-        scope: token.scope.map(Cow::into_owned),
+        scope: token.scope.map(|scope| printable(&scope, MAX_TEXT)),
         usage: Usage::default(),
     })
 }
@@ -91,6 +91,19 @@ mod tests {
     fn d_031_a_seal_becomes_a_token() {
         let token = opened("urn:d:x", seal("urn:d:x", TOKEN)).unwrap();
         assert_eq!((token.access_token(), token.expires_at), ("a.b", 9));
+    }
+
+    #[test]
+    fn d_031_what_the_server_says_of_a_token_cannot_steer_a_terminal() {
+        let text = TOKEN.strip_suffix(b"}").unwrap();
+        let scope = r#","scope":"open\u009b2Jid \u202eprofile\u001b[31m"}"#;
+        let text = [text, scope.as_bytes()].concat();
+        let text = String::from_utf8(text)
+            .unwrap()
+            .replace("Bearer", "Bea\u{9b}rer\u{2066}");
+        let token = opened("urn:d:x", seal("urn:d:x", text.as_bytes())).unwrap();
+        assert_eq!(token.token_type, "Bearer");
+        assert_eq!(token.scope.as_deref(), Some("open2Jid profile[31m"));
     }
 
     #[test]

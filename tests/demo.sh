@@ -126,7 +126,7 @@ else
     bold "7. (Left out: without a keychain that the demo may use, the login ends with the daemon.)"
 fi
 
-bold "8. Log out: the refresh token is revoked at the provider, the server and the keyring forget the login"
+bold "8. Log out: the refresh token is revoked at the provider, the server and the keychain forget the login"
 show "ciba stop"
 "$bin/ciba" stop
 await "the daemon's end" gone "$daemon"

@@ -1,4 +1,5 @@
-//! What the documents promise is there: every test that docs/security.md names exists.
+//! What the documents promise is there: every test that docs/security.md names exists, and every file in the README's
+//! table of the token's way names its step.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,35 @@ fn every_test_that_the_security_page_names_exists() {
         missing.is_empty(),
         "docs/security.md names tests that are not there: {missing:?}"
     );
+}
+
+#[test]
+fn every_file_of_the_tokens_way_names_its_step() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(top.join("README.md")).unwrap();
+    let mut steps = 0;
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, step, _, files, _, _] = cells[..] else {
+            continue;
+        };
+        if step.parse::<u8>().is_err() {
+            continue;
+        }
+        steps += 1;
+        for file in files.split('`').skip(1).step_by(2) {
+            let text = std::fs::read_to_string(top.join(file)).unwrap_or_else(|_| panic!("no file {file}"));
+            let comment: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let mut words = comment.split(|c: char| !c.is_alphanumeric());
+            let named =
+                words.any(|word| word.eq_ignore_ascii_case("step") || word.eq_ignore_ascii_case("steps"));
+            assert!(
+                named && words.any(|word| word == step),
+                "{file} does not name step {step}"
+            );
+        }
+    }
+    assert_eq!(steps, 11, "the README's table is not read as it should be");
 }
 
 /// Every Rust file git would show, by hand: folders of build products and packages are left out.

@@ -1,5 +1,5 @@
-//! A session's doc, and what each of its sockets has still to send of it. A slow socket is sent the latest state once;
-//! nothing piles up behind it.
+//! A session's doc, and what each of its sockets has still to send of it (step 5 of the token's way). A slow socket is
+//! sent the latest state once; nothing piles up behind it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

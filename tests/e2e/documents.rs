@@ -1,5 +1,5 @@
-//! What the documents promise is there: every test that docs/security.md names exists, and every file in the README's
-//! table of the token's way names its step.
+//! What the documents promise is there: every test that docs/security.md names exists, every file in the README's
+//! table of the token's way names its step, and docs/configuration.md lists every variable.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,35 @@ fn every_file_of_the_tokens_way_names_its_step() {
         }
     }
     assert_eq!(steps, 11, "the README's table is not read as it should be");
+}
+
+#[test]
+fn every_variable_is_on_the_configuration_page() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(top.join("docs/configuration.md")).unwrap();
+    let mut variables = BTreeSet::new();
+    for file in rust_files(top) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let found = text
+            .split("\"CIBA_")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        variables.extend(
+            found
+                .filter(|name| !name.starts_with("SERVER__"))
+                .map(str::to_owned),
+        );
+    }
+    variables.retain(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    assert!(
+        variables.len() >= 10,
+        "the code is not read as it should be: {variables:?}"
+    );
+    variables.retain(|name| !page.contains(&format!("`CIBA_{name}`")));
+    assert!(
+        variables.is_empty(),
+        "docs/configuration.md lacks CIBA_… {variables:?}"
+    );
 }
 
 /// Every Rust file git would show, by hand: folders of build products and packages are left out.

@@ -19,7 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Edits the session's record ([`super::records::Records::edit`]); the doc shows it afterwards, changed or not.
+/// Edits the session's record ([`super::records::Records::edit`]); the doc shows it afterwards, changed or not. The editor
+/// sees a grant that the store has yet to keep in its place, and every change keeps it as well.
 pub(super) async fn edit<T, E: From<SessionError>>(
     sessions: &Sessions,
     room: &Room,
@@ -27,18 +28,21 @@ pub(super) async fn edit<T, E: From<SessionError>>(
 ) -> Result<T, E> {
     let lock = room.lock_record().await;
     let unsaved = room.unsaved();
-    let mut has_to_be_kept = unsaved.is_some();
+    let mut is_new_doc = false;
+    let mut is_changed = false;
     let edited = sessions.records.edit(&room.session, |record| {
-        has_to_be_kept |= record
+        is_changed = false;
+        is_new_doc |= record
             .as_ref()
             .is_some_and(|record| room.refresh_worn(&record.stage, &lock));
         if let (Some(active), Some(grant)) = (record.as_mut().and_then(Record::active), &unsaved) {
             active.set_grant(grant.clone());
         }
         let done = match editor(record)? {
-            Edit::Unchanged(done) if !has_to_be_kept => return Ok(Edit::Unchanged(done)),
+            Edit::Unchanged(done) if !is_new_doc => return Ok(Edit::Unchanged(done)),
             Edit::Unchanged(done) | Edit::Changed(done) => done,
         };
+        is_changed = true;
         if let Some(active) = record.as_mut().and_then(Record::active) {
             active.drop_ended(now());
             active.writer = room.writer();
@@ -46,7 +50,7 @@ pub(super) async fn edit<T, E: From<SessionError>>(
         Ok::<_, E>(Edit::Changed(done))
     });
     let (done, kept) = edited.await?;
-    if let Some(grant) = unsaved {
+    if let Some(grant) = unsaved.filter(|_| is_changed) {
         room.forget_unsaved(&grant);
     }
     if let Some((record, version)) = kept {
@@ -58,6 +62,11 @@ pub(super) async fn edit<T, E: From<SessionError>>(
 /// Shows the record as it is in the doc.
 pub(super) async fn show(sessions: &Sessions, room: &Room) -> Result<(), SessionError> {
     edit(sessions, room, |_| Ok(Edit::Unchanged(()))).await
+}
+
+/// Writes the record as it is, with the grant that the store has yet to keep.
+async fn keep(sessions: &Sessions, room: &Room) -> Result<(), SessionError> {
+    edit(sessions, room, |_| Ok(Edit::Changed(()))).await
 }
 
 /// Goes on trying to keep a grant that the store would not, whether its device stays or not, for as long as the server
@@ -73,7 +82,7 @@ pub(super) async fn save_later(sessions: Sessions, session: RequestId) {
     for pause in pauses.build() {
         let leaving = sessions.shutdown.begun();
         let waited = leaving.run_until_cancelled(tokio::time::sleep(pause)).await;
-        match show(&sessions, &room).await {
+        match keep(&sessions, &room).await {
             Err(error) if error.may_pass() && waited.is_some() => {}
             Err(error) => return tracing::error!(error = chain(&error), "a new refresh token is lost"),
             Ok(()) => return,

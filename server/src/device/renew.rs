@@ -99,14 +99,14 @@ impl Renewal<'_> {
         match self.login.join(self.came).await {
             Joined::Result(renewed) => renewed?,
             Joined::Leader(leader) => {
-                let grant = self.kept_grant().await?;
+                let grant = self.current_grant().await?;
                 if grant.access.lasts(until) {
                     return Ok(grant);
                 }
                 leader.land(self.refresh(grant).await)?;
             }
         }
-        self.kept_grant().await
+        self.current_grant().await
     }
 
     /// Exchanges the login's own token, and keeps what that gives.
@@ -142,15 +142,15 @@ impl Renewal<'_> {
     /// Returns a newer grant than this one, if the provider gives one.
     async fn newer_than(&self, old: &Grant) -> Result<Grant, RenewError> {
         let leader = self.login.lead().await;
-        let grant = self.kept_grant().await?;
+        let grant = self.current_grant().await?;
         if grant.access.text == old.access.text {
             leader.land(self.refresh(grant).await)?;
         }
-        self.kept_grant().await
+        self.current_grant().await
     }
 
-    /// Opens the grant that is kept. One that the store would not keep is kept first (D-043).
-    async fn kept_grant(&self) -> Result<Grant, RenewError> {
+    /// Opens the session's grant as it is now.
+    async fn current_grant(&self) -> Result<Grant, RenewError> {
         let sealed = self.edit(|active| Ok(Edit::Unchanged(active.grant.clone())));
         self.open(&sealed.await?)
     }
@@ -196,7 +196,7 @@ impl Renewal<'_> {
             grant::seal(challenge, &self.room.session, grant)
         });
         self.room.set_unsaved(sealed.ok_or(RenewError::LoginRequired)?);
-        let kept = self.edit(|_| Ok(Edit::Unchanged(()))).await;
+        let kept = self.edit(|_| Ok(Edit::Changed(()))).await;
         if let Err(RenewError::Store(error)) = &kept {
             tracing::error!(error = chain(error), "a new refresh token is in memory alone");
             let later = save_later(self.sessions.clone(), self.room.session.clone());

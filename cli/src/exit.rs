@@ -31,10 +31,11 @@ impl From<ErrorCode> for Exit {
                 Self::NotLoggedIn
             }
             ErrorCode::ServerUnreachable => Self::Unreachable,
-            ErrorCode::LoginDenied => Self::Denied,
+            ErrorCode::LoginDenied | ErrorCode::Denied => Self::Denied,
             ErrorCode::Timeout => Self::Timeout,
             ErrorCode::BadRequest => Self::Usage,
-            ErrorCode::InvalidTarget
+            ErrorCode::NoRule
+            | ErrorCode::InvalidTarget
             | ErrorCode::KeychainUnavailable
             | ErrorCode::KeychainLocked
             | ErrorCode::UnknownOp
@@ -64,6 +65,8 @@ mod tests {
             (ErrorCode::LoginDenied, 5),
             (ErrorCode::UnknownProfile, 3),
             (ErrorCode::InvalidTarget, 1),
+            (ErrorCode::NoRule, 1),
+            (ErrorCode::Denied, 5),
             (ErrorCode::ServerUnreachable, 4),
             (ErrorCode::KeychainUnavailable, 1),
             (ErrorCode::KeychainLocked, 1),

@@ -136,6 +136,14 @@ pub enum Event {
         /// When it ends, Unix seconds.
         expires_at: u64,
     },
+    /// A rule has the person asked before the token leaves. The connection that is told answers with
+    /// [`Op::Confirm`](crate::Op::Confirm).
+    Confirm {
+        /// Which question: what the answer has to repeat.
+        number: u64,
+        /// The question, on one line of plain characters ([`is_plain`](crate::is_plain)).
+        question: String,
+    },
     /// A login will end soon, and only a person can renew it.
     Expiring {
         /// Which login.
@@ -184,7 +192,8 @@ impl Secret {
     }
 }
 
-/// The answer to `token`. It has no `Serialize`: [`encode_token`] is the only way onto a wire.
+/// The answer to `token`. It has no `Serialize`: [`encode_token`] and
+/// [`encode_credential`](crate::encode_credential) are the only ways onto a wire.
 #[derive(Deserialize)]
 pub struct Token {
     /// What goes behind `Authorization: Bearer`.
@@ -363,50 +372,55 @@ pub fn encode_event(id: &Id, event: &Event) -> Zeroizing<Vec<u8>> {
     line(&Line { id, event }, ROOM)
 }
 
-/// Returns the answer to `token` as a line: the one place where a token is written out.
-pub fn encode_token(
+/// A token that is about to be written out, in the form of [`Token`].
+#[derive(Clone, Copy, Serialize)]
+pub struct TokenFields<'a> {
+    /// What goes behind `Authorization: Bearer`.
+    pub access_token: &'a str,
+    /// RFC 6749 §7.1; `Bearer`.
+    pub token_type: &'a str,
+    /// The resource it is for.
+    pub resource: &'a str,
+    /// When it ends, Unix seconds.
+    pub expires_at: u64,
+    /// Its scope, if the provider named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<&'a str>,
+}
+
+impl TokenFields<'_> {
+    /// Returns room for texts whose every byte is escaped to two. Control characters take six; a token, all VSCHAR
+    /// (RFC 6749 §A.12), has none.
+    fn room(&self) -> usize {
+        let texts = [self.access_token, self.token_type, self.resource];
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>();
+        2 * (bytes + self.scope.map_or(0, str::len)) + ROOM
+    }
+}
+
+/// Returns the answer to `token` as a line.
+pub fn encode_token(id: &Id, token: TokenFields<'_>) -> Zeroizing<Vec<u8>> {
+    encode_with_token(id, token, 0, token)
+}
+
+/// Returns an answer that holds this token as a line: the one place where a token is written out. `more` is how many
+/// bytes its other texts have.
+pub(crate) fn encode_with_token(
     id: &Id,
-    access_token: &str,
-    token_type: &str,
-    resource: &str,
-    expires_at: u64,
-    scope: Option<&str>,
+    token: TokenFields<'_>,
+    more: usize,
+    answer: impl Serialize,
 ) -> Zeroizing<Vec<u8>> {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct Line<'a, T> {
         id: &'a Id,
-        ok: Ok<'a>,
+        ok: T,
     }
-    #[derive(Serialize)]
-    struct Ok<'a> {
-        access_token: &'a str,
-        token_type: &'a str,
-        resource: &'a str,
-        expires_at: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        scope: Option<&'a str>,
-    }
-    // Room for text whose every byte is escaped to two. Control characters take six; a token, all VSCHAR (RFC 6749
-    // §A.12), has none.
-    let room =
-        2 * (access_token.len() + token_type.len() + resource.len() + scope.map_or(0, str::len)) + ROOM;
-    line(
-        &Line {
-            id,
-            ok: Ok {
-                access_token,
-                token_type,
-                resource,
-                expires_at,
-                scope,
-            },
-        },
-        room,
-    )
+    line(&Line { id, ok: answer }, token.room() + 2 * more)
 }
 
 /// Bytes a line without a token usually needs.
-const ROOM: usize = 512;
+pub(crate) const ROOM: usize = 512;
 
 /// Writes into a buffer that is large enough from the start: a buffer that grows leaves copies behind (I-008).
 fn line(value: &impl Serialize, room: usize) -> Zeroizing<Vec<u8>> {
@@ -497,6 +511,10 @@ mod tests {
                 profile: profile.clone(),
                 expires_at,
             },
+            Event::Confirm {
+                number: 3,
+                question: "May git have a token for git.example.com?".into(),
+            },
             Event::Session {
                 profile,
                 state: SessionState::Failed,
@@ -511,7 +529,14 @@ mod tests {
     #[test]
     fn a_token_crosses_the_wire_once_and_the_buffer_never_grows() {
         let secret = "eyJ\"\\".repeat(900);
-        let line = encode_token(&Id::from(1), &secret, "Bearer", "urn:d:x", 5, Some("openid"));
+        let token = TokenFields {
+            access_token: &secret,
+            token_type: "Bearer",
+            resource: "urn:d:x",
+            expires_at: 5,
+            scope: Some("openid"),
+        };
+        let line = encode_token(&Id::from(1), token);
         assert!(line.len() <= 2 * (secret.len() + 30) + ROOM);
         let Ok(Message::Answer(token)) = Message::<Token>::decode(&line) else {
             panic!("no token")

@@ -18,6 +18,10 @@ pub enum ErrorCode {
     UnknownProfile,
     /// The server does not know the resource, or refuses a token for it (RFC 8707).
     InvalidTarget,
+    /// No rule of the user's configuration names the host.
+    NoRule,
+    /// The person was asked before the token left, and did not agree.
+    Denied,
     /// The server cannot be reached, or is not what it claims to be.
     ServerUnreachable,
     /// No keychain can be used.
@@ -50,6 +54,8 @@ impl ErrorCode {
             Self::LoginDenied => "login_denied",
             Self::UnknownProfile => "unknown_profile",
             Self::InvalidTarget => "invalid_target",
+            Self::NoRule => "no_rule",
+            Self::Denied => "denied",
             Self::ServerUnreachable => "server_unreachable",
             Self::KeychainUnavailable => "keychain_unavailable",
             Self::KeychainLocked => "keychain_locked",
@@ -75,12 +81,14 @@ mod tests {
     use super::*;
 
     /// Every code with the word that it has become known by.
-    const KNOWN: [(ErrorCode, &str); 15] = [
+    const KNOWN: [(ErrorCode, &str); 17] = [
         (ErrorCode::NotLoggedIn, "not_logged_in"),
         (ErrorCode::LoginRequired, "login_required"),
         (ErrorCode::LoginDenied, "login_denied"),
         (ErrorCode::UnknownProfile, "unknown_profile"),
         (ErrorCode::InvalidTarget, "invalid_target"),
+        (ErrorCode::NoRule, "no_rule"),
+        (ErrorCode::Denied, "denied"),
         (ErrorCode::ServerUnreachable, "server_unreachable"),
         (ErrorCode::KeychainUnavailable, "keychain_unavailable"),
         (ErrorCode::KeychainLocked, "keychain_locked"),

@@ -11,7 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod audit;
 mod code;
+mod configuration;
+mod credential;
 mod diagnosis;
 mod keychain;
 mod line;
@@ -24,9 +27,13 @@ mod state;
 
 pub use answer::{
     Added, DecodeError, Event, Failure, Hello, Link, Message, ProfileStatus, Secret, SessionState, Started,
-    Status, Stopped, Token, TokenStatus, encode_answer, encode_event, encode_failure, encode_token,
+    Status, Stopped, Token, TokenFields, TokenStatus, encode_answer, encode_event, encode_failure,
+    encode_token,
 };
+pub use audit::{AuditEntry, audit_file};
 pub use code::ErrorCode;
+pub use configuration::{Configuration, HostRule};
+pub use credential::{Credential, MAX_TOOL, MAX_URL, Scheme, Service, encode_credential};
 pub use diagnosis::{Check, Diagnosis, Verdict};
 pub use keychain::{Kept, KeychainKind, KeychainKindError};
 pub use line::{Lines, MAX_LINE, TooLong};

@@ -71,6 +71,39 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     },
+    /// A token for a service, as a rule of the user's configuration has it. Answer: [`Credential`](crate::Credential);
+    /// with `interactive` perhaps an [`Event::Confirm`](crate::Event::Confirm) before.
+    Credential {
+        /// The service: `scheme://host[:port][/path]`, as the tool gave it, at most [`MAX_URL`](crate::MAX_URL) bytes.
+        url: String,
+        /// The tool that asks, in a short word: [`MAX_TOOL`](crate::MAX_TOOL) lower-case letters, digits and dashes.
+        tool: String,
+        /// The [`serial`](crate::Credential::serial) of a token that the service refused: that one will not do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<u64>,
+        /// Whether the client can put a question to its person.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        interactive: bool,
+    },
+    /// The service refused a token: the next request gets a new one. Answer: `{}`.
+    Refused {
+        /// The service, as in `credential`.
+        url: String,
+        /// The tool, as in `credential`.
+        tool: String,
+        /// The refused token's [`serial`](crate::Credential::serial); the one in memory when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<u64>,
+    },
+    /// The person's answer to an [`Event::Confirm`](crate::Event::Confirm) of the same connection. Answer: `{}`.
+    Confirm {
+        /// The question's number.
+        number: u64,
+        /// Whether the token may leave.
+        allow: bool,
+    },
+    /// The configuration in force. Answer: [`Configuration`](crate::Configuration).
+    Configuration {},
     /// Log in. Streams [`Event`](crate::Event) lines, then [`Started`](crate::Started). Closing the
     /// connection cancels the login, unless another client waits for it as well.
     Start {
@@ -245,6 +278,10 @@ fn is_known(op: &str) -> bool {
         op,
         "hello"
             | "token"
+            | "credential"
+            | "refused"
+            | "confirm"
+            | "configuration"
             | "start"
             | "add"
             | "status"
@@ -276,6 +313,22 @@ mod tests {
                 min_valid: Some(60),
                 force: true,
             },
+            Op::Credential {
+                url: "https://git.example.com/a".into(),
+                tool: "git".into(),
+                refused: Some(7),
+                interactive: true,
+            },
+            Op::Refused {
+                url: "https://git.example.com/a".into(),
+                tool: "git".into(),
+                serial: Some(7),
+            },
+            Op::Confirm {
+                number: 3,
+                allow: true,
+            },
+            Op::Configuration {},
             Op::Start {
                 url: "https://c".into(),
                 profile: profile.clone(),

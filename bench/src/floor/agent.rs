@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ipc_proto::{Lines, encode_token};
+use ipc_proto::{Lines, TokenFields, encode_token};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
@@ -51,13 +51,12 @@ async fn serve(mut stream: UnixStream, answer: &[u8]) -> Result<()> {
 
 fn answer(length: usize) -> Vec<u8> {
     let token = "x".repeat(length);
-    encode_token(
-        &1.into(),
-        &token,
-        "Bearer",
-        ipc_proto::DEFAULT_RESOURCE,
-        u64::from(u32::MAX),
-        None,
-    )
-    .to_vec()
+    let token = TokenFields {
+        access_token: &token,
+        token_type: "Bearer",
+        resource: ipc_proto::DEFAULT_RESOURCE,
+        expires_at: u64::from(u32::MAX),
+        scope: None,
+    };
+    encode_token(&1.into(), token).to_vec()
 }

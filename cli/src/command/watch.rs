@@ -37,6 +37,8 @@ fn not_running() -> Error {
 /// Returns an event as a line that begins with its profile.
 fn sentence(event: &Event) -> String {
     let (profile, what) = match event {
+        // A question goes to the client that can answer it, not to those that watch.
+        Event::Confirm { .. } => return String::new(),
         Event::Authorize {
             profile,
             url,

@@ -49,6 +49,10 @@ impl Call<'_> {
                 let ask = StartAsk::of(&url, profile, resource.as_deref(), one_shot, keychain);
                 self.start(ask).await;
             }
+            Op::Credential { .. } | Op::Refused { .. } | Op::Confirm { .. } | Op::Configuration {} => {
+                let failure = Failure::new(ErrorCode::UnknownOp, "this cibad has no rules yet");
+                self.reply.no(&failure).await;
+            }
             Op::Add { resource, profile } => {
                 self.add(TokenAsk::of(profile, Some(&resource), None, false))
                     .await;

@@ -1,7 +1,7 @@
 //! Where one request's lines go: each kind of answer becomes a line with the request's id, in the outbox of its
 //! connection.
 
-use ipc_proto::{Event, Failure, Id, encode_answer, encode_event, encode_failure, encode_token};
+use ipc_proto::{Event, Failure, Id, TokenFields, encode_answer, encode_event, encode_failure, encode_token};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -76,14 +76,16 @@ impl Reply {
 
     /// Answers with a token.
     pub(super) async fn token(&self, token: &Token) {
-        let line = encode_token(
-            &self.id,
-            token.access_token(),
-            &token.token_type,
-            token.resource.as_str(),
-            token.expires_at,
-            token.scope.as_deref(),
-        );
-        self.out.send(line).await;
+        self.out.send(encode_token(&self.id, fields(token))).await;
+    }
+}
+
+fn fields(token: &Token) -> TokenFields<'_> {
+    TokenFields {
+        access_token: token.access_token(),
+        token_type: &token.token_type,
+        resource: token.resource.as_str(),
+        expires_at: token.expires_at,
+        scope: token.scope.as_deref(),
     }
 }

@@ -222,8 +222,8 @@ fn log(event: &Event) {
             let code = error.as_ref().map(|failure| failure.code.word());
             info!(%profile, ?state, code, "session");
         }
-        // The link has said so, with the reason.
-        Event::Disconnected { .. } => {}
+        // The link has said so, with the reason. A question is none of a session's.
+        Event::Disconnected { .. } | Event::Confirm { .. } => {}
     }
 }
 

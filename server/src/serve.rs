@@ -46,21 +46,17 @@ pub(crate) struct Work {
 /// Serves until told to leave, then lets what has begun come to its end.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, work: &Work) {
     let mut is_full = false;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.begun().cancelled() => break,
-        };
+    while let Some(accepted) = shutdown.begun().run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok(_) if work.connections.len() >= MAX_CONNECTIONS => {
-                if !std::mem::replace(&mut is_full, true) {
-                    tracing::warn!(MAX_CONNECTIONS, "no more connections are taken");
-                }
-            }
-            Ok((stream, address)) => {
+            Ok((stream, address)) if work.connections.len() < MAX_CONNECTIONS => {
                 is_full = false;
                 let served = connection(stream, address, router.clone(), shutdown.begun().clone());
                 drop(work.connections.spawn(served));
+            }
+            Ok(_) if is_full => {}
+            Ok(_) => {
+                is_full = true;
+                tracing::warn!(MAX_CONNECTIONS, "no more connections are taken");
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept");

@@ -19,6 +19,8 @@ use crate::token::{Grant, Kind};
 /// How long the identity provider may take to revoke before the session ends without it.
 const REVOKE_WITHIN: Duration = Duration::from_secs(4);
 
+const STORE_IS_AWAY: &str = "the server's store does not answer";
+
 /// Does what the device asks and returns the reply. The room is held meanwhile: what has been begun is finished in it,
 /// even if the device leaves and comes back.
 pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -> Reply {
@@ -36,23 +38,16 @@ pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -
         } => match renew(sessions, &room, &resource, min_valid).await {
             Ok(()) => Reply::TokenReady { id, resource },
             Err(cause) => {
-                tracing::warn!(
-                    error = chain(&cause),
-                    code = cause.code(),
-                    "a token could not be renewed"
-                );
-                error(id, cause.code(), &cause.to_string())
+                let code = cause.code();
+                tracing::warn!(error = chain(&cause), code, "a token could not be renewed");
+                error(id, code, &cause.to_string())
             }
         },
         Ask::End { id } => match end(sessions, &room).await {
             Ok(()) => Reply::Ended { id },
             Err(cause) => {
                 tracing::error!(error = chain(&cause), "a session could not be ended");
-                error(
-                    id,
-                    "temporarily_unavailable",
-                    "the server's store does not answer",
-                )
+                error(id, "temporarily_unavailable", STORE_IS_AWAY)
             }
         },
     }

@@ -73,8 +73,13 @@ pub(super) async fn from_json(
     let verifier = pushed.verifier.parse().map_err(|_| BAD_VERIFIER)?;
     let names = [pushed.device_name, pushed.session_name].map(|name| name.map(checked_name).transpose());
     let [device_name, session_name] = names;
-    let name = device_name?.or(session_name?);
-    begin(&sessions, peer.0, verifier, pushed.resource.as_deref(), name).await
+    let wish = Wish {
+        verifier,
+        resource: pushed.resource,
+        device_name: device_name?.or(session_name?),
+        address: peer.0,
+    };
+    begin(&sessions, wish).await
 }
 
 /// `GET /auth/par/authorize?challenge=…`, kept for the seed's clients. The query never reaches a log.
@@ -86,7 +91,13 @@ pub(super) async fn from_query(
     let Query(legacy) = query.map_err(|_| BAD_QUERY)?;
     let verifier = verifier_of(&Zeroizing::new(legacy.challenge))?;
     overwrite_stack();
-    begin(&sessions, peer.0, verifier, legacy.resource.as_deref(), None).await
+    let wish = Wish {
+        verifier,
+        resource: legacy.resource,
+        device_name: None,
+        address: peer.0,
+    };
+    begin(&sessions, wish).await
 }
 
 /// The parser's own words quote what was sent: they are not told.
@@ -110,28 +121,24 @@ fn overwrite_stack() {
     std::hint::black_box([0u8; 32 * 1024]);
 }
 
-async fn begin(
-    sessions: &Sessions,
-    address: IpAddr,
+/// A session that is to begin.
+struct Wish {
     verifier: Verifier,
-    resource: Option<&str>,
+    resource: Option<String>,
     device_name: Option<String>,
-) -> Result<Response, Refusal> {
+    address: IpAddr,
+}
+
+async fn begin(sessions: &Sessions, wish: Wish) -> Result<Response, Refusal> {
     let too_many = |wait| Refusal::too_many("too many logins begun from this address", wait);
-    sessions.logins.check(&address.into()).map_err(too_many)?;
-    let resource: ResourceUrn = resource
-        .map_or(Ok(ResourceUrn::default()), str::parse)
-        .map_err(|_| UNKNOWN_RESOURCE)?;
-    if token::target(&sessions.rules, &resource).is_none() {
-        return Err(UNKNOWN_RESOURCE);
-    }
-    let session = RequestId::from_random(random());
-    let expires_in = sessions.login_expires_in;
+    sessions.logins.check(&wish.address.into()).map_err(too_many)?;
+    let resource = known(sessions, wish.resource.as_deref()).ok_or(UNKNOWN_RESOURCE)?;
+    let (session, expires_in) = (RequestId::from_random(random()), sessions.login_expires_in);
     let record = Record {
-        verifier,
+        verifier: wish.verifier,
         resource,
-        device_name,
-        address: address.to_canonical().to_string(),
+        device_name: wish.device_name,
+        address: wish.address.to_canonical().to_string(),
         user_code: user_code(random()),
         created_at: now().seconds(),
         stage: Stage::Pending {
@@ -142,14 +149,19 @@ async fn begin(
         tracing::error!(error = chain(&cause), "a session could not be kept");
         NOT_KEPT
     })?;
-    let url = format!("{}login/{session}", sessions.public_url);
     let begun = Begun {
+        url: format!("{}login/{session}", sessions.public_url),
         request_id: session,
-        url,
         expires_in,
         user_code: record.user_code,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(begun)).into_response())
+}
+
+/// Returns the resource of the first token, if this server gives tokens for it.
+fn known(sessions: &Sessions, resource: Option<&str>) -> Option<ResourceUrn> {
+    let resource = resource.map_or(Ok(ResourceUrn::default()), str::parse).ok()?;
+    token::target(&sessions.rules, &resource).map(|_| resource)
 }
 
 fn checked_name(name: String) -> Result<String, Refusal> {

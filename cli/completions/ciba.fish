@@ -40,7 +40,7 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "stop" -d 'Log out: end th
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "doctor" -d 'Check what ciba needs, and say what to do'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "logs" -d 'Show the log of the daemon'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "restart" -d 'Let the installed cibad take over, with every session'
-complete -c ciba -n "__fish_ciba_needs_command" -f -a "service" -d 'Run cibad as a service of yours'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "service" -d 'Run cibad as a user service (systemd, launchd)'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "completions" -d 'Print what makes a shell complete commands and options'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "man" -d 'Show a manual page'
 complete -c ciba -n "__fish_ciba_using_subcommand start" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r

@@ -1,8 +1,9 @@
 //! The command line: what may be typed.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 use ipc_proto::ProfileName;
 
@@ -10,6 +11,9 @@ use crate::command::{Command, one_shot, token};
 use crate::environment::or_variable;
 use crate::error::Error;
 use crate::exit::Exit;
+
+/// Letters that a command must share from its beginning to be what was meant.
+const ALIKE: usize = 2;
 
 /// Log in once in a browser, then get tokens in every shell
 ///
@@ -38,9 +42,10 @@ pub(crate) fn parse() -> Result<Invocation, ExitCode> {
     if let Some(token) = TokenAlone::read() {
         return Ok(token);
     }
-    Invocation::try_parse()
+    Invocation::try_parse_from(words())
         .and_then(Invocation::check)
-        .map_err(|refusal| {
+        .map_err(|mut refusal| {
+            suggest(&mut refusal);
             // When this cannot be written, the person cannot be told of that either.
             let _ = refusal.print();
             let exit = if refusal.use_stderr() {
@@ -50,6 +55,43 @@ pub(crate) fn parse() -> Result<Invocation, ExitCode> {
             };
             exit.into()
         })
+}
+
+/// Returns what was typed; `ciba help token` is `ciba token --help`.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
+}
+
+/// Adds the commands that begin most like one that does not exist. Suggestions of clap itself cost a package.
+fn suggest(refusal: &mut clap::Error) {
+    let Some(ContextValue::String(typed)) = refusal.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let near = nearest(typed);
+    if !near.is_empty() {
+        refusal.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+    }
+}
+
+fn nearest(typed: &str) -> Vec<String> {
+    let shared = |name: &str| {
+        name.bytes()
+            .zip(typed.bytes())
+            .take_while(|(a, b)| a == b)
+            .count()
+    };
+    let ciba = Invocation::command();
+    let names = || ciba.get_subcommands().map(clap::Command::get_name);
+    let most = names().map(shared).max().unwrap_or(0);
+    names()
+        .filter(|name| most >= ALIKE && shared(name) == most)
+        .map(Into::into)
+        .collect()
 }
 
 /// `ciba token` by itself: the list of all commands would cost a tenth of its run.
@@ -82,7 +124,8 @@ impl Invocation {
     fn check(self) -> Result<Self, clap::Error> {
         let problem = match (&self.command, self.one_shot.is_given()) {
             (Some(_), true) => {
-                "options before a command are for a login without one: put them behind the command"
+                "options before a command are for a one-shot login: ciba --url URL. \
+                 To stay logged in: ciba start --url URL, then ciba token"
             }
             (None, false) => "a command is missing",
             _ => return Ok(self),

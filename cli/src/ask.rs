@@ -19,13 +19,36 @@ pub(crate) fn whoever_serves<T>(
     op: Op,
     ask: impl Fn(Connection, Op) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match ask(Connection::connect_or_start()?, op.clone()) {
-        Err(error) if has_left(&error) => ask(Connection::connect_or_start()?, op),
+    again_if_left(op, |op| ask(Connection::connect_or_start()?, op))
+}
+
+/// The same, of the daemon that runs; `None` when none does.
+pub(crate) fn whoever_runs<T>(
+    op: Op,
+    ask: impl Fn(Connection, Op) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    again_if_left(op, |op| {
+        let running = Connection::connect()?;
+        running.map(|connection| ask(connection, op)).transpose()
+    })
+}
+
+fn again_if_left<T>(op: Op, mut ask: impl FnMut(Op) -> Result<T, Error>) -> Result<T, Error> {
+    match ask(op.clone()) {
+        Err(error) if has_left(&error) => ask(op),
         asked => asked,
     }
 }
 
-fn has_left(error: &Error) -> bool {
+/// Asks the daemon that runs for its protocol, version and pid; `None` when none does.
+pub(crate) fn hello(patience: Duration) -> Result<Option<Hello>, Error> {
+    whoever_runs(Op::Hello { protocol: PROTOCOL }, |connection, op| {
+        connection.ask(op, patience)
+    })
+}
+
+/// Whether the daemon left before it had answered.
+pub(crate) fn has_left(error: &Error) -> bool {
     error
         .failure()
         .is_some_and(|failure| failure.code == ErrorCode::Leaving)
@@ -36,11 +59,6 @@ impl Connection {
     pub(crate) fn ask<T: DeserializeOwned>(mut self, op: Op, patience: Duration) -> Result<T, Error> {
         self.send(op)?;
         self.answer(patience)
-    }
-
-    /// Asks the daemon for its protocol, version and pid.
-    pub(crate) fn hello(self, patience: Duration) -> Result<Hello, Error> {
-        self.ask(Op::Hello { protocol: PROTOCOL }, patience)
     }
 
     /// Waits for the one answer to what was sent.

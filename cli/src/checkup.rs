@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipc_proto::{Check, Diagnosis, Hello, Op};
 
+use crate::ask;
 use crate::connection::{self, Connection};
 use crate::error::Error;
 use crate::launch::{self, Installed};
@@ -30,11 +31,11 @@ pub(crate) fn run() -> Vec<Check> {
     let connected = Connection::connect();
     let mut checks = vec![socket(&connected), program(installed)];
     match connected {
-        Ok(Some(connection)) => checks.extend(ask(connection, version.as_deref())),
-        Ok(None) => checks.push(Check::ok(
-            "daemon",
-            "not running; ciba start and ciba token start it",
-        )),
+        Ok(Some(connection)) => {
+            drop(connection);
+            checks.extend(running(version.as_deref()));
+        }
+        Ok(None) => checks.push(not_running()),
         Err(_) => {}
     }
     checks
@@ -79,9 +80,10 @@ fn program(installed: Result<Installed, Error>) -> Check {
 }
 
 /// The daemon that runs, and what it says.
-fn ask(connection: Connection, installed: Option<&str>) -> Vec<Check> {
-    let hello = match connection.hello(PROMPTLY) {
-        Ok(hello) => hello,
+fn running(installed: Option<&str>) -> Vec<Check> {
+    let hello = match ask::hello(PROMPTLY) {
+        Ok(Some(hello)) => hello,
+        Ok(None) => return vec![not_running()],
         Err(error) => return vec![failed("daemon", &error)],
     };
     let mut checks = vec![daemon(&hello, installed.unwrap_or(OURS))];
@@ -90,6 +92,12 @@ fn ask(connection: Connection, installed: Option<&str>) -> Vec<Check> {
         Err(error) => checks.push(failed("daemon", &error)),
     }
     checks
+}
+
+fn not_running() -> Check {
+    let message = "not running, so keychains, logins and servers were not checked: only the daemon sees them";
+    Check::ok("daemon", message)
+        .hint("ciba start --url URL, or ciba token where you are logged in, starts it")
 }
 
 fn daemon(hello: &Hello, installed: &str) -> Check {
@@ -101,9 +109,10 @@ fn daemon(hello: &Hello, installed: &str) -> Check {
 }
 
 fn diagnosis() -> Result<Diagnosis, Error> {
-    let connection =
-        Connection::connect()?.ok_or_else(|| Error::internal("cibad has just ended").hint("ciba logs"))?;
-    connection.ask_visibly(Op::Diagnose {}, PATIENCE, "Looking")
+    let diagnosis = ask::whoever_runs(Op::Diagnose {}, |connection, op| {
+        connection.ask_visibly(op, PATIENCE, "Looking")
+    })?;
+    diagnosis.ok_or_else(|| Error::internal("cibad has just ended").hint("ciba logs"))
 }
 
 fn failed(name: &str, error: &Error) -> Check {

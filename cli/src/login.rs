@@ -8,6 +8,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::de::DeserializeOwned;
 
+use crate::ask;
 use crate::browser;
 use crate::clock;
 use crate::connection::Connection;
@@ -37,15 +38,27 @@ impl Prompt {
 }
 
 /// Asks for a login and waits until it is done, refused or too late: the daemon says which. Leaving in
-/// between closes the socket, and that cancels the login.
+/// between closes the socket, and that cancels the login. A daemon that leaves before it has begun is asked again, once.
 pub(crate) fn run<T: DeserializeOwned>(
     op: Op,
     prompt: &Prompt,
     on_event: impl Fn(&Event) -> Result<(), Error>,
 ) -> Result<T, Error> {
+    let mut wait = Wait::new();
+    match follow(op.clone(), &mut wait, prompt, &on_event) {
+        Err(error) if ask::has_left(&error) && !wait.has_begun() => follow(op, &mut wait, prompt, &on_event),
+        followed => followed,
+    }
+}
+
+fn follow<T: DeserializeOwned>(
+    op: Op,
+    wait: &mut Wait,
+    prompt: &Prompt,
+    on_event: &impl Fn(&Event) -> Result<(), Error>,
+) -> Result<T, Error> {
     let mut connection = Connection::connect_or_start()?;
     connection.send(op)?;
-    let mut wait = Wait::new();
     loop {
         match connection.next(wait.tick())? {
             Some(Message::Answer(answer)) => return Ok(answer),
@@ -71,6 +84,11 @@ impl Wait {
             line: Progress::new(),
             expires_at: None,
         }
+    }
+
+    /// Whether a person has been shown a page.
+    fn has_begun(&self) -> bool {
+        self.expires_at.is_some()
     }
 
     /// Shows the time left, and returns when to do so again.

@@ -75,7 +75,7 @@ impl From<Unread> for Failure {
         let (code, hint) = match error {
             Unread(KeychainError::Locked(_)) => (
                 ErrorCode::KeychainLocked,
-                "unlock it, and cibad goes on by itself; or log in anew: ciba start --url <server>",
+                "unlock it, and cibad goes on by itself; or log in anew: ciba start --url URL",
             ),
             _ => (ErrorCode::KeychainUnavailable, "ciba doctor"),
         };

@@ -52,7 +52,7 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Stay in the foreground and log to stderr, where somebody reads it
+    /// Stay in the foreground and log to stderr
     #[arg(long)]
     foreground: bool,
 

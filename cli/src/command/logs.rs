@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::ask;
 use crate::error::Error;
 use crate::logfile::Log;
 
@@ -40,8 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn daemon_pid() -> Option<u32> {
-    let hello = Connection::connect().ok()??.hello(PATIENCE);
-    hello.ok().map(|hello| hello.pid)
+    ask::hello(PATIENCE).ok()?.map(|hello| hello.pid)
 }
 
 /// Whether systemd runs this process as the daemon's unit: what it writes goes to the journal.

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     /// Let the installed cibad take over, with every session
     Restart(restart::Args),
-    /// Run cibad as a service of yours
+    /// Run cibad as a user service (systemd, launchd)
     Service(service::Args),
     /// Print what makes a shell complete commands and options
     Completions(completions::Args),

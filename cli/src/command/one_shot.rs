@@ -8,6 +8,7 @@ use crate::login::{self, Prompt};
 use crate::print::{self, Form};
 
 #[derive(clap::Args, Default)]
+#[command(next_help_heading = "Without a command (one-shot login)")]
 pub(crate) struct Args {
     /// Log in at this server, print one token and keep nothing
     #[arg(long, value_name = "URL")]

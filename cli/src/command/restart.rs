@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipc_proto::{Hello, Op};
 use serde::de::IgnoredAny;
 
+use crate::ask;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::launch::{self, Installed};
@@ -18,7 +19,7 @@ pub(crate) struct Args {}
 
 /// Asks the daemon that runs. When none does, the next command starts the installed one anyway.
 pub(crate) fn run() -> Result<(), Error> {
-    let Some(before) = hello()? else {
+    let Some(before) = ask::hello(PATIENCE)? else {
         terminal::tell("Nothing to restart: cibad is not running.");
         return Ok(());
     };
@@ -27,15 +28,7 @@ pub(crate) fn run() -> Result<(), Error> {
     connection.answer::<IgnoredAny>(PATIENCE)?;
     // The old program hangs up when it is replaced: only then is the new one asked.
     connection.hung_up(PATIENCE)?;
-    tell(&before, &hello()?.ok_or_else(gone)?)
-}
-
-/// Asks the daemon for its version and pid; `None` when none runs.
-fn hello() -> Result<Option<Hello>, Error> {
-    let connection = Connection::connect()?;
-    connection
-        .map(|connection| connection.hello(PATIENCE))
-        .transpose()
+    tell(&before, &ask::hello(PATIENCE)?.ok_or_else(gone)?)
 }
 
 fn tell(before: &Hello, after: &Hello) -> Result<(), Error> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipc_proto::{Failure, Link, Op, ProfileName, ProfileStatus, SessionState, Status, TokenStatus};
 use serde::Serialize;
 
+use crate::ask;
 use crate::clock;
-use crate::connection::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::kept;
@@ -16,6 +16,9 @@ use crate::terminal::{self, Plain};
 
 /// How long the daemon may take: it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What to do where no login is.
+const LOG_IN: &str = "hint: ciba start --url URL\n";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -26,10 +29,8 @@ pub(crate) struct Args {
 
 /// Asks the daemon that runs; never starts one.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    let status = match Connection::connect()? {
-        Some(connection) => Some(connection.ask(Op::Status { profile }, PATIENCE)?),
-        None => None,
-    };
+    let op = Op::Status { profile };
+    let status = ask::whoever_runs(op, |connection, op| connection.ask(op, PATIENCE))?;
     if args.json {
         return terminal::print_json(&Shown {
             running: status.is_some(),
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error
         });
     }
     let text = status.map_or_else(
-        || "cibad is not running\n".into(),
+        || format!("cibad is not running\n{LOG_IN}"),
         |status| table(&status, clock::now()),
     );
     terminal::print(Screen::of_stdout().page(&text).as_bytes())
@@ -71,6 +72,10 @@ fn table(status: &Status, now: u64) -> String {
     }
     if status.profiles.is_empty() {
         text.push_str("nobody is logged in\n");
+        // A login that is only out of reach needs no new one.
+        if status.keychain.is_none() {
+            text.push_str(LOG_IN);
+        }
         return text;
     }
     let width = widths(&status.profiles);

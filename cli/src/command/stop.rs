@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipc_proto::{Op, ProfileName, Stopped};
 
-use crate::connection::Connection;
+use crate::ask;
 use crate::error::Error;
 use crate::kept;
 use crate::terminal::{self, Plain};
@@ -19,13 +19,16 @@ pub(crate) struct Args {
     all: bool,
 }
 
-/// Asks the daemon, and starts it when there is none: only a daemon finds the logins that a keychain keeps.
+/// Asks the daemon, and starts it when there is none: only a daemon finds the logins that a keychain keeps. A login that a
+/// daemon has ended before it left is one that the next daemon does not know, and says so.
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
     let op = Op::Stop {
         profile: profile.filter(|_| !args.all),
         all: args.all,
     };
-    tell(&Connection::connect_or_start()?.ask(op, PATIENCE)?);
+    tell(&ask::whoever_serves(op, |connection, op| {
+        connection.ask(op, PATIENCE)
+    })?);
     Ok(())
 }
 

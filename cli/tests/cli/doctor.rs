@@ -118,7 +118,8 @@ fn without_a_daemon_none_is_started_and_nothing_is_wrong() {
     let home = Home::empty();
     let text = format!(
         "ok socket: HOME/agent.sock, nobody listens\nok program: cibad {VERSION}, HOME/cibad\n\
-         ok daemon: not running; ciba start and ciba token start it\n"
+         ok daemon: not running, so keychains, logins and servers were not checked: only the daemon sees them\n  \
+           hint: ciba start --url URL, or ciba token where you are logged in, starts it\n"
     );
     assert_eq!(doctor(&home, &says(VERSION), &[]), Run::new(0, &text, ""));
 }

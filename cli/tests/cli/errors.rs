@@ -166,6 +166,26 @@ fn a_daemon_too_busy_to_accept_is_not_waited_for() {
 }
 
 #[test]
+fn a_command_that_was_mistyped_is_named() {
+    let home = Home::empty();
+    for (typed, meant) in [
+        ("tokn", "'token'"),
+        ("stoop", "'stop'"),
+        ("st", "'start', 'status', 'stop'"),
+    ] {
+        let run = home.ciba(&[typed]);
+        assert_eq!(run.status, Some(2));
+        assert!(run.stderr.contains(meant), "{}", run.stderr);
+    }
+    assert!(!home.ciba(&["nope"]).stderr.contains("similar"));
+    let misplaced = home.ciba(&["--url", "https://c", "token"]).stderr;
+    assert!(
+        misplaced.contains("ciba start --url URL") && misplaced.contains("ciba token"),
+        "{misplaced}"
+    );
+}
+
+#[test]
 fn what_was_mistyped_is_a_usage_error() {
     let home = Home::empty();
     let wrong: [&[&str]; 7] = [

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -71,6 +72,16 @@ impl Home {
         Self::with_daemon(move |_, stream| {
             // A client may have left already; that is what some tests are about.
             let _ = stream.write_all(&bytes);
+        })
+    }
+
+    /// A home whose daemon answers each request with the next of these texts, then closes.
+    pub(crate) fn with_answers(answers: &[&str]) -> Self {
+        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        let count = AtomicUsize::new(0);
+        Self::with_daemon(move |_, stream| {
+            let text = answers.get(count.fetch_add(1, Ordering::Relaxed));
+            let _ = stream.write_all(text.map_or(&[], |text| text.as_bytes()));
         })
     }
 

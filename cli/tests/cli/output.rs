@@ -145,10 +145,28 @@ fn help_lists_every_command_with_what_it_does() {
            doctor       Check what ciba needs, and say what to do\n  \
            logs         Show the log of the daemon\n  \
            restart      Let the installed cibad take over, with every session\n  \
-           service      Run cibad as a service of yours\n  \
+           service      Run cibad as a user service (systemd, launchd)\n  \
            completions  Print what makes a shell complete commands and options\n  \
            man          Show a manual page"
     );
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let home = Home::empty();
+    for (typed, meant) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "token"], &["token", "--help"]),
+    ] {
+        assert_eq!(home.ciba(typed), home.ciba(meant));
+    }
+    let one_shot = home.ciba(&["help"]).stdout;
+    let (_, one_shot) = one_shot
+        .split_once("Without a command (one-shot login):")
+        .unwrap();
+    for option in ["--url", "--resource", "--no-browser", "--qr"] {
+        assert!(one_shot.contains(option), "{option}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Home, Run, authorize};
+use crate::harness::{Home, Run, authorize, failure, started, token};
 
 fn status(expires_at: u64) -> Value {
     json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": true, "profiles": [
@@ -106,6 +106,7 @@ fn status_says_that_the_configuration_is_not_used() {
 \
         the configuration is not used: /c.toml: line 1, column 1: unknown key `x`
 nobody is logged in
+hint: ciba start --url URL
 ";
     assert_eq!(
         Home::with_lines(&[answer]).ciba(&["status"]),
@@ -118,7 +119,7 @@ fn status_says_when_secrets_may_be_swapped_and_nobody_is_there() {
     let answer =
         json!({"id": 1, "ok": {"version": "0.1.0", "pid": 42, "memory_locked": false, "profiles": []}});
     let home = Home::with_lines(&[answer]);
-    let text = "cibad 0.1.0 is running, pid 42, secrets may be swapped to disk\nnobody is logged in\n";
+    let text = "cibad 0.1.0 is running, pid 42, secrets may be swapped to disk\nnobody is logged in\nhint: ciba start --url URL\n";
     assert_eq!(home.ciba(&["status"]), Run::new(0, text, ""));
 }
 
@@ -136,7 +137,8 @@ fn status_json_is_the_daemons_answer() {
 #[test]
 fn without_a_daemon_none_is_started_to_look() {
     let home = Home::empty();
-    assert_eq!(home.ciba(&["status"]), Run::new(0, "cibad is not running\n", ""));
+    let text = "cibad is not running\nhint: ciba start --url URL\n";
+    assert_eq!(home.ciba(&["status"]), Run::new(0, text, ""));
     assert_eq!(
         home.ciba(&["status", "--json"]),
         Run::new(0, "{\"running\":false}\n", "")
@@ -150,6 +152,41 @@ fn to_stop_everything_where_nothing_is_is_no_failure() {
     let none = json!({"id": 1, "ok": {"profiles": [], "daemon_leaves": true}});
     let expected = Run::new(0, "", "Nothing to stop: nobody is logged in.\n");
     assert_eq!(Home::with_lines(&[none]).ciba(&["stop", "--all"]), expected);
+}
+
+/// The first daemon is about to leave, or is gone before it answers; the second has no login any more.
+#[test]
+fn a_daemon_that_leaves_while_it_is_asked_to_stop_is_asked_again_once() {
+    let stopped = json!({"id": 1, "ok": {"profiles": ["default"], "daemon_leaves": true}});
+    let nobody = json!({"id": 1, "error": {"code": "not_logged_in", "message": "nobody is logged in"}});
+    let told = Run::new(3, "", "ciba: nobody is logged in\nhint: ciba start --url URL\n");
+    for farewell in [format!("{}\n", failure("leaving")), String::new()] {
+        let home = Home::with_answers(&[&farewell, &format!("{stopped}\n")]);
+        assert_eq!(home.ciba(&["stop"]), Run::new(0, "", "Logged out of default.\n"));
+        assert_eq!(home.request(), home.request());
+        let home = Home::with_answers(&[&farewell, &format!("{nobody}\n")]);
+        assert_eq!(home.ciba(&["stop"]), told, "as it would be a moment later");
+    }
+}
+
+#[test]
+fn a_daemon_that_leaves_is_asked_again_by_every_command() {
+    let answers: [(&[&str], Value); 3] = [
+        (&["status"], status(9)),
+        (&["start", "--url", "https://c"], started()),
+        (&["--url", "https://c"], token("t")),
+    ];
+    for (args, answer) in answers {
+        let home = Home::with_answers(&["", &format!("{answer}\n")]);
+        assert_eq!(home.ciba(args).status, Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_login_that_has_begun_is_not_begun_again() {
+    let begun = format!("{}\n", authorize("https://c/x"));
+    let home = Home::with_answers(&[&begun, &format!("{}\n", started())]);
+    assert_eq!(home.ciba(&["start", "--url", "https://c"]).status, Some(1));
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) fn check_server(session: &Handle, wanted: &Server) -> Result<(), Fail
 
 /// Returns the failure of a profile that has no login. `known` are those that have one.
 pub(super) fn unknown(profile: &ProfileName, known: &[&str]) -> Failure {
-    let login = profile.login("<server>");
+    let login = profile.login("URL");
     if *profile == ProfileName::default() {
         return Failure::new(ErrorCode::NotLoggedIn, "nobody is logged in").hint(login);
     }

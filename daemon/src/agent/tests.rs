@@ -197,7 +197,7 @@ async fn who_is_not_there_is_named_rightly() {
         panic!()
     };
     assert_eq!(nobody.code, ErrorCode::NotLoggedIn);
-    assert_eq!(nobody.hint.as_deref(), Some("ciba start --url <server>"));
+    assert_eq!(nobody.hint.as_deref(), Some("ciba start --url URL"));
     logged_in(&agent, &fake, 600).await;
     let Err(unknown) = agent.status(Some(&"work".parse().unwrap())).await else {
         panic!()

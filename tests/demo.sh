@@ -54,7 +54,7 @@ unset CIBA_URL CIBA_RESOURCE CIBA_PROFILE CIBA_SOCKET CIBA_KEYCHAIN CIBA_DAEMON
 # The kernel's keyring needs no desktop and no password. It belongs to the user and not to a home directory: a daemon that
 # may use it resumes every login in it. So the demo uses it only when it can see that no login of yours is there.
 export CIBA_ALLOWED_KEYCHAINS=memory
-if [ -r /proc/keys ] && ! grep -q ' ciba:' /proc/keys; then
+if [ -r /proc/keys ] && ! grep -Eq '^[0-9a-f]+ [^i]* .* ciba:' /proc/keys; then # `i`: deleted already
     export CIBA_ALLOWED_KEYCHAINS=kernel
 fi
 mkdir -m 700 "$XDG_RUNTIME_DIR"

@@ -11,6 +11,7 @@ use crate::command::{Command, one_shot, token};
 use crate::environment::or_variable;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::helper;
 
 /// Letters that a command must share from its beginning to be what was meant.
 const ALIKE: usize = 2;
@@ -23,7 +24,8 @@ const ALIKE: usize = 2;
     name = "ciba",
     version,
     disable_help_subcommand = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = helper::listing()
 )]
 pub(crate) struct Invocation {
     /// Login to use, where there are several [env: CIBA_PROFILE]

@@ -9,6 +9,7 @@ use interprocess::ConnectWaitMode;
 use interprocess::local_socket::traits::Stream as _;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName as _};
 use ipc_proto::{ErrorCode, Failure, Hello, Id, Lines, Message, Op, PROTOCOL, Request, TooLong};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -17,10 +18,18 @@ use crate::{launch, trust};
 /// How long connecting, sending a request, or comparing protocols may take.
 const PROMPTLY: Duration = Duration::from_secs(5);
 
+/// The id of the one request that is waited for.
+const REQUEST: u64 = 1;
+
+/// The id of requests whose answers are passed over.
+const ASIDE: u64 = 2;
+
 /// A connection to the user's own daemon.
 pub(crate) struct Connection {
     stream: Stream,
     lines: Lines,
+    /// Whether answers to [`Connection::send_aside`] may come.
+    has_asides: bool,
 }
 
 impl Connection {
@@ -51,12 +60,23 @@ impl Connection {
         Self {
             stream,
             lines: Lines::default(),
+            has_asides: false,
         }
     }
 
     /// Sends a request.
     pub(crate) fn send(&mut self, op: Op) -> Result<(), Error> {
-        let request = Request { id: Id::from(1), op };
+        self.send_as(REQUEST, op)
+    }
+
+    /// Sends a request beside the one that is under way. Its answer is passed over.
+    pub(crate) fn send_aside(&mut self, op: Op) -> Result<(), Error> {
+        self.has_asides = true;
+        self.send_as(ASIDE, op)
+    }
+
+    fn send_as(&mut self, id: u64, op: Op) -> Result<(), Error> {
+        let request = Request { id: Id::from(id), op };
         let sent = self
             .stream
             .set_send_timeout(Some(PROMPTLY))
@@ -71,6 +91,9 @@ impl Connection {
     ) -> Result<Option<Message<T>>, Error> {
         loop {
             if let Some(line) = self.lines.next_line() {
+                if self.has_asides && answers_aside(line) {
+                    continue;
+                }
                 return Message::decode(line).map(Some).map_err(|_| explain_mismatch());
             }
             if !self.read(deadline)? {
@@ -118,6 +141,14 @@ impl Connection {
             }
         }
     }
+}
+
+fn answers_aside(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Line {
+        id: Id,
+    }
+    serde_json::from_slice(line).is_ok_and(|Line { id }| id == Id::from(ASIDE))
 }
 
 fn too_long(problem: TooLong) -> Error {
@@ -205,6 +236,22 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    #[test]
+    fn an_answer_to_an_aside_is_passed_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut connection = Connection::from(ours);
+        let confirm = Op::Confirm {
+            number: 3,
+            allow: true,
+        };
+        assert!(connection.send_aside(confirm).is_ok());
+        let answers =
+            b"{\"id\":2,\"ok\":{}}\n{\"id\":1,\"ok\":{\"protocol\":1,\"version\":\"0\",\"pid\":7}}\n";
+        theirs.write_all(answers).unwrap();
+        let next = connection.next::<Hello>(Some(Instant::now() + PROMPTLY));
+        assert!(matches!(next, Ok(Some(Message::Answer(hello))) if hello.pid == 7));
+    }
 
     #[test]
     fn a_daemon_that_stays_is_told_from_one_that_hangs_up() {

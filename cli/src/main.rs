@@ -21,6 +21,7 @@ mod error;
 mod exit;
 #[cfg(test)]
 mod generated;
+mod helper;
 mod kept;
 mod launch;
 mod logfile;
@@ -32,6 +33,9 @@ mod terminal;
 mod trust;
 
 fn main() -> ExitCode {
+    if let Some(code) = helper::meant() {
+        return code;
+    }
     match args::parse() {
         Ok(invocation) => end(run(invocation)).into(),
         Err(refusal) => refusal,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ipc_proto::{Event, Message, Op, Scheme};
+use ipc_proto::{Event, Failure, Message, Op, Scheme};
 use serde::Deserialize;
 
 use crate::ask;
@@ -17,9 +17,15 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::terminal::{self, Plain};
 
+mod bazel;
+mod cargo;
 mod confirm;
+mod docker;
 mod git;
+mod goauth;
 mod input;
+mod keyring;
+mod kubernetes;
 mod reply;
 mod text;
 
@@ -32,6 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How long the daemon may take once a person was asked: they have 60 s, and another question may be before theirs.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(130);
+
+/// Seconds before its end from which a tool is to ask anew: the service's clock may be ahead. The daemon gives out no token
+/// with less than that while it can get another.
+const MARGIN: u64 = 10;
 
 /// A program in the program: what a tool runs, and by which names.
 pub(crate) struct Helper {
@@ -46,12 +56,50 @@ pub(crate) struct Helper {
 }
 
 /// All of them.
-const HELPERS: &[Helper] = &[Helper {
-    word: "git-credential",
-    link: Some("git-credential-ciba"),
-    about: "git's credential helper: get, store, erase, capability (`ciba git setup` tells git)",
-    run: git::run,
-}];
+const HELPERS: &[Helper] = &[
+    Helper {
+        word: "git-credential",
+        link: Some("git-credential-ciba"),
+        about: "git's credential helper: get, store, erase, capability (`ciba git setup` tells git)",
+        run: git::run,
+    },
+    Helper {
+        word: "docker-credential",
+        link: Some("docker-credential-ciba"),
+        about: "docker's credential helper: get, store, erase, list, version (`ciba docker setup` tells docker)",
+        run: docker::run,
+    },
+    Helper {
+        word: "kube-credential",
+        link: Some("kube-credential-ciba"),
+        about: "kubectl's credential plugin (`ciba kube setup` tells kubectl)",
+        run: kubernetes::run,
+    },
+    Helper {
+        word: "cargo-credential",
+        link: Some("cargo-credential-ciba"),
+        about: "cargo's credential provider",
+        run: cargo::run,
+    },
+    Helper {
+        word: "bazel-credential",
+        link: Some("bazel-credential-ciba"),
+        about: "bazel's credential helper: get",
+        run: bazel::run,
+    },
+    Helper {
+        word: "goauth",
+        link: None,
+        about: "go's GOAUTH command",
+        run: goauth::run,
+    },
+    Helper {
+        word: "keyring",
+        link: Some(keyring::NAME),
+        about: "the program that pip and uv ask for a password: get SERVICE USER",
+        run: keyring::run,
+    },
+];
 
 /// Runs the helper that the command line means, by the program's name or by its first word; `None` when it means none.
 pub(crate) fn meant() -> Option<ExitCode> {
@@ -103,12 +151,21 @@ pub(crate) fn tell(error: &Error) -> Exit {
     let Some(failure) = error.failure() else {
         return Exit::Ok;
     };
-    let message = Plain(&failure.message);
-    match &failure.hint {
-        Some(hint) => terminal::tell(format_args!("ciba: {message}; hint: {}", Plain(hint))),
-        None => terminal::tell(format_args!("ciba: {message}")),
-    }
+    terminal::tell(format_args!("ciba: {}", Plain(&sentence(error))));
     failure.code.into()
+}
+
+/// Returns in one line what went wrong and what to type, for tools that show a person such a text.
+fn sentence(error: &Error) -> String {
+    match error.failure() {
+        Some(Failure {
+            message,
+            hint: Some(hint),
+            ..
+        }) => format!("{message}; hint: {hint}"),
+        Some(failure) => failure.message.clone(),
+        None => String::new(),
+    }
 }
 
 /// Which token a tool needs.
@@ -125,7 +182,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Credential {
     /// The token.
     pub(crate) token: HeaderText,
-    /// When it ends, Unix seconds.
+    /// When a tool is to take it for expired, Unix seconds: before it ends, by [`MARGIN`].
     pub(crate) expires_at: u64,
     /// How the rule wants it shown.
     pub(crate) scheme: Scheme,
@@ -135,6 +192,20 @@ pub(crate) struct Credential {
     pub(crate) serial: u64,
 }
 
+#[cfg(test)]
+impl Credential {
+    /// Returns a credential that ends on 2033-05-18 at 03:33:09 UTC.
+    fn for_test(token: &str, scheme: Scheme) -> Self {
+        Self {
+            token: HeaderText::new(token.to_owned().into()).unwrap(),
+            expires_at: 1_999_999_989,
+            scheme,
+            username: Field::new("oauth2").unwrap(),
+            serial: 1,
+        }
+    }
+}
+
 impl TryFrom<ipc_proto::Credential> for Credential {
     type Error = Error;
 
@@ -142,7 +213,7 @@ impl TryFrom<ipc_proto::Credential> for Credential {
         Ok(Self {
             token: HeaderText::new(answer.token.access_token)
                 .ok_or_else(|| Error::internal("the token holds characters that no header may carry"))?,
-            expires_at: answer.token.expires_at,
+            expires_at: answer.token.expires_at.saturating_sub(MARGIN),
             scheme: answer.scheme,
             username: Field::new(&answer.username)
                 .ok_or_else(|| Error::internal("the rule's username holds characters that do not print"))?,

@@ -77,10 +77,6 @@ impl Reply {
     /// Adds the value of an `Authorization` header: Basic where the rule says so (RFC 7617 §2), else Bearer (RFC 6750
     /// §2.1). For tools that do not say what the service offers.
     #[must_use]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for helpers of tools that take a header")
-    )]
     pub(crate) fn authorization(self, credential: &Credential) -> Self {
         match credential.scheme {
             ipc_proto::Scheme::Basic => self.word("Basic ").user_and_password(credential),
@@ -102,11 +98,15 @@ impl Reply {
 
     /// Adds a JSON value, whose strings are escaped.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "for helpers that speak JSON"))]
     pub(crate) fn json(mut self, value: &impl Serialize) -> Self {
         serde_json::to_writer(&mut self.0, value)
             .expect("a buffer takes every write, and no map has odd keys");
         self
+    }
+
+    /// Returns all of it, for another place than standard output.
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0.into_bytes()
     }
 
     /// Writes all of it to standard output.

@@ -48,6 +48,9 @@ pub(crate) struct Begun {
 pub(crate) enum AuthorizeError {
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// No server was reached. Its URL may be mistyped.
+    #[error("{error}")]
+    Unreached { origin: String, error: HttpError },
     #[error("too many logins were begun from here")]
     Busy {
         /// Seconds.
@@ -70,12 +73,22 @@ pub(crate) async fn authorize(
         device_name: device_name(),
     };
     let post = client(server)?.post(server.authorize()).json(&pushed);
-    let mut response = post.send().await.map_err(HttpError::from)?;
+    let mut response = post.send().await.map_err(|error| unsent(server, error.into()))?;
     let body = read(&mut response).await?;
     if response.status().is_success() {
         Ok(begun(&body).ok_or(HttpError::NotAServer)?)
     } else {
         Err(refusal(&response, &body))
+    }
+}
+
+fn unsent(server: &Server, error: HttpError) -> AuthorizeError {
+    match error {
+        HttpError::Unreachable(_) | HttpError::Slow => AuthorizeError::Unreached {
+            origin: server.origin(),
+            error,
+        },
+        _ => error.into(),
     }
 }
 
@@ -282,7 +295,30 @@ mod tests {
         fake.go_down().await;
         let failure = at(&fake.url()).await.unwrap_err();
         assert_eq!(failure.code, ErrorCode::ServerUnreachable);
-        assert_eq!(failure.message, "the server cannot be reached");
+        let message = format!(
+            "{}: the server cannot be reached: it refuses the connection",
+            fake.url()
+        );
+        assert_eq!(failure.message, message);
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("check the URL; is the server running?")
+        );
+    }
+
+    #[tokio::test]
+    async fn why_a_server_is_unreachable_is_said_and_where_and_no_more_of_the_url() {
+        // A label this long is no name, so no network is asked.
+        let name = "x".repeat(64);
+        let failure = at(&format!("https://{name}.example:9/base")).await.unwrap_err();
+        let message =
+            format!("https://{name}.example:9: the server cannot be reached: its name is not known");
+        assert_eq!(failure.message, message);
+        let fake = Fake::new().await;
+        let https = fake.url().replace("http://", "https://");
+        let failure = at(&https).await.unwrap_err();
+        let message = format!("{https}: the server cannot be reached: it does not speak TLS");
+        assert_eq!(failure.message, message);
     }
 
     #[tokio::test]

@@ -41,6 +41,10 @@ impl From<AuthorizeError> for Failure {
         let message = error.to_string();
         match error {
             AuthorizeError::Http(error) => error.into(),
+            AuthorizeError::Unreached { origin, .. } => {
+                let message = format!("{origin}: {message}");
+                Self::new(ErrorCode::ServerUnreachable, message).hint("check the URL; is the server running?")
+            }
             AuthorizeError::Busy { retry_after } => {
                 let wait = retry_after.map_or_else(|| "a minute".into(), |seconds| format!("{seconds} s"));
                 Self::new(ErrorCode::Busy, message).hint(format!("try again in {wait}"))

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::{io, panic};
 
 use rustix::fs::{FileType, Stat, fstat, stat};
-use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
+use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
+use tracing::{Subscriber, warn};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::Targets;
@@ -80,6 +80,9 @@ impl Log {
             }),
         };
         panic::set_hook(Box::new(log_panic));
+        if let Some(Err(_)) = wanted() {
+            warn!("CIBA_LOG is no level; {level} holds");
+        }
         Self {
             place,
             levels: handle,
@@ -124,11 +127,16 @@ fn stderr<S: Subscriber + for<'a> LookupSpan<'a>>() -> Box<dyn Layer<S> + Send +
 /// The level, or `CIBA_LOG` in its place, is for our own lines. Libraries stay at warnings: on their lower levels some
 /// write out what passes through them.
 fn levels(level: LevelFilter) -> Targets {
-    let wanted = env::var("CIBA_LOG").ok();
-    let ours = wanted.and_then(|word| word.parse().ok()).unwrap_or(level);
+    let ours = wanted().and_then(Result::ok).unwrap_or(level);
     Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("cibad", ours)
+}
+
+/// Returns the level that `CIBA_LOG` says, if it says anything.
+fn wanted() -> Option<Result<LevelFilter, ParseLevelFilterError>> {
+    let word = env::var_os("CIBA_LOG").filter(|word| !word.is_empty())?;
+    Some(word.to_string_lossy().parse())
 }
 
 /// Opens today's file. `None` where there is no home or it cannot be written: a daemon without a log is

@@ -25,19 +25,24 @@ pub(crate) fn config() -> Result<ClientConfig, rustls::Error> {
 
 /// Returns what is wrong with the server's certificate, if that is what an error is about.
 pub(crate) fn certificate_problem(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
-            return Some(words(problem));
-        }
+    causes(error).find_map(|cause| match cause.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(problem)) => Some(words(problem)),
+        _ => None,
+    })
+}
+
+/// Returns an error, and what it came of.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
         // What an io::Error holds is not its source.
         let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match held {
+        match held {
             Some(held) => Some(held),
             None => error.source(),
-        };
-    }
-    None
+        }
+    })
 }
 
 fn words(problem: &CertificateError) -> &'static str {

@@ -238,7 +238,10 @@ mod tests {
         let other = server("404 Not Found", 0).await;
         let untrusted = Tls::new().await;
         for (url, message) in [
-            (away.url(), "the server cannot be reached"),
+            (
+                away.url(),
+                "the server cannot be reached: it refuses the connection",
+            ),
             (faulty.url(), "the server has a fault (HTTP status 503)"),
             (other.url(), "what answers at this URL is no ciba-server"),
             (

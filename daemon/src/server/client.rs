@@ -1,9 +1,11 @@
 //! One HTTP exchange with a server: what asks it, and why nothing comes of it.
 
+use std::io;
 use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::redirect::Policy;
+use rustls::pki_types::InvalidDnsNameError;
 use thiserror::Error;
 
 use super::Server;
@@ -24,8 +26,8 @@ pub(crate) enum HttpError {
     Certificate(&'static str),
     #[error("the server does not answer in time")]
     Slow,
-    #[error("the server cannot be reached")]
-    Unreachable,
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(Unreached),
     #[error("the connection to the server broke")]
     Broken,
     #[error("what answers at this URL is no ciba-server")]
@@ -35,12 +37,43 @@ pub(crate) enum HttpError {
     Fault(u16),
 }
 
+/// Why no connection to a server comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Unreached {
+    #[error("its name is not known")]
+    Name,
+    #[error("it refuses the connection")]
+    Refused,
+    #[error("it does not speak TLS")]
+    Tls,
+    #[error("no way leads there")]
+    Other,
+}
+
+impl Unreached {
+    fn of(error: &reqwest::Error) -> Self {
+        let reasons = tls::causes(error).filter_map(|cause| {
+            // The HTTP client's error of a look-up has no type of its own.
+            if cause.to_string() == "dns error" || cause.is::<InvalidDnsNameError>() {
+                return Some(Self::Name);
+            }
+            match cause.downcast_ref().map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => Some(Self::Refused),
+                // It hung up on the first words of TLS.
+                Some(io::ErrorKind::UnexpectedEof) => Some(Self::Tls),
+                _ => cause.is::<rustls::Error>().then_some(Self::Tls),
+            }
+        });
+        reasons.last().unwrap_or(Self::Other)
+    }
+}
+
 impl From<reqwest::Error> for HttpError {
     fn from(error: reqwest::Error) -> Self {
         match tls::certificate_problem(&error) {
             Some(problem) => Self::Certificate(problem),
             None if error.is_timeout() => Self::Slow,
-            None if error.is_connect() => Self::Unreachable,
+            None if error.is_connect() => Self::Unreachable(Unreached::of(&error)),
             None => Self::Broken,
         }
     }

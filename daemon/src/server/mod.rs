@@ -64,6 +64,11 @@ impl Server {
         self.below("healthz")
     }
 
+    /// Returns scheme, host and port, for people.
+    pub(crate) fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Whether TLS is spoken; otherwise the server is on this machine.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"

@@ -139,7 +139,9 @@ async fn log_in(shared: &Shared) -> Result<Beginning, Failure> {
         page,
         user_code,
         expires_in,
-    } = authorize(&purpose.server, &verifier, &purpose.resource).await?;
+    } = authorize(&purpose.server, &verifier, &purpose.resource)
+        .await
+        .inspect_err(|reason| warn!(profile = %purpose.profile, %reason, "a login does not begin"))?;
     shared.tell(SessionEvent::Authorized(Page {
         url: page,
         user_code,

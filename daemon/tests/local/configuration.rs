@@ -110,3 +110,15 @@ fn d_052_the_keychain_of_the_file_is_taken_when_the_client_does_not_say() {
     let refused = home.connect().ask(&own);
     assert_eq!(refused["error"]["code"], "server_unreachable");
 }
+
+#[test]
+fn a_level_that_is_none_is_said_once_and_the_configured_one_holds() {
+    let home = Home::new();
+    let started = home.cibad().env("CIBA_LOG", "inof").status().unwrap();
+    assert!(started.success());
+    let daemon = home.daemon().unwrap();
+    daemon.signal(Signal::HUP);
+    wait_until("it is logged as configured", || home.log().contains("reloading"));
+    let told = "CIBA_LOG is no level; info holds";
+    assert_eq!(home.log().matches(told).count(), 1, "{}", home.log());
+}

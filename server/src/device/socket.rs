@@ -177,11 +177,12 @@ impl<'a> Connection<'a> {
         match self.socket.receive(Instant::now(), message)? {
             Decision::Nothing => Ok(()),
             Decision::Reply(reply) => send(websocket, reply).await,
+            // Boxed: a socket's task would keep the room for its largest step for as long as it lives.
             Decision::Prove {
                 document,
                 session,
                 token,
-            } => self.prove(websocket, document, session, token.expose()).await,
+            } => Box::pin(self.prove(websocket, document, session, token.expose())).await,
             Decision::Read { document } => self.read(websocket, document).await,
             Decision::Ask { document, text } => {
                 self.ask(document, text);

@@ -1,0 +1,67 @@
+//! TLS in front of a gate: a certificate for `localhost`, of an authority that is made for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Result;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
+use tokio_rustls::server::TlsStream;
+
+/// Accepts connections that speak TLS.
+pub(super) struct Listener {
+    pub(super) port: u16,
+    /// The authority as PEM.
+    pub(super) authority: String,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener {
+    pub(super) async fn bind() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (config, authority) = certificates()?;
+        Ok(Self {
+            port: listener.local_addr()?.port(),
+            authority,
+            listener,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    /// A client that does not like the certificate hangs up; the next one is served.
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Returns what the gate shows, and the authority that signed it.
+fn certificates() -> Result<(ServerConfig, String)> {
+    let mut params = CertificateParams::new([])?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok((config, authority.pem()))
+}

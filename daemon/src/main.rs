@@ -2,9 +2,11 @@
 //! Unix socket. This file only reads the arguments; [`run`] does the rest.
 
 mod agent;
+mod audit;
 mod authorize;
 mod backoff;
 mod config;
+mod confirm;
 mod diagnose;
 mod failure;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod oauth_error;
 mod origin;
 mod ownership;
 mod printable;
+mod rules;
 mod run;
 mod secret;
 mod server;

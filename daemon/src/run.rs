@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use crate::agent::Agent;
+use crate::audit::Audit;
 use crate::config::Settings;
 use crate::handover::{self, HandOver, HandOverError, HandedOver, Program};
 use crate::harden::Gap;
@@ -99,6 +100,7 @@ fn daemon(start: Start, uid: u32, origin: Origin, gaps: &[Gap]) -> anyhow::Resul
         uid,
         log: Log::start(Sink::of_process(start.is_in_foreground()), settings.log()),
         settings,
+        audit: Audit::start(ipc_proto::audit_file(|name| std::env::var_os(name))),
         program: Program::running().context("cannot find the cibad program")?,
     };
     tls::install();
@@ -110,6 +112,7 @@ fn daemon(start: Start, uid: u32, origin: Origin, gaps: &[Gap]) -> anyhow::Resul
         .enable_all()
         .build()?;
     let served = runtime.block_on(daemon.live(origin));
+    daemon.audit.finish();
     // A name lookup may still block a thread; its answer is of no use any more.
     runtime.shutdown_background();
     if let Err(error) = &served {
@@ -124,6 +127,7 @@ struct Daemon {
     uid: u32,
     log: Log,
     settings: Settings,
+    audit: Audit,
     program: Program,
 }
 
@@ -137,6 +141,7 @@ impl Daemon {
     /// Serves until the end, which after a hand-over that failed is not yet there.
     async fn live(&self, mut origin: Origin) -> anyhow::Result<()> {
         while let End::HandOver(hand_over) = self.serve(origin).await? {
+            self.audit.finish();
             not_handed_over(&self.program.replace(self.start.arguments(), &hand_over));
             // The next program would have read it.
             self.read_settings().await;
@@ -161,11 +166,13 @@ impl Daemon {
         let events = agent.watch();
         resume(&agent, sessions);
         self.announce(listening.socket())?;
-        let context = Context {
-            agent: agent.clone(),
-            shutdown: shutdown.clone(),
-            log_place: self.log.place(),
-        };
+        let context = Context::new(
+            agent.clone(),
+            shutdown.clone(),
+            self.settings.clone(),
+            self.audit.clone(),
+            self.log.place(),
+        );
         tokio::select! {
             end = self.answer_clients(listening, context, &reload) => end,
             never = signals.relay(&shutdown, || self.look_again(&shutdown, &reload)) => match never {},

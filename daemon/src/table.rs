@@ -1,8 +1,9 @@
 //! The token table of one session (step 9 of a token's way): the opened tokens, by resource, until a client asks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use device_proto::ResourceUrn;
 use ipc_proto::TokenStatus;
@@ -30,8 +31,18 @@ pub(crate) struct Token {
     pub(crate) usage: Usage,
 }
 
-/// An access token's text, in locked memory.
-pub(crate) struct AccessToken(Locked);
+/// An access token's text, in locked memory, and its number.
+pub(crate) struct AccessToken {
+    text: Locked,
+    serial: u64,
+}
+
+/// The last token's number. The first one is made of the time, so that two daemons number differently. They stay
+/// below 2^53 for two centuries, since some JSON readers know no larger whole number.
+static LAST_SERIAL: LazyLock<AtomicU64> = LazyLock::new(|| {
+    let since = UNIX_EPOCH.elapsed().unwrap_or_default();
+    AtomicU64::new(since.as_secs() << 20)
+});
 
 /// Whether a token was handed out, and whether its session has taken notice ([`Table::newly_used`]).
 #[derive(Default)]
@@ -55,9 +66,14 @@ impl Token {
         self.access_token.expose()
     }
 
+    /// Returns its number. No other token that this daemon opened has the same; a later one has a larger one.
+    pub(crate) fn serial(&self) -> u64 {
+        self.access_token.serial
+    }
+
     /// Returns the bytes of locked memory that it takes.
     fn size(&self) -> usize {
-        self.access_token.0.slot_size()
+        self.access_token.text.slot_size()
     }
 
     /// Whether both are the same.
@@ -72,17 +88,20 @@ impl Token {
 }
 
 impl AccessToken {
-    /// Copies the text into locked memory.
+    /// Copies the text into locked memory, and numbers it.
     ///
     /// # Errors
     ///
     /// [`Exhausted`].
     pub(crate) fn copy_of(text: &str) -> Result<Self, Exhausted> {
-        Locked::copy_of(text.as_bytes()).map(Self)
+        Ok(Self {
+            text: Locked::copy_of(text.as_bytes())?,
+            serial: LAST_SERIAL.fetch_add(1, Ordering::Relaxed) + 1,
+        })
     }
 
     fn expose(&self) -> &str {
-        str::from_utf8(self.0.expose()).expect("it was made of text, and never written since")
+        str::from_utf8(self.text.expose()).expect("it was made of text, and never written since")
     }
 }
 
@@ -198,6 +217,18 @@ mod tests {
 
     fn urn(text: &str) -> ResourceUrn {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn each_token_has_a_number_of_its_own_and_keeps_it() {
+        let table = Table::default();
+        let one = table.put(token("urn:a:x", 10, "1"), 0).unwrap().unwrap();
+        assert!(table.put(token("urn:a:x", 10, "1"), 0).unwrap().is_none());
+        let held = table.get(&urn("urn:a:x"), 0, 0).unwrap();
+        assert_eq!(held.serial(), one.serial(), "it came again");
+        let two = table.put(token("urn:a:x", 10, "2"), 0).unwrap().unwrap();
+        assert!(two.serial() > one.serial());
+        assert!(two.serial() < 1 << 53);
     }
 
     #[test]

@@ -34,6 +34,26 @@ impl TokenAsk {
             force,
         })
     }
+
+    /// What a tool asks that knows no more than its resource.
+    pub(crate) fn of_rule(profile: ProfileName, resource: ResourceUrn) -> Self {
+        Self {
+            profile,
+            resource,
+            min_valid: None,
+            force: false,
+        }
+    }
+
+    /// The same, and a token from memory will not do.
+    pub(super) fn forced(&self, min_valid: Option<u64>) -> Self {
+        Self {
+            profile: self.profile.clone(),
+            resource: self.resource.clone(),
+            min_valid,
+            force: true,
+        }
+    }
 }
 
 /// What `start` asks.

@@ -2,7 +2,9 @@
 
 mod ask;
 mod choice;
+mod credential;
 mod refusal;
+mod rejections;
 mod sessions;
 mod supply;
 
@@ -16,7 +18,9 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 pub(crate) use self::ask::{StartAsk, TokenAsk, Which};
+pub(crate) use self::credential::Refused;
 use self::refusal::{check_server, too_many, unknown};
+use self::rejections::Rejections;
 use self::sessions::Sessions;
 use self::supply::supply;
 use crate::config::Settings;
@@ -46,6 +50,7 @@ struct Inner {
     closing: CancellationToken,
     shutdown: Shutdown,
     settings: Settings,
+    rejections: Mutex<Rejections>,
 }
 
 impl Agent {
@@ -64,6 +69,7 @@ impl Agent {
             closing: CancellationToken::new(),
             shutdown,
             settings,
+            rejections: Mutex::default(),
         }));
         agent.load();
         agent

@@ -1,5 +1,5 @@
 //! What the user decides about the daemon: `config.toml`, read at start and again at each hangup. A file that is wrong
-//! changes nothing, and `status`, `doctor` and the log say so.
+//! changes nothing but that no rule is in force, and `status`, `doctor` and the log say so.
 
 mod explain;
 
@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipc_proto::KeychainKind;
+use ipc_proto::{Configuration, KeychainKind};
 use rustix::fs::OFlags;
 use serde::Deserialize;
 use thiserror::Error;
@@ -20,15 +20,22 @@ use tracing::warn;
 
 use self::explain::explain;
 use crate::ownership::{self, NotOurs};
+use crate::printable::printable;
+use crate::rules::Rules;
 
 /// Bytes of a configuration.
 const MAX_FILE: usize = 64 * 1024;
+
+/// Characters of the file's path that are shown: PATH_MAX on Linux.
+const MAX_PATH: usize = 4096;
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     daemon: DaemonSection,
+    #[serde(rename = "host")]
+    rules: Rules,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -180,6 +187,30 @@ impl Settings {
     /// Whether the desktop is told of logins that end.
     pub(crate) fn notifications(&self) -> bool {
         self.current.borrow().config.daemon.notifications
+    }
+
+    /// Calls this with the rules, in order.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file. A token for the wrong service is worse than none, so no rule is in force then, not
+    /// even one that was read before.
+    pub(crate) fn with_rules<T>(&self, look: impl FnOnce(&Rules) -> T) -> Result<T, String> {
+        let current = self.current.borrow();
+        match &current.problem {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(look(&current.config.rules)),
+        }
+    }
+
+    /// Returns where the configuration is, what is wrong with it, and the rules in force.
+    pub(crate) fn shown(&self) -> Configuration {
+        let file = self.source.file.as_ref();
+        Configuration {
+            file: file.map(|file| printable(&file.to_string_lossy(), MAX_PATH)),
+            problem: self.problem(),
+            rules: self.with_rules(Rules::list).unwrap_or_default(),
+        }
     }
 
     /// Returns what is wrong with the file, for people.

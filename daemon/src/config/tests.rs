@@ -77,6 +77,46 @@ fn what_is_unknown_is_refused_with_its_place_and_the_nearest_known_name() {
 }
 
 #[test]
+fn a_rule_that_is_not_understood_is_refused_with_its_place() {
+    let rule =
+        |line: &str| format!("[[host]]\nmatch = \"git.example.com\"\nresource = \"urn:d:git\"\n{line}\n");
+    assert!(Config::parse(&rule("")).is_ok());
+    for (text, problem) in [
+        (
+            rule("resourse = \"urn:d:x\""),
+            "line 4, column 1: unknown key `resourse`; did you mean `resource`?",
+        ),
+        (
+            rule("scheme = \"digest\""),
+            "line 4, column 10: unknown value `digest`; did you mean `bearer`?",
+        ),
+        (
+            rule("username = \"a:b\""),
+            "line 4, column 12: a username is 1 to 128 printable ASCII characters without a colon",
+        ),
+        (
+            rule("tool = [\"Git\"]"),
+            "line 4, column 8: a tool is 1 to 32 lower-case letters, digits and dashes",
+        ),
+        (
+            "[[host]]\nmatch = \"http://git.example.com\"\nresource = \"urn:d:git\"\n".into(),
+            "line 2, column 9: no host to match: a token goes over https alone; http is for this machine (localhost, \
+             127.0.0.0/8, [::1])",
+        ),
+        (
+            "[[host]]\nmatch = \"git.example.com\"\n".into(),
+            "line 1, column 1: missing field `resource`",
+        ),
+        (
+            "[host]\nmatch = \"git.example.com\"\n".into(),
+            "line 1, column 1: expected a sequence",
+        ),
+    ] {
+        assert_eq!(refused(&text), problem, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_toml_or_of_the_wrong_type_is_refused_and_not_quoted() {
     assert_eq!(
         refused("[daemon]\nnotifications = 1"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use ipc_proto::{ErrorCode, Failure, Id, encode_failure};
 use tokio::io::AsyncWriteExt as _;
@@ -14,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::caller::Caller;
 use super::{Context, serve};
 
 /// Connections at once (I-007).
@@ -33,8 +33,10 @@ pub(crate) async fn accept(listener: &Listener, uid: u32, context: &Context, tas
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(stream) if is_user(&stream, uid) => admit(stream, &permits, context, tasks),
-            Ok(_) => warn!("a client of another user was turned away"),
+            Ok(stream) => match Caller::of_user(&stream, uid) {
+                Some(caller) => admit(stream, caller, &permits, context, tasks),
+                None => warn!("a client of another user was turned away"),
+            },
             Err(error) => {
                 if !failing {
                     warn!(%error, "cannot accept connections");
@@ -48,18 +50,13 @@ pub(crate) async fn accept(listener: &Listener, uid: u32, context: &Context, tas
     }
 }
 
-/// Asked of the kernel before a byte is read (I-002).
-fn is_user(stream: &Stream, uid: u32) -> bool {
-    stream.peer_creds().is_ok_and(|peer| peer.euid() == Some(uid))
-}
-
-fn admit(stream: Stream, permits: &Arc<Semaphore>, context: &Context, tasks: &TaskTracker) {
+fn admit(stream: Stream, caller: Caller, permits: &Arc<Semaphore>, context: &Context, tasks: &TaskTracker) {
     let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
         return refuse(&stream);
     };
     let context = context.clone();
     tasks.spawn(async move {
-        serve::serve(&stream, &context).await;
+        serve::serve(&stream, &caller, &context).await;
         drop(permit);
     });
 }
@@ -70,20 +67,4 @@ fn refuse(mut stream: &Stream) {
     let failure = Failure::new(ErrorCode::Busy, "too many connections at once");
     let line = encode_failure(&Id::Unknown, &failure);
     let _ = stream.write_all(&line).now_or_never();
-}
-
-#[cfg(test)]
-mod tests {
-    use interprocess::os::unix::uds_local_socket::tokio::Stream as UnixStream;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn i_002_only_the_expected_user_is_let_in() {
-        let (ours, _theirs) = tokio::net::UnixStream::pair().unwrap();
-        let stream = Stream::from(UnixStream::from(ours));
-        let me = rustix::process::geteuid().as_raw();
-        assert!(is_user(&stream, me));
-        assert!(!is_user(&stream, me + 1));
-    }
 }

@@ -1,17 +1,25 @@
 //! What each operation means: one call of the agent, and its answer as lines (step 10 of a token's way).
 
-use ipc_proto::{ErrorCode, Failure, Hello, Op, PROTOCOL};
+use ipc_proto::{AuditEntry, ErrorCode, Failure, Hello, Op, PROTOCOL, ProfileName};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Context;
+use super::caller::Caller;
+use super::credential::Wanted;
 use super::reply::Reply;
 use crate::agent::{StartAsk, Step, TokenAsk, Which};
+use crate::audit;
 use crate::handover::HandOverError;
+use crate::table::Token;
 
 /// Answers one request. Dropping the future abandons it; a login it waits for is cancelled.
-pub(super) async fn answer(op: Op, context: &Context, reply: Reply) {
-    let call = Call { context, reply };
+pub(super) async fn answer(op: Op, caller: &Caller, context: &Context, reply: Reply) {
+    let call = Call {
+        context,
+        caller,
+        reply,
+    };
     tokio::select! {
         biased;
         () = call.act(op) => {}
@@ -20,9 +28,10 @@ pub(super) async fn answer(op: Op, context: &Context, reply: Reply) {
 }
 
 /// One request under way: what it acts on, and where its answer goes. Every operation has it at hand.
-struct Call<'a> {
-    context: &'a Context,
-    reply: Reply,
+pub(super) struct Call<'a> {
+    pub(super) context: &'a Context,
+    pub(super) caller: &'a Caller,
+    pub(super) reply: Reply,
 }
 
 impl Call<'_> {
@@ -49,10 +58,21 @@ impl Call<'_> {
                 let ask = StartAsk::of(&url, profile, resource.as_deref(), one_shot, keychain);
                 self.start(ask).await;
             }
-            Op::Credential { .. } | Op::Refused { .. } | Op::Confirm { .. } | Op::Configuration {} => {
-                let failure = Failure::new(ErrorCode::UnknownOp, "this cibad has no rules yet");
-                self.reply.no(&failure).await;
+            Op::Credential {
+                url,
+                tool,
+                refused,
+                interactive,
+            } => {
+                self.credential(Wanted::of(&url, tool), refused, interactive)
+                    .await;
             }
+            Op::Refused { url, tool, serial } => {
+                let noted = self.refused(Wanted::of(&url, tool), serial);
+                self.reply.result(&noted.map(|()| Done {})).await;
+            }
+            Op::Confirm { number, allow } => self.reply.result(&self.answered(number, allow)).await,
+            Op::Configuration {} => self.reply.yes(&self.context.settings.shown()).await,
             Op::Add { resource, profile } => {
                 self.add(TokenAsk::of(profile, Some(&resource), None, false))
                     .await;
@@ -67,7 +87,13 @@ impl Call<'_> {
     }
 
     async fn token(&self, ask: Result<TokenAsk, Failure>) {
-        let token = async { self.context.agent.token(ask?).await };
+        let token = async {
+            let ask = ask?;
+            let profile = ask.profile.clone();
+            let token = self.context.agent.token(ask).await?;
+            self.audit("token", None, &profile, &token);
+            Ok::<_, Failure>(token)
+        };
         match token.await {
             Ok(token) => self.reply.token(&token).await,
             Err(failure) => self.reply.no(&failure).await,
@@ -94,7 +120,10 @@ impl Call<'_> {
                     agent.retire_outgoing(&started.profile);
                     return reply.yes(&started).await;
                 }
-                Step::Token(token) => return reply.token(&token).await,
+                Step::Token(token) => {
+                    self.audit("start", None, login.profile(), &token);
+                    return reply.token(&token).await;
+                }
                 Step::Failed(failure) => return reply.no(&failure).await,
             }
         }
@@ -130,6 +159,28 @@ impl Call<'_> {
         self.reply
             .result(&agent.diagnose(log_place.as_deref()).await)
             .await;
+    }
+
+    /// Takes the person's answer to a question of this connection.
+    fn answered(&self, number: u64, allow: bool) -> Result<Done, Failure> {
+        let answered = self.context.confirm.answer(self.caller.asker, number, allow);
+        answered
+            .map(|()| Done {})
+            .map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))
+    }
+
+    /// Writes down that the caller gets this token, while it still waits for it.
+    pub(super) fn audit(&self, tool: &str, host: Option<String>, profile: &ProfileName, token: &Token) {
+        self.context.audit.note(AuditEntry {
+            time: audit::time(),
+            tool: tool.into(),
+            pid: self.caller.pid,
+            executable: self.caller.executable().map(Into::into),
+            host,
+            resource: token.resource.to_string(),
+            profile: profile.clone(),
+            serial: token.serial(),
+        });
     }
 
     async fn shutdown(&self) {

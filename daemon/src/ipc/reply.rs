@@ -1,7 +1,10 @@
 //! Where one request's lines go: each kind of answer becomes a line with the request's id, in the outbox of its
 //! connection.
 
-use ipc_proto::{Event, Failure, Id, TokenFields, encode_answer, encode_event, encode_failure, encode_token};
+use ipc_proto::{
+    Event, Failure, Id, Service, TokenFields, encode_answer, encode_credential, encode_event, encode_failure,
+    encode_token,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -72,6 +75,13 @@ impl Reply {
     /// Tells something on the way to the answer.
     pub(super) async fn event(&self, event: &Event) {
         self.out.send(encode_event(&self.id, event)).await;
+    }
+
+    /// Answers with a token and how its service wants to be shown it.
+    pub(super) async fn credential(&self, token: &Token, shown: Service<'_>) {
+        self.out
+            .send(encode_credential(&self.id, fields(token), shown))
+            .await;
     }
 
     /// Answers with a token.

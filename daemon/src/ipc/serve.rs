@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::caller::Caller;
 use super::reply::{Line, Outbox};
 use super::{Context, dispatch, hangup};
 
@@ -29,10 +30,11 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_WAITING: usize = 32;
 
 /// Serves one client until it leaves, misbehaves, or the daemon leaves.
-pub(super) async fn serve(stream: &Stream, context: &Context) {
+pub(super) async fn serve(stream: &Stream, caller: &Caller, context: &Context) {
     let (out, lines) = Outbox::new();
     let connection = Connection {
         stream,
+        caller,
         context,
         lines: Lines::default(),
         line_due: None,
@@ -58,6 +60,7 @@ async fn write(mut stream: &Stream, mut lines: mpsc::Receiver<Line>) {
 
 struct Connection<'a> {
     stream: &'a Stream,
+    caller: &'a Caller,
     context: &'a Context,
     lines: Lines,
     /// When the line that has begun must be whole.
@@ -143,7 +146,7 @@ impl Connection<'_> {
             let failure = Failure::new(ErrorCode::Busy, "too many requests at once");
             return reply.no(&failure).await;
         }
-        let mut answer = dispatch::answer(request.op, self.context, reply).boxed();
+        let mut answer = dispatch::answer(request.op, self.caller, self.context, reply).boxed();
         if (&mut answer).now_or_never().is_none() {
             self.waiting.push(answer);
         }
@@ -186,7 +189,9 @@ mod tests {
         let (stream, context) = (Stream::from(uds::Stream::from(ours)), Context::empty());
         let begin = Instant::now();
         let serving = async {
-            serve(&stream, &context).await;
+            let uid = rustix::process::geteuid().as_raw();
+            let caller = Caller::of_user(&stream, uid).unwrap();
+            serve(&stream, &caller, &context).await;
             (&stream).shutdown().await.unwrap();
             let Stream::UdSocket(socket) = &stream;
             rustix::net::shutdown(socket, rustix::net::Shutdown::Both).unwrap();

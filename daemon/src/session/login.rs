@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use device_proto::ResourceUrn;
-use ipc_proto::{ErrorCode, Event, Failure, Link, Started};
+use ipc_proto::{ErrorCode, Event, Failure, Link, ProfileName, Started};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -63,6 +63,11 @@ impl Login {
             resource,
             told: Told::default(),
         }
+    }
+
+    /// Returns the login's name.
+    pub(crate) fn profile(&self) -> &ProfileName {
+        &self.session.purpose().profile
     }
 
     /// Returns the next step; `Started`, `Token` and `Failed` are the last one.

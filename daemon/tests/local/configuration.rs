@@ -64,6 +64,58 @@ fn a_file_that_is_wrong_stops_nobody_and_is_told_until_it_is_mended() {
     );
 }
 
+const RULE: &str = "[[host]]\nmatch = \"git.example.com\"\nresource = \"urn:d:git\"\n";
+const CREDENTIAL: &str = r#"{"id":1,"op":"credential","url":"https://git.example.com","tool":"git"}"#;
+const CONFIGURATION: &str = r#"{"id":1,"op":"configuration"}"#;
+
+fn credential(home: &Home) -> Value {
+    home.connect().ask(CREDENTIAL)["error"].clone()
+}
+
+#[test]
+fn a_host_gets_its_token_by_the_file_that_was_read_last_and_none_by_a_broken_one() {
+    let home = Home::new();
+    let daemon = home.start();
+    assert_eq!(credential(&home)["code"], "no_rule");
+    assert_eq!(
+        credential(&home)["hint"],
+        "ciba allow git.example.com --resource URN"
+    );
+
+    configure(&home, RULE);
+    daemon.signal(Signal::HUP);
+    wait_until("the rule is in force", || {
+        credential(&home)["code"] == "not_logged_in"
+    });
+    let shown = home.connect().ask(CONFIGURATION)["ok"].clone();
+    let file = home.path().join(".config/ciba/config.toml").display().to_string();
+    assert_eq!(shown["file"], json!(file));
+    assert_eq!(shown["rules"][0]["match"], "git.example.com");
+    assert!(shown["problem"].is_null());
+
+    configure(&home, &RULE.replace("git.example.com", "*.com"));
+    daemon.signal(Signal::HUP);
+    wait_until("a broken file gives nothing", || {
+        credential(&home)["code"] == "no_rule"
+    });
+    let told = credential(&home);
+    assert!(
+        told["message"].as_str().unwrap().contains("line 2, column 9: "),
+        "{told}"
+    );
+    assert_eq!(told["hint"], "ciba config check");
+    let shown = home.connect().ask(CONFIGURATION)["ok"].clone();
+    assert_eq!(shown["rules"], json!([]));
+    assert!(
+        shown["problem"].as_str().unwrap().contains("two labels"),
+        "{shown}"
+    );
+    let refused = CREDENTIAL.replace("credential", "refused");
+    assert_eq!(home.connect().ask(&refused)["error"]["code"], "no_rule");
+    let confirm = r#"{"id":1,"op":"confirm","number":1,"allow":true}"#;
+    assert_eq!(home.connect().ask(confirm)["error"]["code"], "bad_request");
+}
+
 #[test]
 fn the_log_is_as_long_as_was_wanted_last() {
     let home = Home::new();

@@ -1,0 +1,137 @@
+//! Writes down who got which token: one JSON line each, beside the log. One thread owns the file; a client never waits for
+//! the disk, and a disk that is full costs entries, not tokens.
+
+mod file;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use ipc_proto::AuditEntry;
+use jiff::Timestamp;
+use tracing::warn;
+
+use self::file::AuditFile;
+
+/// Entries that may wait for the disk; more are lost, which the log says.
+const WAITING: usize = 1024;
+
+/// Entries that are written at once.
+const BATCH: usize = 64;
+
+/// Time for the disk to take what waits when the daemon leaves.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Where entries go; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Audit(Option<SyncSender<Job>>);
+
+enum Job {
+    Write(AuditEntry),
+    /// Say when what came before is written.
+    Tell(SyncSender<()>),
+}
+
+impl Audit {
+    /// Begins to write into this file; a user without a home has none.
+    pub(crate) fn start(path: Option<PathBuf>) -> Self {
+        let Some(path) = path else {
+            return Self(None);
+        };
+        let (sender, jobs) = sync_channel(WAITING);
+        let thread = thread::Builder::new().name("audit".into());
+        match thread.spawn(move || write(&jobs, AuditFile::at(path))) {
+            Ok(_) => Self(Some(sender)),
+            Err(error) => {
+                warn!(%error, "no audit is written");
+                Self(None)
+            }
+        }
+    }
+
+    /// Has an entry written, soon.
+    pub(crate) fn note(&self, entry: AuditEntry) {
+        let Some(jobs) = &self.0 else { return };
+        if let Err(TrySendError::Full(_)) = jobs.try_send(Job::Write(entry)) {
+            warn!("the disk is slow: an entry of the audit is lost");
+        }
+    }
+
+    /// Waits until what was noted is written, but not for long.
+    pub(crate) fn finish(&self) {
+        let Some(jobs) = &self.0 else { return };
+        let (sender, told) = sync_channel(1);
+        if jobs.try_send(Job::Tell(sender)).is_err()
+            || told.recv_timeout(LEAVING) == Err(RecvTimeoutError::Timeout)
+        {
+            warn!("the last entries of the audit may be lost");
+        }
+    }
+}
+
+/// Returns the time, UTC to the second (RFC 3339).
+pub(crate) fn time() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+/// Writes until the last sender is gone.
+fn write(jobs: &Receiver<Job>, mut file: AuditFile) {
+    while let Ok(first) = jobs.recv() {
+        let (mut lines, mut told) = (Vec::new(), Vec::new());
+        for job in std::iter::once(first).chain(jobs.try_iter().take(BATCH)) {
+            match job {
+                Job::Write(entry) => line(&mut lines, &entry),
+                Job::Tell(sender) => told.push(sender),
+            }
+        }
+        file.append(&lines);
+        for sender in told {
+            let _ = sender.send(());
+        }
+    }
+}
+
+fn line(lines: &mut Vec<u8>, entry: &AuditEntry) {
+    serde_json::to_writer(&mut *lines, entry).expect("a Vec takes every write, and no map has odd keys");
+    lines.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn entry(serial: u64) -> AuditEntry {
+        AuditEntry {
+            time: "2026-01-31T12:00:00Z".into(),
+            tool: "git".into(),
+            pid: None,
+            executable: None,
+            host: None,
+            resource: "urn:d:git".into(),
+            profile: ipc_proto::ProfileName::default(),
+            serial,
+        }
+    }
+
+    #[test]
+    fn what_was_noted_is_there_when_the_daemon_leaves() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state/audit.jsonl");
+        let audit = Audit::start(Some(path.clone()));
+        for serial in 0..200 {
+            audit.note(entry(serial));
+        }
+        audit.finish();
+        let lines = fs::read_to_string(path).unwrap();
+        let serials = lines
+            .lines()
+            .map(|line| serde_json::from_str::<AuditEntry>(line).unwrap().serial);
+        assert!(serials.eq(0..200));
+        Audit::start(None).note(entry(1));
+        Audit::start(None).finish();
+    }
+}

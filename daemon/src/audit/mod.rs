@@ -4,6 +4,8 @@
 mod file;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tracing::warn;
 use self::file::AuditFile;
 
 /// Entries that may wait for the disk; more are lost, which the log says.
-const WAITING: usize = 1024;
+const WAITING: usize = 256;
 
 /// Entries that are written at once.
 const BATCH: usize = 64;
@@ -25,7 +27,14 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// Where entries go; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Audit(Option<SyncSender<Job>>);
+pub(crate) struct Audit(Option<Queue>);
+
+#[derive(Clone)]
+struct Queue {
+    jobs: SyncSender<Job>,
+    /// Whether the last entry was lost, which the log says once.
+    is_full: Arc<AtomicBool>,
+}
 
 enum Job {
     Write(AuditEntry),
@@ -42,7 +51,10 @@ impl Audit {
         let (sender, jobs) = sync_channel(WAITING);
         let thread = thread::Builder::new().name("audit".into());
         match thread.spawn(move || write(&jobs, AuditFile::at(path))) {
-            Ok(_) => Self(Some(sender)),
+            Ok(_) => Self(Some(Queue {
+                jobs: sender,
+                is_full: Arc::default(),
+            })),
             Err(error) => {
                 warn!(%error, "no audit is written");
                 Self(None)
@@ -52,15 +64,21 @@ impl Audit {
 
     /// Has an entry written, soon.
     pub(crate) fn note(&self, entry: AuditEntry) {
-        let Some(jobs) = &self.0 else { return };
-        if let Err(TrySendError::Full(_)) = jobs.try_send(Job::Write(entry)) {
-            warn!("the disk is slow: an entry of the audit is lost");
+        let Some(Queue { jobs, is_full }) = &self.0 else {
+            return;
+        };
+        let noted = jobs.try_send(Job::Write(entry));
+        let is_lost = matches!(noted, Err(TrySendError::Full(_)));
+        if !is_full.swap(is_lost, Ordering::Relaxed) && is_lost {
+            warn!("the disk is slow: entries of the audit are lost");
         }
     }
 
     /// Waits until what was noted is written, but not for long.
     pub(crate) fn finish(&self) {
-        let Some(jobs) = &self.0 else { return };
+        let Some(Queue { jobs, .. }) = &self.0 else {
+            return;
+        };
         let (sender, told) = sync_channel(1);
         if jobs.try_send(Job::Tell(sender)).is_err()
             || told.recv_timeout(LEAVING) == Err(RecvTimeoutError::Timeout)

@@ -1,8 +1,8 @@
 //! The client behind a connection: which process it is, and what the system tells of it. For the audit, and for tools that
 //! show only by their conduct that a token was refused; no decision about access stands on it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -19,6 +19,15 @@ pub(super) struct Caller {
     /// The process that connected; not every system tells.
     pub(super) pid: Option<i32>,
     executable: OnceLock<Option<String>>,
+    last: Mutex<Option<Handed>>,
+}
+
+/// A token that the connection got.
+#[derive(PartialEq, Eq)]
+struct Handed {
+    serial: u64,
+    tool: String,
+    host: Option<String>,
 }
 
 impl Caller {
@@ -29,6 +38,7 @@ impl Caller {
             asker: Asker(CONNECTIONS.fetch_add(1, Ordering::Relaxed)),
             pid: peer.pid(),
             executable: OnceLock::new(),
+            last: Mutex::default(),
         })
     }
 
@@ -37,6 +47,25 @@ impl Caller {
     pub(super) fn executable(&self) -> Option<&str> {
         let known = self.executable.get_or_init(|| system::executable(self.pid?));
         known.as_deref()
+    }
+
+    /// Notes that it gets this token; returns whether that is other than the last one it got. A client that asks for one
+    /// token over and over on one connection does not fill the audit.
+    pub(super) fn gets(&self, serial: u64, tool: &str, host: Option<&str>) -> bool {
+        // A whole entry, also after a panic.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |handed: &Handed| {
+            (handed.serial, handed.tool.as_str(), handed.host.as_deref()) == (serial, tool, host)
+        };
+        if last.as_ref().is_some_and(is_same) {
+            return false;
+        }
+        *last = Some(Handed {
+            serial,
+            tool: tool.into(),
+            host: host.map(Into::into),
+        });
+        true
     }
 
     /// Returns the process that started it.
@@ -110,6 +139,15 @@ mod tests {
         assert_eq!(caller.parent(), parent);
         let next = Caller::of_user(&stream, me).unwrap();
         assert_ne!(next.asker, caller.asker);
+        let gets = [
+            (1, "token", None),
+            (1, "token", None),
+            (2, "token", None),
+            (2, "git", None),
+            (2, "git", Some("a")),
+        ];
+        let news = gets.map(|(serial, tool, host)| caller.gets(serial, tool, host));
+        assert_eq!(news, [true, false, true, true, true]);
     }
 
     #[test]

@@ -171,6 +171,9 @@ impl Call<'_> {
 
     /// Writes down that the caller gets this token, while it still waits for it.
     pub(super) fn audit(&self, tool: &str, host: Option<String>, profile: &ProfileName, token: &Token) {
+        if !self.caller.gets(token.serial(), tool, host.as_deref()) {
+            return;
+        }
         self.context.audit.note(AuditEntry {
             time: audit::time(),
             tool: tool.into(),

@@ -37,6 +37,16 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "add" -d 'Get a token of o
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "status" -d 'Show logins and the tokens in memory'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "watch" -d 'Print what happens to logins and tokens until interrupted'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "stop" -d 'Log out: end the session here and on the server'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "allow" -d 'Let the tools give a host its token: write a rule'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "config" -d 'Show the configuration and its rules'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "audit" -d 'Show which tokens were handed out'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "exec" -d 'Run a program with a token in its environment'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "curl" -d 'Run curl with the token of the URL\'s rule'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "curlrc" -d 'Print a URL\'s token as a line for `curl -K -`'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "netrc" -d 'Print a host\'s token as a line of a netrc file'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "forward" -d 'Pass tokens of named resources on to another machine'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "docker" -d 'Let docker get tokens from ciba'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "kube" -d 'Let kubectl get tokens from ciba'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "doctor" -d 'Check what ciba needs, and say what to do'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "logs" -d 'Show the log of the daemon'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "restart" -d 'Let the installed cibad take over, with every session'
@@ -58,6 +68,7 @@ complete -c ciba -n "__fish_ciba_using_subcommand token" -l profile -d 'Login to
 complete -c ciba -n "__fish_ciba_using_subcommand token" -l resource -d 'Resource the token is for [env: CIBA_RESOURCE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand token" -l min-valid -d 'Time the token must still be valid: 60, 60s, 5m, 1h' -r
 complete -c ciba -n "__fish_ciba_using_subcommand token" -l header -d 'Print `Authorization: Bearer TOKEN`'
+complete -c ciba -n "__fish_ciba_using_subcommand token" -l bearer -d 'Print `Bearer TOKEN`, the value of that header, as cargo:token-from-stdout takes it'
 complete -c ciba -n "__fish_ciba_using_subcommand token" -l json -d 'Print a JSON object with the token and what is known of it'
 complete -c ciba -n "__fish_ciba_using_subcommand token" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand add" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
@@ -73,6 +84,60 @@ complete -c ciba -n "__fish_ciba_using_subcommand watch" -s h -l help -d 'Print 
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -l all -d 'End every session'
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l resource -d 'Resource the token is for' -r
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l tool -d 'Tool that may ask, every tool without it; may be given again' -r
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l scheme -d 'How the token is shown' -r -f -a "bearer\t''
+basic\t''
+auto\t''"
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l username -d 'User name beside the token, where it is shown as Basic' -r
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -l confirm -d 'Ask a person each time before the token leaves'
+complete -c ciba -n "__fish_ciba_using_subcommand allow" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and not __fish_seen_subcommand_from check show path" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand config; and not __fish_seen_subcommand_from check show path" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and not __fish_seen_subcommand_from check show path" -f -a "check" -d 'Say whether the configuration that cibad has read is right'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and not __fish_seen_subcommand_from check show path" -f -a "show" -d 'Print the rules in the order in which they are tried'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and not __fish_seen_subcommand_from check show path" -f -a "path" -d 'Print the path of the file'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from check" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from show" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print a JSON object'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from path" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand audit" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand audit" -s n -l lines -d 'Entries to show, the last ones' -r
+complete -c ciba -n "__fish_ciba_using_subcommand audit" -l json -d 'Print a JSON object for each'
+complete -c ciba -n "__fish_ciba_using_subcommand audit" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -l resource -d 'Resource the token is for [env: CIBA_RESOURCE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -l min-valid -d 'Time the token must still be valid: 60, 60s, 5m, 1h' -r
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -l env -d 'Variable that holds the token' -r
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -l refresh-file -d 'Keep a file with a valid token as long as the program runs; CIBA_TOKEN_FILE names it'
+complete -c ciba -n "__fish_ciba_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand curl" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand curl" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand curlrc" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand curlrc" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand netrc" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand netrc" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand forward" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand forward" -l resource -d 'Resource whose tokens are passed on, the first one also when none is named; may be given again' -r
+complete -c ciba -n "__fish_ciba_using_subcommand forward" -l socket -d 'Where to listen [default: beside the socket of cibad]' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand forward" -l for -d 'Time after which to end: 60, 60s, 5m, 1h' -r
+complete -c ciba -n "__fish_ciba_using_subcommand forward" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -f -a "setup" -d 'Let docker get the tokens of a registry from ciba'
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and __fish_seen_subcommand_from setup" -l print -d 'Print what would stand in docker\'s configuration, and change nothing'
+complete -c ciba -n "__fish_ciba_using_subcommand docker; and __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and not __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and not __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and not __fish_seen_subcommand_from setup" -f -a "setup" -d 'Let kubectl get a user\'s tokens from ciba'
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and __fish_seen_subcommand_from setup" -l print -d 'Print what would stand in the kubeconfig, and change nothing'
+complete -c ciba -n "__fish_ciba_using_subcommand kube; and __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand doctor" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand doctor" -l json -d 'Print a JSON object'
 complete -c ciba -n "__fish_ciba_using_subcommand doctor" -s h -l help -d 'Print help'

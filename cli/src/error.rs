@@ -1,5 +1,8 @@
 //! Why a command failed: the daemon's failures and the client's own, in the same words (I-006).
 
+use std::ffi::OsStr;
+use std::io;
+
 use ipc_proto::{ErrorCode, Failure, ProfileName};
 
 use crate::exit::Exit;
@@ -8,6 +11,8 @@ use crate::exit::Exit;
 pub(crate) enum Error {
     /// A person is told; the code decides the exit status.
     Told(Failure),
+    /// As [`Error::Told`], for a program that could not take the place of `ciba`: it has an exit status of its own.
+    NotRun(Failure, Exit),
     /// The reader of standard output has closed it, as `head` does: that is no failure.
     BrokenPipe,
 }
@@ -28,10 +33,20 @@ impl Error {
         Self::Told(Failure::new(ErrorCode::Timeout, message))
     }
 
+    /// Returns the failure of a program that was to take the place of `ciba`.
+    pub(crate) fn not_run(program: &OsStr, error: &io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => Exit::NoProgram,
+            _ => Exit::NoStart,
+        };
+        let message = format!("{} cannot be run: {error}", program.to_string_lossy());
+        Self::NotRun(Failure::new(ErrorCode::Internal, message), exit)
+    }
+
     /// Returns what a person would be told.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Told(failure) => Some(failure),
+            Self::Told(failure) | Self::NotRun(failure, _) => Some(failure),
             Self::BrokenPipe => None,
         }
     }

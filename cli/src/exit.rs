@@ -22,6 +22,10 @@ pub(crate) enum Exit {
     Denied = 5,
     /// It was not done in time.
     Timeout = 6,
+    /// The program to run was found and cannot be run (POSIX.1, env).
+    NoStart = 126,
+    /// The program to run was not found (POSIX.1, env).
+    NoProgram = 127,
 }
 
 impl From<ErrorCode> for Exit {

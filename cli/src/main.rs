@@ -15,10 +15,13 @@ mod browser;
 mod checkup;
 mod clock;
 mod command;
+mod companion;
 mod connection;
+mod curl;
 mod environment;
 mod error;
 mod exit;
+mod forward;
 #[cfg(test)]
 mod generated;
 mod helper;
@@ -30,9 +33,13 @@ mod print;
 mod screen;
 mod service;
 mod terminal;
+mod token_file;
 mod trust;
 
 fn main() -> ExitCode {
+    if companion::is_meant() {
+        return end(companion::run()).into();
+    }
     if let Some(code) = helper::meant() {
         return code;
     }
@@ -56,6 +63,10 @@ fn end(outcome: Result<(), Error>) -> Exit {
         Err(Error::Told(failure)) => {
             terminal::tell_failure(&failure);
             failure.code.into()
+        }
+        Err(Error::NotRun(failure, exit)) => {
+            terminal::tell_failure(&failure);
+            exit
         }
     }
 }

@@ -17,22 +17,34 @@ pub(crate) enum Form {
     Bare,
     /// `Authorization: Bearer TOKEN`.
     Header,
+    /// `Bearer TOKEN`.
+    Bearer,
     /// A JSON object with the token and what is known of it.
     Json,
 }
 
 /// Prints a token with one write, from a buffer that is wiped.
 pub(crate) fn token(token: &Token, form: Form) -> Result<(), Error> {
-    let secret = token.access_token.expose();
-    if !is_printable(secret) {
-        return Err(unprintable());
-    }
+    let secret = printable(token)?;
     let line = match form {
         Form::Bare => line("", secret),
         Form::Header => line("Authorization: Bearer ", secret),
+        Form::Bearer => line("Bearer ", secret),
         Form::Json => json(token),
     };
     terminal::print(&line)
+}
+
+/// Returns the token itself; an error for one that a header cannot carry (RFC 6750 §2.1): it could carry a second header
+/// instead.
+pub(crate) fn printable(token: &Token) -> Result<&str, Error> {
+    let secret = token.access_token.expose();
+    // A tool would take nothing for a token: cargo then asks without one, and says that a token was rejected.
+    if is_printable(secret) && !secret.is_empty() {
+        Ok(secret)
+    } else {
+        Err(unprintable())
+    }
 }
 
 fn line(before: &str, secret: &str) -> Zeroizing<Vec<u8>> {
@@ -46,7 +58,6 @@ fn is_printable(secret: &str) -> bool {
         .fold(true, |good, byte| good & byte.is_ascii_graphic())
 }
 
-/// A token that a header cannot carry (RFC 6750 §2.1) could carry a second header instead.
 fn unprintable() -> Error {
     Error::internal("the token holds characters that no header may carry")
 }

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The pages by command, in the order of the help.
-pub(crate) const PAGES: [(&str, &str); 13] = [
+pub(crate) const PAGES: [(&str, &str); 23] = [
     ("ciba", include_str!("../../man/ciba.1")),
     ("start", include_str!("../../man/ciba-start.1")),
     ("token", include_str!("../../man/ciba-token.1")),
@@ -24,6 +24,16 @@ pub(crate) const PAGES: [(&str, &str); 13] = [
     ("status", include_str!("../../man/ciba-status.1")),
     ("watch", include_str!("../../man/ciba-watch.1")),
     ("stop", include_str!("../../man/ciba-stop.1")),
+    ("allow", include_str!("../../man/ciba-allow.1")),
+    ("config", include_str!("../../man/ciba-config.1")),
+    ("audit", include_str!("../../man/ciba-audit.1")),
+    ("exec", include_str!("../../man/ciba-exec.1")),
+    ("curl", include_str!("../../man/ciba-curl.1")),
+    ("curlrc", include_str!("../../man/ciba-curlrc.1")),
+    ("netrc", include_str!("../../man/ciba-netrc.1")),
+    ("forward", include_str!("../../man/ciba-forward.1")),
+    ("docker", include_str!("../../man/ciba-docker.1")),
+    ("kube", include_str!("../../man/ciba-kube.1")),
     ("doctor", include_str!("../../man/ciba-doctor.1")),
     ("logs", include_str!("../../man/ciba-logs.1")),
     ("restart", include_str!("../../man/ciba-restart.1")),

@@ -6,10 +6,20 @@ use ipc_proto::ProfileName;
 use crate::error::Error;
 
 pub(crate) mod add;
+pub(crate) mod allow;
+pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod curl;
+pub(crate) mod curlrc;
+pub(crate) mod docker;
 pub(crate) mod doctor;
+pub(crate) mod exec;
+pub(crate) mod forward;
+pub(crate) mod kube;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod netrc;
 pub(crate) mod one_shot;
 pub(crate) mod restart;
 pub(crate) mod service;
@@ -36,6 +46,26 @@ pub(crate) enum Command {
     Watch(watch::Args),
     /// Log out: end the session here and on the server
     Stop(stop::Args),
+    /// Let the tools give a host its token: write a rule
+    Allow(allow::Args),
+    /// Show the configuration and its rules
+    Config(config::Args),
+    /// Show which tokens were handed out
+    Audit(audit::Args),
+    /// Run a program with a token in its environment
+    Exec(exec::Args),
+    /// Run curl with the token of the URL's rule
+    Curl(curl::Args),
+    /// Print a URL's token as a line for `curl -K -`
+    Curlrc(curlrc::Args),
+    /// Print a host's token as a line of a netrc file
+    Netrc(netrc::Args),
+    /// Pass tokens of named resources on to another machine
+    Forward(forward::Args),
+    /// Let docker get tokens from ciba
+    Docker(docker::Args),
+    /// Let kubectl get tokens from ciba
+    Kube(kube::Args),
     /// Check what ciba needs, and say what to do
     Doctor(doctor::Args),
     /// Show the log of the daemon
@@ -63,6 +93,16 @@ pub(crate) fn run(
         Some(Command::Status(args)) => status::run(&args, profile),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Stop(args)) => stop::run(&args, profile),
+        Some(Command::Allow(args)) => allow::run(&args, profile.as_ref()),
+        Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Audit(args)) => audit::run(&args),
+        Some(Command::Exec(args)) => exec::run(args, profile),
+        Some(Command::Curl(args)) => curl::run(&args),
+        Some(Command::Curlrc(args)) => curlrc::run(&args),
+        Some(Command::Netrc(args)) => netrc::run(&args),
+        Some(Command::Forward(args)) => forward::run(args, profile),
+        Some(Command::Docker(args)) => docker::run(&args),
+        Some(Command::Kube(args)) => kube::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Logs(args)) => logs::run(&args),
         Some(Command::Restart(_)) => restart::run(),

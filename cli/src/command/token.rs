@@ -26,6 +26,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "json")]
     header: bool,
 
+    /// Print `Bearer TOKEN`, the value of that header, as cargo:token-from-stdout takes it
+    #[arg(long, conflicts_with_all = ["json", "header"])]
+    bearer: bool,
+
     /// Print a JSON object with the token and what is known of it
     #[arg(long)]
     json: bool,
@@ -39,17 +43,18 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         min_valid: args.min_valid,
         force: false,
     };
-    let token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
-    let form = match (args.header, args.json) {
-        (true, _) => Form::Header,
-        (_, true) => Form::Json,
+    let form = match (args.header, args.bearer, args.json) {
+        (true, _, _) => Form::Header,
+        (_, true, _) => Form::Bearer,
+        (_, _, true) => Form::Json,
         _ => Form::Bare,
     };
+    let token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
     print::token(&token, form)
 }
 
 /// Reads a time: a number of seconds, or with a unit `s`, `m` or `h`.
-fn seconds(text: &str) -> Result<u64, &'static str> {
+pub(super) fn seconds(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) => (number, text.as_bytes()[number.len()]),
         None => (text, b's'),

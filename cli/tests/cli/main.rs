@@ -4,8 +4,11 @@
 
 mod add;
 mod completions;
+mod curl;
 mod doctor;
 mod errors;
+mod exec;
+mod forward;
 mod harness;
 mod launch;
 mod login;

@@ -142,6 +142,16 @@ fn help_lists_every_command_with_what_it_does() {
            status       Show logins and the tokens in memory\n  \
            watch        Print what happens to logins and tokens until interrupted\n  \
            stop         Log out: end the session here and on the server\n  \
+           allow        Let the tools give a host its token: write a rule\n  \
+           config       Show the configuration and its rules\n  \
+           audit        Show which tokens were handed out\n  \
+           exec         Run a program with a token in its environment\n  \
+           curl         Run curl with the token of the URL's rule\n  \
+           curlrc       Print a URL's token as a line for `curl -K -`\n  \
+           netrc        Print a host's token as a line of a netrc file\n  \
+           forward      Pass tokens of named resources on to another machine\n  \
+           docker       Let docker get tokens from ciba\n  \
+           kube         Let kubectl get tokens from ciba\n  \
            doctor       Check what ciba needs, and say what to do\n  \
            logs         Show the log of the daemon\n  \
            restart      Let the installed cibad take over, with every session\n  \

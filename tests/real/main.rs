@@ -20,3 +20,4 @@ mod systemd;
 mod their_device;
 mod their_server;
 mod tls;
+mod tools;

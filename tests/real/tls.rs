@@ -15,15 +15,15 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use crate::site::{Site, UNASKED};
 
 /// Ends TLS for `localhost` in front of a server; stops when dropped.
-struct Proxy {
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     /// The authority that vouches for it, as PEM.
-    authority: String,
+    pub(crate) authority: String,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    async fn start(server: String) -> Result<Self> {
+    pub(crate) async fn start(server: String) -> Result<Self> {
         let (config, authority) = certificates()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("https://localhost:{}", listener.local_addr()?.port());

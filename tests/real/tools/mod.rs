@@ -1,0 +1,11 @@
+//! The tools themselves, from end to end: each asks our helper for its token, at a gate that wants one.
+
+mod cargo;
+mod curl;
+mod docker;
+mod exec;
+mod forward;
+mod go;
+mod kubectl;
+mod pip;
+mod service;

@@ -10,6 +10,7 @@ mod errors;
 mod exec;
 mod forward;
 mod harness;
+mod helper;
 mod launch;
 mod login;
 mod logs;

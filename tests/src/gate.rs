@@ -267,7 +267,10 @@ fn credentials(value: &str) -> Option<(Offer, String)> {
         return Some((Offer::Bearer, rest.to_owned()));
     }
     let pair = String::from_utf8(Base64::decode_vec(rest).ok()?).ok()?;
-    let (_, password) = pair.split_once(':')?;
+    // An empty password is that of a user who was named in a URL.
+    let (_, password) = pair
+        .split_once(':')
+        .filter(|(_, password)| !password.is_empty())?;
     Some((Offer::Basic, password.to_owned()))
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use ipc_proto::{ErrorCode, Failure, Scheme};
 
-use super::{Credential, Field, Reply, Wanted, credential, input, refused, tell};
+use super::{Credential, Field, Reply, Wanted, credential, input, refused};
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -45,11 +45,13 @@ fn get() -> Result<ExitCode, Error> {
         .and_then(|credential| request.reply(&credential));
     match answered {
         Ok(reply) => reply.print().map(|()| Exit::Ok.into()),
-        Err(error) if has_no_rule(&error) => Ok(Exit::Ok.into()),
+        Err(error) if is(&error, ErrorCode::NoRule) => Ok(Exit::Ok.into()),
+        // No rule can name such a service: another helper may know it.
+        Err(error) if is(&error, ErrorCode::BadRequest) => Err(error),
         Err(error) => {
             // Without it git goes on to ask for a password that does not exist.
             Reply::default().word("quit=1\n").print()?;
-            Ok(tell(&error).into())
+            Err(error)
         }
     }
 }
@@ -66,10 +68,8 @@ fn capabilities() -> Reply {
     Reply::default().word("version 0\ncapability authtype\ncapability state\n")
 }
 
-fn has_no_rule(error: &Error) -> bool {
-    error
-        .failure()
-        .is_some_and(|failure| failure.code == ErrorCode::NoRule)
+fn is(error: &Error, code: ErrorCode) -> bool {
+    error.failure().is_some_and(|failure| failure.code == code)
 }
 
 /// What git asks.

@@ -12,6 +12,7 @@ use ipc_proto::{Event, Failure, Message, Op, Scheme};
 use serde::Deserialize;
 
 use crate::ask;
+use crate::clock;
 use crate::connection::{Connection, too_late};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -182,7 +183,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Credential {
     /// The token.
     pub(crate) token: HeaderText,
-    /// When a tool is to take it for expired, Unix seconds: before it ends, by [`MARGIN`].
+    /// When a tool is to take it for expired, Unix seconds: before it ends, by [`MARGIN`] at most.
     pub(crate) expires_at: u64,
     /// How the rule wants it shown.
     pub(crate) scheme: Scheme,
@@ -213,13 +214,19 @@ impl TryFrom<ipc_proto::Credential> for Credential {
         Ok(Self {
             token: HeaderText::new(answer.token.access_token)
                 .ok_or_else(|| Error::internal("the token holds characters that no header may carry"))?,
-            expires_at: answer.token.expires_at.saturating_sub(MARGIN),
+            expires_at: before_the_end(answer.token.expires_at, clock::now()),
             scheme: answer.scheme,
             username: Field::new(&answer.username)
                 .ok_or_else(|| Error::internal("the rule's username holds characters that do not print"))?,
             serial: answer.serial,
         })
     }
+}
+
+/// Returns when a tool is to take a token for expired. A short token keeps half of what is left of it: git takes an expired
+/// answer for none, and asks for a password.
+fn before_the_end(end: u64, now: u64) -> u64 {
+    end - MARGIN.min(end.saturating_sub(now) / 2)
 }
 
 /// Asks the daemon for a token, and starts the daemon when there is none. Never waits for a login.
@@ -277,6 +284,14 @@ pub(crate) fn refused(url: &str, tool: &'static str, serial: Option<u64>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_asks_anew_before_the_service_refuses() {
+        for (left, expected) in [(3600, 3590), (20, 10), (5, 3), (1, 1), (0, 0)] {
+            assert_eq!(before_the_end(1000 + left, 1000), 1000 + expected, "{left}");
+        }
+        assert_eq!(before_the_end(7, 1000), 7);
+    }
 
     #[test]
     fn a_helper_is_found_by_its_word_and_by_its_link() {

@@ -117,7 +117,8 @@ impl Turn<'_> {
     ///
     /// `denied`.
     pub(crate) async fn ask_desktop(&self, question: &str) -> Result<(), Failure> {
-        decided(timeout(PATIENCE, desktop::ask(question)).await.ok())
+        // In a box: the bus takes much room, and few requests come here.
+        decided(Box::pin(timeout(PATIENCE, desktop::ask(question))).await.ok())
     }
 }
 

@@ -64,8 +64,8 @@ impl Call<'_> {
                 refused,
                 interactive,
             } => {
-                self.credential(Wanted::of(&url, tool), refused, interactive)
-                    .await;
+                // In a box: it can take much, and every request has room for it.
+                Box::pin(self.credential(Wanted::of(&url, tool), refused, interactive)).await;
             }
             Op::Refused { url, tool, serial } => {
                 let noted = self.refused(Wanted::of(&url, tool), serial);

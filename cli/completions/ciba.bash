@@ -49,6 +49,9 @@ _ciba() {
             ciba,forward)
                 cmd="ciba__subcmd__forward"
                 ;;
+            ciba,git)
+                cmd="ciba__subcmd__git"
+                ;;
             ciba,kube)
                 cmd="ciba__subcmd__kube"
                 ;;
@@ -94,6 +97,9 @@ _ciba() {
             ciba__subcmd__docker,setup)
                 cmd="ciba__subcmd__docker__subcmd__setup"
                 ;;
+            ciba__subcmd__git,setup)
+                cmd="ciba__subcmd__git__subcmd__setup"
+                ;;
             ciba__subcmd__kube,setup)
                 cmd="ciba__subcmd__kube__subcmd__setup"
                 ;;
@@ -113,7 +119,7 @@ _ciba() {
 
     case "${cmd}" in
         ciba)
-            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop allow config audit exec curl curlrc netrc forward docker kube doctor logs restart service completions man"
+            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +466,42 @@ _ciba() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ciba__subcmd__git)
+            opts="-h --profile --help setup"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__git__subcmd__setup)
+            opts="-h --print --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ciba__subcmd__kube)
             opts="-h --profile --help setup"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -523,7 +565,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__man)
-            opts="-h --profile --help ciba start token add status watch stop allow config audit exec curl curlrc netrc forward docker kube doctor logs restart service completions man"
+            opts="-h --profile --help ciba start token add status watch stop allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -45,6 +45,7 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "curl" -d 'Run curl with t
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "curlrc" -d 'Print a URL\'s token as a line for `curl -K -`'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "netrc" -d 'Print a host\'s token as a line of a netrc file'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "forward" -d 'Pass tokens of named resources on to another machine'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "git" -d 'Let git get tokens from ciba'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "docker" -d 'Let docker get tokens from ciba'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "kube" -d 'Let kubectl get tokens from ciba'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "doctor" -d 'Check what ciba needs, and say what to do'
@@ -126,6 +127,12 @@ complete -c ciba -n "__fish_ciba_using_subcommand forward" -l resource -d 'Resou
 complete -c ciba -n "__fish_ciba_using_subcommand forward" -l socket -d 'Where to listen [default: beside the socket of cibad]' -r -F
 complete -c ciba -n "__fish_ciba_using_subcommand forward" -l for -d 'Time after which to end: 60, 60s, 5m, 1h' -r
 complete -c ciba -n "__fish_ciba_using_subcommand forward" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand git; and not __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand git; and not __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand git; and not __fish_seen_subcommand_from setup" -f -a "setup" -d 'Let git get the tokens of a host, or of every host that a rule names, from ciba'
+complete -c ciba -n "__fish_ciba_using_subcommand git; and __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand git; and __fish_seen_subcommand_from setup" -l print -d 'Print the commands that would be run, and change nothing'
+complete -c ciba -n "__fish_ciba_using_subcommand git; and __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand docker; and not __fish_seen_subcommand_from setup" -f -a "setup" -d 'Let docker get the tokens of a registry from ciba'

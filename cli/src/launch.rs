@@ -64,6 +64,12 @@ fn sibling() -> Option<PathBuf> {
     beside.find(|cibad| cibad.is_file())
 }
 
+/// Returns where this program lies, by the name by which it was started: that name stays when it is installed anew.
+pub(crate) fn this() -> Option<PathBuf> {
+    let actual = std::env::current_exe().ok()?;
+    started_as(&actual).or(Some(actual))
+}
+
 fn started_as(actual: &Path) -> Option<PathBuf> {
     let file = |path: &Path| path.metadata().map(|seen| (seen.dev(), seen.ino())).ok();
     let program = file(actual)?;

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The pages by command, in the order of the help.
-pub(crate) const PAGES: [(&str, &str); 23] = [
+pub(crate) const PAGES: [(&str, &str); 24] = [
     ("ciba", include_str!("../../man/ciba.1")),
     ("start", include_str!("../../man/ciba-start.1")),
     ("token", include_str!("../../man/ciba-token.1")),
@@ -32,6 +32,7 @@ pub(crate) const PAGES: [(&str, &str); 23] = [
     ("curlrc", include_str!("../../man/ciba-curlrc.1")),
     ("netrc", include_str!("../../man/ciba-netrc.1")),
     ("forward", include_str!("../../man/ciba-forward.1")),
+    ("git", include_str!("../../man/ciba-git.1")),
     ("docker", include_str!("../../man/ciba-docker.1")),
     ("kube", include_str!("../../man/ciba-kube.1")),
     ("doctor", include_str!("../../man/ciba-doctor.1")),

@@ -16,6 +16,7 @@ pub(crate) mod docker;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod forward;
+pub(crate) mod git;
 pub(crate) mod kube;
 pub(crate) mod logs;
 pub(crate) mod man;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Netrc(netrc::Args),
     /// Pass tokens of named resources on to another machine
     Forward(forward::Args),
+    /// Let git get tokens from ciba
+    Git(git::Args),
     /// Let docker get tokens from ciba
     Docker(docker::Args),
     /// Let kubectl get tokens from ciba
@@ -101,6 +104,7 @@ pub(crate) fn run(
         Some(Command::Curlrc(args)) => curlrc::run(&args),
         Some(Command::Netrc(args)) => netrc::run(&args),
         Some(Command::Forward(args)) => forward::run(args, profile),
+        Some(Command::Git(args)) => git::run(&args),
         Some(Command::Docker(args)) => docker::run(&args),
         Some(Command::Kube(args)) => kube::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),

@@ -150,6 +150,7 @@ fn help_lists_every_command_with_what_it_does() {
            curlrc       Print a URL's token as a line for `curl -K -`\n  \
            netrc        Print a host's token as a line of a netrc file\n  \
            forward      Pass tokens of named resources on to another machine\n  \
+           git          Let git get tokens from ciba\n  \
            docker       Let docker get tokens from ciba\n  \
            kube         Let kubectl get tokens from ciba\n  \
            doctor       Check what ciba needs, and say what to do\n  \

@@ -349,3 +349,29 @@ async fn without_a_login_git_fails_at_once_and_says_what_to_type() -> Result<()>
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn setup_tells_git_of_the_hosts_in_rules_once() -> Result<()> {
+    let scene = Scene::new(&git(true).or_else(|| git(false)).context("a git")?, Offer::Both).await?;
+    let wrong = "!echo username=wrong; echo password=wrong";
+    let _ = scene
+        .git(&["config", "--global", "--replace-all", "credential.helper", wrong])
+        .await?
+        .success();
+    let printed = scene.world.ciba(&["git", "setup", "--print"]).await?.success();
+    assert_eq!(printed.lines().count(), 2, "{printed}");
+    assert_ne!(scene.clone().await?.code(), Some(0), "nothing has changed yet");
+    let said = scene.world.ciba(&["git", "setup"]).await?;
+    assert!(
+        said.stderr.contains(&scene.gate.url) && said.code() == Some(0),
+        "{said:?}"
+    );
+    let before = std::fs::read(scene.world.home().join(".gitconfig"))?;
+    let again = scene.world.ciba(&["git", "setup"]).await?;
+    assert!(again.stderr.contains("already"), "{again:?}");
+    assert_eq!(std::fs::read(scene.world.home().join(".gitconfig"))?, before);
+    let shown = scene.gate.tokens().len();
+    let _ = scene.clone().await?.success();
+    assert!(!scene.gate.tokens().split_off(shown).contains(&"wrong".to_owned()));
+    Ok(())
+}

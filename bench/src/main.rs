@@ -5,6 +5,7 @@ mod agent;
 mod client;
 mod daemon;
 mod floor;
+mod helpers;
 mod lasting;
 mod login;
 mod measure;
@@ -41,6 +42,8 @@ enum Subject {
     Daemon(daemon::Args),
     /// `cibad` as it lives for weeks: cold, idle, with many logins and many tokens
     Lasting(lasting::Args),
+    /// The helpers that tools run, beside `ciba token`
+    Helpers(helpers::Args),
     /// From the end of a login to the token, beside the callback's own answer
     Login(login::Args),
     /// `ciba-server` under many devices, beside a bare WebSocket server and the real Hocuspocus server
@@ -62,6 +65,7 @@ async fn main() -> Result<ExitCode> {
         Subject::Client(args) => Ok(show(client::run(&args).await, json)),
         Subject::Daemon(args) => Ok(show(daemon::run(&args).await, json)),
         Subject::Lasting(args) => Ok(show(lasting::run(&args).await, json)),
+        Subject::Helpers(args) => Ok(show(helpers::run(&args).await, json)),
         Subject::Login(args) => Ok(show(login::run(&args).await, json)),
         Subject::Server(args) => Ok(show(server::run(&args).await, json)),
         Subject::FloorAgent(args) => floor::agent::run(&args).await,
@@ -72,12 +76,13 @@ async fn main() -> Result<ExitCode> {
 /// Each subject as if it had been named without options, whatever became of the one before.
 async fn all(json: bool) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    for subject in ["client", "daemon", "lasting", "login", "server"] {
+    for subject in ["client", "daemon", "lasting", "helpers", "login", "server"] {
         let args = Args::try_parse_from(["ciba-bench", subject])?;
         let measured = match &args.subject {
             Subject::Client(args) => client::run(args).await,
             Subject::Daemon(args) => daemon::run(args).await,
             Subject::Lasting(args) => lasting::run(args).await,
+            Subject::Helpers(args) => helpers::run(args).await,
             Subject::Login(args) => login::run(args).await,
             Subject::Server(args) => server::run(args).await,
             _ => continue,

@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Runs `command` under callgrind and returns how many instructions it took.
-pub(crate) fn instructions(command: &Command) -> Result<u64> {
+/// Runs `command` under callgrind, with this standard input, and returns how many instructions it took.
+pub(crate) fn instructions(command: &Command, input: Stdio) -> Result<u64> {
     let output = under_callgrind(command)
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .context("starting valgrind; is it installed?")?;
     let report = String::from_utf8_lossy(&output.stderr);

@@ -4,13 +4,13 @@
 
 mod add;
 mod completions;
+mod credential;
 mod curl;
 mod doctor;
 mod errors;
 mod exec;
 mod forward;
 mod harness;
-mod helper;
 mod launch;
 mod login;
 mod logs;

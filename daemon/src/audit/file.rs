@@ -90,7 +90,10 @@ mod tests {
             file.append(line(letter).as_bytes());
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), line("e"));
-        assert_eq!(fs::read_to_string(&before).unwrap(), format!("{}{}", line("c"), line("d")));
+        assert_eq!(
+            fs::read_to_string(&before).unwrap(),
+            format!("{}{}", line("c"), line("d"))
+        );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_file(&path).unwrap();
         file.append(b"f\n");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipc_proto::{ErrorCode, Event, Failure, ProfileName, Service as Shown};
 use tokio::time::Instant;
 
-use super::dispatch::Call;
+use super::call::Call;
 use super::starts::Starts;
 use crate::agent::{Refused, TokenAsk};
 use crate::rules::{Rule, Service, Tool};

@@ -1,17 +1,16 @@
 //! What each operation means: one call of the agent, and its answer as lines (step 10 of a token's way).
 
-use ipc_proto::{AuditEntry, ErrorCode, Failure, Hello, Op, PROTOCOL, ProfileName};
+use ipc_proto::{ErrorCode, Failure, Hello, Op, PROTOCOL};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Context;
+use super::call::Call;
 use super::caller::Caller;
 use super::credential::Wanted;
 use super::reply::Reply;
 use crate::agent::{StartAsk, Step, TokenAsk, Which};
-use crate::audit;
 use crate::handover::HandOverError;
-use crate::table::Token;
 
 /// Answers one request. Dropping the future abandons it; a login it waits for is cancelled.
 pub(super) async fn answer(op: Op, caller: &Caller, context: &Context, reply: Reply) {
@@ -25,13 +24,6 @@ pub(super) async fn answer(op: Op, caller: &Caller, context: &Context, reply: Re
         () = call.act(op) => {}
         () = context.shutdown.begun() => call.reply.no(&leaving()).await,
     }
-}
-
-/// One request under way: what it acts on, and where its answer goes. Every operation has it at hand.
-pub(super) struct Call<'a> {
-    pub(super) context: &'a Context,
-    pub(super) caller: &'a Caller,
-    pub(super) reply: Reply,
 }
 
 impl Call<'_> {
@@ -167,23 +159,6 @@ impl Call<'_> {
         answered
             .map(|()| Done {})
             .map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))
-    }
-
-    /// Writes down that the caller gets this token, while it still waits for it.
-    pub(super) fn audit(&self, tool: &str, host: Option<String>, profile: &ProfileName, token: &Token) {
-        if !self.caller.gets(token.serial(), tool, host.as_deref()) {
-            return;
-        }
-        self.context.audit.note(AuditEntry {
-            time: audit::time(),
-            tool: tool.into(),
-            pid: self.caller.pid,
-            executable: self.caller.executable().map(Into::into),
-            host,
-            resource: token.resource.to_string(),
-            profile: profile.clone(),
-            serial: token.serial(),
-        });
     }
 
     async fn shutdown(&self) {

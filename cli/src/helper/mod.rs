@@ -126,7 +126,7 @@ fn by_word(word: &OsStr) -> Option<&'static Helper> {
 
 /// Returns the helpers as the last paragraph of `ciba --help`.
 pub(crate) fn listing() -> String {
-    let line = |helper: &Helper| format!("\n  {:<16} {}", helper.word, helper.about);
+    let line = |helper: &Helper| format!("\n  {:<18} {}", helper.word, helper.about);
     let lines: String = HELPERS.iter().map(line).collect();
     format!("Run by tools:{lines}")
 }

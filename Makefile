@@ -15,9 +15,13 @@ build: ## Build the three programs, optimized, into target/release
 # A static client starts in half the time. With glibc it must be asked for, and needs glibc's static library (libc.a).
 STATIC := $(if $(findstring linux-gnu,$(TARGET)),-C target-feature=+crt-static)
 
+# What tools run is ciba under another name. `keyring` is not among them: a person may have another one.
+LINKS := $(addsuffix -credential-ciba,git docker cargo kube bazel)
+
 install: build ## Install the three programs (PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN)/ciba $(BIN)/cibad $(BIN)/ciba-server $(DESTDIR)$(PREFIX)/bin/
+	for link in $(LINKS); do ln -sf ciba $(DESTDIR)$(PREFIX)/bin/$$link; done
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	install -m 644 cli/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 cli/completions/ciba.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ciba

@@ -5,13 +5,13 @@ mod agent;
 mod client;
 mod daemon;
 mod floor;
-mod helpers;
 mod lasting;
 mod login;
 mod measure;
 mod programs;
 mod server;
 mod session;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -43,7 +43,7 @@ enum Subject {
     /// `cibad` as it lives for weeks: cold, idle, with many logins and many tokens
     Lasting(lasting::Args),
     /// The helpers that tools run, beside `ciba token`
-    Helpers(helpers::Args),
+    Helpers(tools::Args),
     /// From the end of a login to the token, beside the callback's own answer
     Login(login::Args),
     /// `ciba-server` under many devices, beside a bare WebSocket server and the real Hocuspocus server
@@ -65,7 +65,7 @@ async fn main() -> Result<ExitCode> {
         Subject::Client(args) => Ok(show(client::run(&args).await, json)),
         Subject::Daemon(args) => Ok(show(daemon::run(&args).await, json)),
         Subject::Lasting(args) => Ok(show(lasting::run(&args).await, json)),
-        Subject::Helpers(args) => Ok(show(helpers::run(&args).await, json)),
+        Subject::Helpers(args) => Ok(show(tools::run(&args).await, json)),
         Subject::Login(args) => Ok(show(login::run(&args).await, json)),
         Subject::Server(args) => Ok(show(server::run(&args).await, json)),
         Subject::FloorAgent(args) => floor::agent::run(&args).await,
@@ -82,7 +82,7 @@ async fn all(json: bool) -> Result<ExitCode> {
             Subject::Client(args) => client::run(args).await,
             Subject::Daemon(args) => daemon::run(args).await,
             Subject::Lasting(args) => lasting::run(args).await,
-            Subject::Helpers(args) => helpers::run(args).await,
+            Subject::Helpers(args) => tools::run(args).await,
             Subject::Login(args) => login::run(args).await,
             Subject::Server(args) => server::run(args).await,
             _ => continue,

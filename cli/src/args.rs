@@ -97,7 +97,7 @@ fn nearest(typed: &str) -> Vec<String> {
 }
 
 /// `ciba token` by itself: the list of all commands would cost a tenth of its run.
-#[derive(Parser)]
+#[derive(Default, Parser)]
 #[command(disable_help_flag = true)]
 struct TokenAlone {
     #[arg(long)]
@@ -112,7 +112,10 @@ impl TokenAlone {
     fn read() -> Option<Invocation> {
         let mut words = std::env::args_os().skip(1).peekable();
         words.peek().filter(|command| *command == "token")?;
-        let Self { profile, args } = Self::try_parse_from(words).ok()?;
+        let Self { profile, args } = match words.len() {
+            1 => Self::default(),
+            _ => Self::try_parse_from(words).ok()?,
+        };
         Some(Invocation {
             profile,
             one_shot: one_shot::Args::default(),

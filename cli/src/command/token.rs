@@ -12,7 +12,7 @@ use crate::print::{self, Form};
 /// How long the daemon may take: it may have to ask the server for a new token.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Args {
     /// Resource the token is for [env: CIBA_RESOURCE]
     #[arg(long, value_name = "URN")]

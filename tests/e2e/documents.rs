@@ -1,8 +1,12 @@
 //! What the documents promise is there: every test that docs/security.md names exists, every file in the README's
-//! table of the token's way names its step, and docs/configuration.md lists every variable.
+//! table of the token's way names its step, docs/configuration.md lists every variable, and every command of ciba that
+//! the pages for people show is one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ciba_tests::binary;
 
 #[test]
 fn every_test_that_the_security_page_names_exists() {
@@ -88,6 +92,77 @@ fn every_variable_is_on_the_configuration_page() {
         variables.is_empty(),
         "docs/configuration.md lacks CIBA_… {variables:?}"
     );
+}
+
+#[test]
+fn every_command_on_the_pages_for_people_is_one() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (page, at_least) in [("README.md", 15), ("docs/credential-helpers.md", 20)] {
+        let text = std::fs::read_to_string(top.join(page)).unwrap();
+        let commands = commands(&text);
+        assert!(
+            commands.len() >= at_least,
+            "{page} is not read as it should be: {commands:?}"
+        );
+        for (words, options) in commands {
+            let help = help(&words);
+            let known: BTreeSet<&str> = help
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .collect();
+            for option in options {
+                assert!(known.contains(option), "{page}: ciba {words:?} has no {option}");
+            }
+        }
+    }
+}
+
+/// Returns the commands in the code of a page: the words behind `ciba`, and the options that they are shown with.
+fn commands(page: &str) -> BTreeMap<Vec<&str>, BTreeSet<&str>> {
+    let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+    for (at, part) in page.split("```").enumerate() {
+        let code: Vec<&str> = match at % 2 {
+            0 => part.split('`').skip(1).step_by(2).collect(),
+            _ => part.lines().collect(),
+        };
+        for line in code {
+            let line = line.split(" #").next().unwrap_or_default();
+            for (at, _) in line.match_indices("ciba ") {
+                if !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-./".contains(c)) {
+                    let (words, options) = command(&line[at + "ciba ".len()..]);
+                    found.entry(words).or_default().extend(options);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Splits a command, up to what is another program's, into the subcommands at its beginning and its options.
+fn command(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let ends = |word: &&str| !matches!(*word, "--" | "|" | "&" | ">");
+    let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let words = text.split_whitespace().take_while(ends).map(|word| {
+        let end = word.find(['\\', '"', '\'', ')', ';', ']']);
+        &word[..end.unwrap_or(word.len())]
+    });
+    let words: Vec<&str> = words.collect();
+    let names = words
+        .iter()
+        .copied()
+        .take_while(|word| !word.starts_with('-') && is_name(word));
+    let options = words.iter().copied().filter(|word| word.starts_with('-'));
+    (names.collect(), options.collect())
+}
+
+/// Returns what `ciba WORDS --help` prints.
+fn help(words: &[&str]) -> String {
+    let run = Command::new(binary("ciba"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .expect("ciba can be run");
+    assert!(run.status.success(), "ciba {words:?} --help: {run:?}");
+    String::from_utf8(run.stdout).expect("help is a text")
 }
 
 /// Every Rust file git would show, by hand: folders of build products and packages are left out.

@@ -177,6 +177,16 @@ impl Keyring {
     /// Kills the service and returns when the bus has noticed; it starts another one, locked, when it is asked
     /// for.
     pub async fn kill_service(&self) -> Result<()> {
+        loop {
+            self.kill_owner().await?;
+            // An open one that had waited for the name is killed as well; one that the bus has started is locked.
+            if self.owner(SERVICE).await.is_err() || self.is_locked().await.unwrap_or(true) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn kill_owner(&self) -> Result<()> {
         let old = self.owner(SERVICE).await?;
         pidfd_send_signal(process(old)?, Signal::KILL)?;
         until("the end of the keyring", PATIENCE, async || {

@@ -62,7 +62,7 @@ fn tell(path: &Path, resources: &[String], lifetime: Option<u64>) -> Result<(), 
         "Passing on tokens of {}, {until}.",
         Plain(&resources.join(", "))
     ));
-    terminal::tell("Once, on the other machine:  mkdir -m 700 ~/.ciba");
+    terminal::tell("First, from here:            ssh HOST 'mkdir -p -m 700 .ciba && rm -f .ciba/agent.sock'");
     terminal::tell(format_args!(
         "Then, from here:             ssh -R /home/YOU/.ciba/agent.sock:{shown} HOST"
     ));

@@ -2,14 +2,11 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, Mode, fstat};
 
 use crate::error::Error;
 use crate::helper::{self, Credential, Field, Reply, Wanted};
 use crate::terminal;
-
-/// Permissions of others than the owner.
-const OTHERS: u32 = 0o077;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -53,7 +50,8 @@ fn line(host: &str, credential: &Credential) -> Result<Reply, Error> {
 
 fn is_open_to_others(output: impl AsFd) -> bool {
     fstat(output).is_ok_and(|facts| {
-        FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile && facts.st_mode & OTHERS != 0
+        let is_file = FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile;
+        is_file && Mode::from_raw_mode(facts.st_mode).intersects(Mode::RWXG | Mode::RWXO)
     })
 }
 

@@ -1,10 +1,18 @@
 //! A real OpenID provider (npm `oidc-provider`) on loopback, with controls that make it fail on purpose.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::script::Script;
 use crate::wait::PATIENCE;
+
+/// How long one start may take. Once in some hundred starts on a busy machine Node hangs before the provider listens.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often it is started.
+const STARTS: usize = 3;
 
 /// A running provider. `interop/idp/README.md` lists its options and controls.
 pub struct Idp {
@@ -23,10 +31,20 @@ pub struct Idp {
 impl Idp {
     /// Starts the provider with the options of `idp.mjs` and returns when it serves.
     pub async fn start(options: &[&str]) -> Result<Self> {
+        let mut started = Self::start_once(options).await;
+        for _ in 1..STARTS {
+            if started.is_err() {
+                started = Self::start_once(options).await;
+            }
+        }
+        started
+    }
+
+    async fn start_once(options: &[&str]) -> Result<Self> {
         let mut script = Script::start("idp", "idp.mjs", options)?;
         let ready = script
             .process()
-            .wait_json("its ready line", PATIENCE, |line| line["issuer"].is_string())
+            .wait_json("its ready line", START_WITHIN, |line| line["issuer"].is_string())
             .await?;
         let field = |name: &str| {
             ready[name]

@@ -20,6 +20,7 @@ mod lifecycle;
 mod listen;
 mod loading;
 mod log;
+mod loopback;
 mod memory;
 mod notify;
 mod oauth_error;

@@ -118,9 +118,9 @@ impl Agent {
 
     /// Returns a token that is valid for as long as was asked, if the provider gives such long ones. From memory when
     /// it can.
-    pub(crate) async fn token(&self, ask: TokenAsk) -> Result<Arc<Token>, Failure> {
+    pub(crate) async fn token(&self, ask: &TokenAsk) -> Result<Arc<Token>, Failure> {
         let session = self.token_source(&ask.profile).await?;
-        let token = supply(&session, &ask).await?;
+        let token = supply(&session, ask).await?;
         session.note_use(&token);
         Ok(token)
     }

@@ -63,7 +63,7 @@ async fn logged_in(agent: &Agent, fake: &Fake, lifetime: u64) {
 
 async fn token(agent: &Agent, resource: &str, min_valid: Option<u64>) -> Result<String, Failure> {
     let ask = TokenAsk::of(None, Some(resource), min_valid, false)?;
-    let token = soon("a token", agent.token(ask)).await?;
+    let token = soon("a token", agent.token(&ask)).await?;
     Ok(token.access_token().into())
 }
 
@@ -316,7 +316,7 @@ async fn d_051_a_valid_token_outlives_the_network() {
         force: true,
         ..token_ask(DEFAULT_RESOURCE, None)
     };
-    let forced = soon("an answer", agent.token(fresh)).await;
+    let forced = soon("an answer", agent.token(&fresh)).await;
     assert_eq!(
         forced.err().unwrap().code,
         ErrorCode::ServerUnreachable,
@@ -331,7 +331,11 @@ async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
     fake.state().on_ask = OnAsk::Silence;
     tokio::time::pause();
     let asked = Instant::now();
-    let enough = agent.token(token_ask(DEFAULT_RESOURCE, None)).await.ok().unwrap();
+    let enough = agent
+        .token(&token_ask(DEFAULT_RESOURCE, None))
+        .await
+        .ok()
+        .unwrap();
     assert_eq!(enough.access_token(), "secret-1");
     assert_eq!(asked.elapsed(), Duration::ZERO);
 
@@ -340,10 +344,14 @@ async fn d_051_a_link_that_only_looks_alive_keeps_no_valid_token_back() {
     // Made as if an hour ago: nobody knows how long it lived.
     agent.listed(&ProfileName::default()).unwrap().age_tokens();
     let asked = Instant::now();
-    let last = agent.token(token_ask(DEFAULT_RESOURCE, None)).await.ok().unwrap();
+    let last = agent
+        .token(&token_ask(DEFAULT_RESOURCE, None))
+        .await
+        .ok()
+        .unwrap();
     assert_eq!(last.access_token(), "secret-2");
     assert_eq!(asked.elapsed().as_secs(), FALLBACK_AFTER.as_secs());
-    let nothing_held = agent.token(token_ask(OTHER, None)).await.err().unwrap();
+    let nothing_held = agent.token(&token_ask(OTHER, None)).await.err().unwrap();
     assert_eq!(nothing_held.code, ErrorCode::Timeout);
 }
 
@@ -401,7 +409,7 @@ async fn d_040_force_brings_a_newer_token() {
         force: true,
         ..token_ask(DEFAULT_RESOURCE, None)
     };
-    let token = soon("a token", agent.token(ask)).await.unwrap();
+    let token = soon("a token", agent.token(&ask)).await.unwrap();
     assert_eq!(token.access_token(), "secret-2");
     assert!(matches!(
         fake.state().asks[..],
@@ -447,7 +455,7 @@ async fn d_042_a_provider_that_is_away_is_asked_again_by_the_daemon_not_by_the_u
 
     fake.state().on_ask = OnAsk::Refuse("temporarily_unavailable");
     tokio::time::pause();
-    let given_up = agent.token(token_ask("urn:d:third", None)).await.err().unwrap();
+    let given_up = agent.token(&token_ask("urn:d:third", None)).await.err().unwrap();
     assert_eq!(given_up.code, ErrorCode::ServerUnreachable);
 }
 

@@ -81,9 +81,8 @@ impl Call<'_> {
     async fn token(&self, ask: Result<TokenAsk, Failure>) {
         let token = async {
             let ask = ask?;
-            let profile = ask.profile.clone();
-            let token = self.context.agent.token(ask).await?;
-            self.audit("token", None, &profile, &token);
+            let token = self.context.agent.token(&ask).await?;
+            self.audit("token", None, &ask.profile, &token);
             Ok::<_, Failure>(token)
         };
         match token.await {

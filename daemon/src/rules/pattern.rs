@@ -6,7 +6,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use url::Host;
 
-use super::service::{Service, ServiceError, is_loopback};
+use super::service::{Service, ServiceError};
+use crate::loopback::is_loopback;
 
 /// `host`, or `*.` and a domain; `:port` and `/path` where they are named, `https://` or `http://` before it. Without a
 /// scheme it is for https, and on this machine for http as well.

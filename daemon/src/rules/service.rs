@@ -1,11 +1,11 @@
 //! The service that a tool wants a token for: its URL, taken apart once. What two programs could read in two ways is
 //! refused.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use ipc_proto::MAX_URL;
 use thiserror::Error;
 use url::{Host, Url};
+
+use crate::loopback::is_loopback;
 
 /// A service's address, normalised (WHATWG URL, RFC 3986 §6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,15 +124,6 @@ pub(super) fn normal_host(url: &Url) -> Option<Host> {
     let name = name.strip_suffix('.').unwrap_or(&name);
     let is_whole = name.split('.').all(|label| !label.is_empty());
     is_whole.then(|| Host::Domain(name.into()))
-}
-
-/// Whether this machine alone can answer (RFC 6761 §6.3, RFC 8252 §7.3).
-pub(super) fn is_loopback(host: &Host) -> bool {
-    match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
-        Host::Ipv6(address) => *address == Ipv6Addr::LOCALHOST,
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ pub(crate) mod client;
 use std::fmt;
 
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
+
+use crate::loopback::is_loopback;
 
 /// Characters of a server's URL.
 const MAX_URL: usize = 2048;
@@ -91,18 +93,8 @@ impl fmt::Display for Server {
 pub(crate) fn is_private(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.host().is_some(),
-        "http" => is_loopback(url),
+        "http" => url.host().is_some_and(|host| is_loopback(&host)),
         _ => false,
-    }
-}
-
-/// Whether it leads to this machine. A name below `localhost` need not: a resolver may send it anywhere.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

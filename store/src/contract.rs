@@ -60,6 +60,17 @@ pub trait Store: Send + Sync {
     /// Returns how many records of one space exist. It looks at all of them: for metrics, not for each request.
     fn count(&self, space: Space, now: UnixSeconds) -> Answer<'_, u64>;
 
+    /// Returns at most `limit` records of one space whose ids come after `after`, in the order of their ids' bytes.
+    ///
+    /// Fewer than `limit` means that these are the last. For a start and for administrators, not for each request.
+    fn list<'a>(
+        &'a self,
+        space: Space,
+        after: &'a str,
+        limit: usize,
+        now: UnixSeconds,
+    ) -> Answer<'a, Vec<(String, Record)>>;
+
     /// Asks whether the engine works, on the way that a change takes.
     fn ping(&self) -> Answer<'_, ()>;
 }

@@ -106,6 +106,26 @@ impl Store for Memory {
         })
     }
 
+    fn list<'a>(
+        &'a self,
+        space: Space,
+        after: &'a str,
+        limit: usize,
+        now: UnixSeconds,
+    ) -> Answer<'a, Vec<(String, Record)>> {
+        Box::pin(async move {
+            let contents = self.lock();
+            let records = contents.records.get(&space).into_iter().flatten();
+            let live = records.filter(|(id, record)| ***id > *after && now < record.expires);
+            let mut listed: Vec<_> = live
+                .map(|(id, record)| (id.to_string(), record.clone()))
+                .collect();
+            listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            listed.truncate(limit);
+            Ok(listed)
+        })
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
     }

@@ -16,6 +16,18 @@ pub enum Space {
     Session,
     /// Login attempts at the provider, by `state`.
     Login,
+    /// Clients that registered or that an administrator added, by client id.
+    Client,
+    /// People who have signed in here, by `sub`.
+    User,
+    /// Browsers in which a person is signed in, by the hash of their cookie.
+    Browser,
+    /// Backchannel authentication requests, by the hash of their `auth_req_id`.
+    Request,
+    /// What clients were granted, by the id that their tokens carry.
+    Grant,
+    /// What may be used once, such as the `jti` of an assertion, by its hash.
+    Used,
 }
 
 impl Space {
@@ -24,6 +36,12 @@ impl Space {
         match self {
             Self::Session => "session",
             Self::Login => "login",
+            Self::Client => "client",
+            Self::User => "user",
+            Self::Browser => "browser",
+            Self::Request => "request",
+            Self::Grant => "grant",
+            Self::Used => "used",
         }
     }
 }

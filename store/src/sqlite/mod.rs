@@ -123,6 +123,21 @@ impl Store for Sqlite {
         Box::pin(self.writer.run(move |db| statements::count(db, space, now)))
     }
 
+    /// Not on the reader, for the same reason.
+    fn list<'a>(
+        &'a self,
+        space: Space,
+        after: &'a str,
+        limit: usize,
+        now: UnixSeconds,
+    ) -> Answer<'a, Vec<(String, Record)>> {
+        let after = after.to_owned();
+        Box::pin(
+            self.writer
+                .run(move |db| statements::list(db, space, &after, limit, now)),
+        )
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.writer.run(statements::ping))
     }

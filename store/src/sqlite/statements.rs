@@ -102,6 +102,23 @@ pub(super) fn count(db: &Connection, space: Space, now: UnixSeconds) -> Result<u
     Ok(count.unsigned_abs())
 }
 
+pub(super) fn list(
+    db: &Connection,
+    space: Space,
+    after: &str,
+    limit: usize,
+    now: UnixSeconds,
+) -> Result<Vec<(String, Record)>> {
+    let sql = "SELECT version, value, expires, id FROM record
+               WHERE space = ?1 AND id > ?2 AND expires > ?3 ORDER BY id LIMIT ?4";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement.query_map(params![space.name(), after, now.stored(), limit], |row| {
+        Ok((row.get(3)?, record(row)?))
+    })?;
+    rows.collect()
+}
+
 pub(super) fn ping(db: &Connection) -> Result<()> {
     db.prepare_cached("SELECT 1 FROM record LIMIT 1")?.exists([])?;
     Ok(())

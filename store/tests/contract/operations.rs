@@ -22,6 +22,8 @@ contract! {
     sweep_removes_the_expired_up_to_its_limit
     sweep_leaves_what_was_renewed
     count_looks_at_the_living_of_one_space
+    list_returns_the_living_of_one_space_by_id
+    list_goes_on_after_where_it_ended
     ids_are_compared_byte_by_byte
     an_id_over_the_limit_is_refused
     a_value_over_the_limit_is_refused
@@ -202,6 +204,33 @@ async fn count_looks_at_the_living_of_one_space(store: Arc<dyn Store>) {
     assert_eq!(store.count(Space::Session, NOW).await.unwrap(), 2);
     assert_eq!(store.count(Space::Login, NOW).await.unwrap(), 0);
     assert_eq!(store.count(Space::Session, LATER).await.unwrap(), 0);
+}
+
+async fn list_returns_the_living_of_one_space_by_id(store: Arc<dyn Store>) {
+    for id in ["b", "B", "a", "é", ""] {
+        put(&store, id, id.as_bytes()).await;
+    }
+    put_until(&store, "c", b"ends", NOW.plus(1)).await;
+    let elsewhere = store.put_if_absent(login("a"), b"login".to_vec(), LATER, NOW);
+    assert!(matches!(elsewhere.await.unwrap(), Put::Done(_)));
+    let listed = store.list(Space::Session, "", 10, NOW.plus(1)).await.unwrap();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|(id, record)| (id.as_str(), &*record.value))
+        .collect();
+    let value = |id: &'static str| (id, id.as_bytes());
+    // An empty id comes after nothing, not even after the empty `after`.
+    assert_eq!(listed, ["B", "a", "b", "é"].map(value));
+}
+
+async fn list_goes_on_after_where_it_ended(store: Arc<dyn Store>) {
+    for id in ["a", "b", "c"] {
+        put(&store, id, b"").await;
+    }
+    let first = store.list(Space::Session, "", 2, NOW).await.unwrap();
+    let rest = store.list(Space::Session, &first[1].0, 2, NOW).await.unwrap();
+    assert_eq!((first.len(), rest.len(), rest[0].0.as_str()), (2, 1, "c"));
+    assert!(store.list(Space::Session, "c", 2, NOW).await.unwrap().is_empty());
 }
 
 async fn ids_are_compared_byte_by_byte(store: Arc<dyn Store>) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::secret::Places;
-use super::{Config, Error, Limits, explain, login, resource, url};
+use super::{Config, Error, Limits, ciba, explain, login, oauth, resource, url};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -23,6 +23,10 @@ pub(super) struct File {
     limits: Limits,
     #[serde(default)]
     resource: Vec<resource::Section>,
+    #[serde(default)]
+    oauth: oauth::Section,
+    #[serde(default)]
+    ciba: ciba::Section,
 }
 
 /// `[store]`
@@ -76,6 +80,8 @@ impl File {
             login: self.login.understand(places)?,
             limits: self.limits.checked()?,
             resources: resource::understand(self.resource)?,
+            oauth: self.oauth.understand(places)?,
+            ciba: self.ciba.understand(places)?,
         })
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A section of the file is a file here. After [`Config::load`] every option has its own type and is within its limits.
 
+mod ciba;
 mod error;
 mod explain;
 mod file;
 mod limits;
 mod login;
+mod oauth;
 mod overlay;
 mod pattern;
 mod resource;
@@ -17,14 +19,17 @@ mod tests;
 mod url;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ::url::Url;
 
+pub(crate) use self::ciba::{Ciba, DetailsType, HintKind, Mode, Terminal};
 pub use self::error::Error;
 use self::file::File;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::login::{Confirm, Login};
+pub(crate) use self::oauth::{OAuth, Registration};
 pub use self::overlay::PREFIX;
 pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 #[cfg(test)]
@@ -48,6 +53,10 @@ pub struct Config {
     pub(crate) limits: Limits,
     /// Which resources devices get tokens for; the first that matches decides (D-041).
     pub(crate) resources: Vec<ResourceRule>,
+    /// What the server is to OAuth clients.
+    pub(crate) oauth: OAuth,
+    /// How people are asked for their consent on behalf of clients; `None`: they are not.
+    pub(crate) ciba: Option<Ciba>,
 }
 
 impl Config {
@@ -93,6 +102,8 @@ impl Config {
             login,
             limits: Limits::default(),
             resources: resource::defaults(),
+            oauth: OAuth::default(),
+            ciba: None,
         }
     }
 
@@ -101,4 +112,13 @@ impl Config {
         let own = || Url::parse(&format!("http://{listening}")).expect("an address makes a URL");
         self.public_url.clone().unwrap_or_else(own)
     }
+}
+
+/// Returns the value of a key, if it is within its limits.
+fn within((key, value): (&str, u64), limits: &RangeInclusive<u64>) -> Result<u64, Error> {
+    if limits.contains(&value) {
+        return Ok(value);
+    }
+    let problem = format!("must be {} to {}", limits.start(), limits.end());
+    Err(Error::value(key, problem))
 }

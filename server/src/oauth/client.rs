@@ -1,0 +1,187 @@
+//! A client as it is registered (RFC 7591 §2, CIBA Core §4), whether by configuration, administrator or registration.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use crate::config::Mode;
+
+/// `grant_type` of a backchannel authentication request's redemption (CIBA Core §10.1).
+pub(crate) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Client {
+    /// `client_id`
+    pub(crate) id: String,
+    /// What its secret is checked against, for a client that has one.
+    pub(crate) secret: Option<SecretHash>,
+    /// Unix seconds; `client_id_issued_at`.
+    pub(crate) created_at: u64,
+    /// A disabled client fails authentication, and its open requests cannot be approved (C-054).
+    #[serde(default)]
+    pub(crate) disabled: bool,
+    /// What it registered.
+    pub(crate) metadata: Metadata,
+}
+
+/// What a client registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    /// Shown to the person who approves.
+    pub(crate) client_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_uri: Option<Url>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logo_uri: Option<Url>,
+    pub(crate) grant_types: Vec<String>,
+    /// The scopes it may ask for, space-separated; without it, all that the server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    pub(crate) token_endpoint_auth_method: AuthMethod,
+    /// The only algorithm of its assertions (C-048).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_endpoint_auth_signing_alg: Option<Alg>,
+    /// Its public keys; never beside `jwks_uri` (C-049).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwks: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jwks_uri: Option<Url>,
+    pub(crate) id_token_signed_response_alg: Alg,
+    /// A client that does not use CIBA has none (C-042).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backchannel_token_delivery_mode: Option<Mode>,
+    /// Of ping and push clients (C-044).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backchannel_client_notification_endpoint: Option<Url>,
+    /// A client that has it signs every request (C-161).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backchannel_authentication_request_signing_alg: Option<Alg>,
+    #[serde(default)]
+    pub(crate) backchannel_user_code_parameter: bool,
+    /// The types of RFC 9396 that it may ask for; without it, all that the server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) authorization_details_types: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) redirect_uris: Vec<Url>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) response_types: Vec<String>,
+    /// The certificate's subject, of a client that authenticates with `tls_client_auth` (RFC 8705 §2.1.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_client_auth_subject_dn: Option<String>,
+    #[serde(default)]
+    pub(crate) tls_client_certificate_bound_access_tokens: bool,
+    /// What the operator alone decides about it.
+    #[serde(default, skip_serializing_if = "Terms::is_default")]
+    pub(crate) terms: Terms,
+}
+
+/// What the operator decides about one client; it cannot be registered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section")]
+pub(crate) struct Terms {
+    /// Resources whose tokens it may ask for (RFC 8707); without it, all that the server knows.
+    pub(crate) resources: Option<Vec<String>>,
+    /// Every request needs a binding message (C-106).
+    pub(crate) require_binding_message: bool,
+    /// It may name a `client_notification_uri` of its endpoint's origin (C-114).
+    pub(crate) client_notification_uri: bool,
+    /// A push client may poll once its delivery has failed for good (C-374).
+    pub(crate) poll_after_push: bool,
+    /// It gets refresh tokens without `offline_access` (C-302).
+    pub(crate) refresh_tokens: bool,
+}
+
+/// How a client proves who it is (C-026).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AuthMethod {
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+    TlsClientAuth,
+    SelfSignedTlsClientAuth,
+}
+
+/// An algorithm that signatures are made with here: the asymmetric ones that we sign with ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Alg {
+    RS256,
+    PS256,
+    ES256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// SHA-256 of a client secret. A secret of ours has 256 random bits, so it needs no slow hash (C-074).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretHash(String);
+
+impl SecretHash {
+    pub(crate) fn of(secret: &str) -> Self {
+        Self(Base64UrlUnpadded::encode_string(&Sha256::digest(
+            secret.as_bytes(),
+        )))
+    }
+
+    /// Whether this is the secret, in constant time (C-408).
+    pub(crate) fn matches(&self, secret: &str) -> bool {
+        Self::of(secret).0.as_bytes().ct_eq(self.0.as_bytes()).into()
+    }
+}
+
+impl Client {
+    pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
+        self.metadata.grant_types.iter().any(|own| own == grant_type)
+    }
+}
+
+impl Terms {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AuthMethod {
+    /// Whether the client has a secret. Such a client may send it in either of the two ways (C-072).
+    pub(crate) fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+impl Alg {
+    /// The name of RFC 7518 or RFC 8037.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
+            Self::ES256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// Not one of the algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownAlg;
+
+impl FromStr for Alg {
+    type Err = UnknownAlg;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlg> {
+        let all = [Self::RS256, Self::PS256, Self::ES256, Self::EdDsa];
+        all.into_iter().find(|alg| alg.name() == name).ok_or(UnknownAlg)
+    }
+}
+
+impl fmt::Display for Alg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,5 @@
+//! What this server is to OAuth clients: who they are, how they prove it, and the tokens that they get.
+
+pub(crate) mod client;
+pub(crate) mod clients;
+pub(crate) mod parameters;

@@ -1,0 +1,322 @@
+//! Who is who: one record for each person, and one for each name under which a hint may look for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use sha2::{Digest as _, Sha256};
+use store::{Key, Put, Space, Store, Swap, UnixSeconds};
+use thiserror::Error;
+
+use super::user::{User, Wanted, folded};
+use crate::clock::now;
+use crate::config::HintKind;
+
+/// How often a record is read and written, beyond the first time.
+const TRIES: usize = 5;
+
+/// A person could not be read or written.
+#[derive(Clone, Debug, Error)]
+pub(crate) enum UsersError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// What was stored is not a user.
+    #[error("the record of a user cannot be read")]
+    Unreadable,
+    /// Others changed it again and again.
+    #[error("the record of a user was changed meanwhile")]
+    Busy,
+}
+
+/// The people. Who is configured is not looked for in the store.
+pub(crate) struct Users {
+    configured: HashMap<String, User>,
+    /// By name, as [`Users::names`] writes it.
+    named: HashMap<String, String>,
+    /// What [`Wanted::Any`] may be, in this order.
+    order: Vec<HintKind>,
+    store: Arc<dyn Store>,
+}
+
+impl Users {
+    pub(crate) fn new(configured: Vec<User>, order: Vec<HintKind>, store: Arc<dyn Store>) -> Self {
+        let names = configured
+            .iter()
+            .flat_map(|user| names(user).map(|name| (name, user.sub.clone())));
+        Self {
+            named: names.collect(),
+            configured: configured
+                .into_iter()
+                .map(|user| (user.sub.clone(), user))
+                .collect(),
+            order,
+            store,
+        }
+    }
+
+    /// Returns the person of a `sub`.
+    pub(crate) async fn get(&self, sub: &str) -> Result<Option<User>, UsersError> {
+        if let Some(user) = self.configured.get(sub) {
+            return Ok(Some(user.clone()));
+        }
+        let found = self.store.get(key(&id_of(sub)), now()).await?;
+        found.map(|record| decode(&record.value)).transpose()
+    }
+
+    /// Returns the person whom a hint means; a disabled one is nobody.
+    pub(crate) async fn find(&self, wanted: &Wanted) -> Result<Option<User>, UsersError> {
+        for name in self.names_of(wanted) {
+            if let Some(user) = self.named(&name).await?.filter(|user| !user.disabled) {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remembers what the identity provider said of a person who signed in. What an administrator said stays.
+    pub(crate) async fn remember(&self, seen: &User) -> Result<(), UsersError> {
+        if self.configured.contains_key(&seen.sub) {
+            return Ok(());
+        }
+        let told = self.edit(&seen.sub, |kept| User {
+            disabled: kept.is_some_and(|kept| kept.disabled),
+            user_code: kept.and_then(|kept| kept.user_code.clone()),
+            ..seen.clone()
+        });
+        let (before, user) = told.await?;
+        for name in before
+            .iter()
+            .flat_map(names)
+            .filter(|name| !names(&user).any(|kept| kept == *name))
+        {
+            self.store.delete(key(&name)).await?;
+        }
+        for name in names(&user) {
+            self.point(&name, &user.sub).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes what an administrator says of a person who signed in here before; `false`: there is none.
+    pub(crate) async fn amend(&self, sub: &str, amend: impl Fn(&mut User)) -> Result<bool, UsersError> {
+        let Some(known) = self.get(sub).await? else {
+            return Ok(false);
+        };
+        let amended = |kept: Option<&User>| {
+            let mut user = kept.unwrap_or(&known).clone();
+            amend(&mut user);
+            user
+        };
+        self.edit(sub, amended).await.map(|_| true)
+    }
+
+    async fn named(&self, name: &str) -> Result<Option<User>, UsersError> {
+        if let Some(sub) = self.named.get(name) {
+            return Ok(self.configured.get(sub).cloned());
+        }
+        let Some(pointer) = self.store.get(key(name), now()).await? else {
+            return Ok(None);
+        };
+        let sub = String::from_utf8(pointer.value).map_err(|_| UsersError::Unreadable)?;
+        // The pointer may be older than the person's record: only a name that they still have leads to them.
+        let user = self.get(&sub).await?;
+        Ok(user.filter(|user| names(user).any(|own| own == name)))
+    }
+
+    fn names_of(&self, wanted: &Wanted) -> Vec<String> {
+        match wanted {
+            Wanted::Subject(sub) => vec![named(HintKind::Subject, sub)],
+            Wanted::Email(email) => vec![named(HintKind::Email, email)],
+            Wanted::Username(username) => vec![named(HintKind::Username, username)],
+            Wanted::Phone(phone) => vec![named(HintKind::Phone, phone)],
+            Wanted::Any(text) => self.order.iter().map(|kind| named(*kind, text)).collect(),
+        }
+    }
+
+    async fn edit(
+        &self,
+        sub: &str,
+        edit: impl Fn(Option<&User>) -> User,
+    ) -> Result<(Option<User>, User), UsersError> {
+        let id = id_of(sub);
+        for _ in 0..=TRIES {
+            let found = self.store.get(key(&id), now()).await?;
+            let before = found.as_ref().map(|record| decode(&record.value)).transpose()?;
+            let user = edit(before.as_ref());
+            if before.as_ref() == Some(&user)
+                || self.write(&id, found.map(|record| record.version), &user).await?
+            {
+                return Ok((before, user));
+            }
+        }
+        Err(UsersError::Busy)
+    }
+
+    async fn write(&self, id: &str, read: Option<store::Version>, user: &User) -> Result<bool, UsersError> {
+        let value = serde_json::to_vec(user).expect("texts always serialize");
+        Ok(match read {
+            None => matches!(
+                self.store
+                    .put_if_absent(key(id), value, UnixSeconds::MAX, now())
+                    .await?,
+                Put::Done(_)
+            ),
+            Some(read) => matches!(
+                self.store
+                    .compare_and_set(key(id), read, value, UnixSeconds::MAX, now())
+                    .await?,
+                Swap::Done(_)
+            ),
+        })
+    }
+
+    /// Lets a name lead to a person. The last who signed in with it has it.
+    async fn point(&self, name: &str, sub: &str) -> Result<(), UsersError> {
+        for _ in 0..=TRIES {
+            let value = sub.as_bytes().to_vec();
+            let Some(found) = self.store.get(key(name), now()).await? else {
+                match self
+                    .store
+                    .put_if_absent(key(name), value, UnixSeconds::MAX, now())
+                    .await?
+                {
+                    Put::Done(_) => return Ok(()),
+                    Put::Exists => continue,
+                }
+            };
+            if found.value == sub.as_bytes() {
+                return Ok(());
+            }
+            let swap = self
+                .store
+                .compare_and_set(key(name), found.version, value, UnixSeconds::MAX, now());
+            if let Swap::Done(_) = swap.await? {
+                return Ok(());
+            }
+        }
+        Err(UsersError::Busy)
+    }
+}
+
+/// Returns the ids of the records that lead to a person; their own record is not one.
+fn names(user: &User) -> impl Iterator<Item = String> {
+    [
+        (HintKind::Subject, Some(&user.sub)),
+        (HintKind::Email, user.email.as_ref()),
+        (HintKind::Username, user.username.as_ref()),
+        (HintKind::Phone, user.phone.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(kind, name)| Some(named(kind, name?)))
+    .collect::<Vec<_>>()
+    .into_iter()
+}
+
+/// Returns the id under which a name is kept. It is a hash: a name may be longer than an id.
+fn named(kind: HintKind, name: &str) -> String {
+    let (kind, name) = match kind {
+        HintKind::Subject => ("subject", name.to_owned()),
+        HintKind::Email => ("email", folded(name)),
+        HintKind::Username => ("username", name.to_owned()),
+        HintKind::Phone => ("phone", name.to_owned()),
+    };
+    format!("{kind}:{}", hash(&name))
+}
+
+fn id_of(sub: &str) -> String {
+    format!("user:{}", hash(sub))
+}
+
+fn hash(text: &str) -> String {
+    Base64UrlUnpadded::encode_string(&Sha256::digest(text.as_bytes()))
+}
+
+fn key(id: &str) -> Key<'_> {
+    Key {
+        space: Space::User,
+        id,
+    }
+}
+
+fn decode(value: &[u8]) -> Result<User, UsersError> {
+    serde_json::from_slice(value).map_err(|_| UsersError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{OpenMode, open};
+
+    use super::*;
+
+    fn alice() -> User {
+        User {
+            sub: "a-1".into(),
+            email: Some("Alice@Example.com".into()),
+            username: Some("alice".into()),
+            ..User::default()
+        }
+    }
+
+    fn users(configured: Vec<User>) -> Users {
+        let store = open("memory:", OpenMode::Create).unwrap();
+        Users::new(configured, vec![HintKind::Email, HintKind::Username], store)
+    }
+
+    async fn found(users: &Users, wanted: Wanted) -> Option<String> {
+        users.find(&wanted).await.unwrap().map(|user| user.sub)
+    }
+
+    fn any(text: &str) -> Wanted {
+        Wanted::Any(text.into())
+    }
+
+    #[tokio::test]
+    async fn c_181_a_hint_is_looked_up_in_the_configured_order_and_an_address_in_any_case() {
+        let remembered = users(Vec::new());
+        remembered.remember(&alice()).await.unwrap();
+        for users in [users(vec![alice()]), remembered] {
+            for hint in ["alice@example.COM", " ALICE@example.com", "alice"] {
+                assert_eq!(found(&users, any(hint)).await.as_deref(), Some("a-1"), "{hint}");
+            }
+            for hint in ["Alice", "a-1", "", "bob"] {
+                assert_eq!(found(&users, any(hint)).await, None, "{hint}");
+            }
+            assert_eq!(
+                found(&users, Wanted::Subject("a-1".into())).await.as_deref(),
+                Some("a-1")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_a_person_gave_up_leads_nowhere_and_may_be_taken_over() {
+        let users = users(Vec::new());
+        users.remember(&alice()).await.unwrap();
+        let renamed = User {
+            username: Some("alicia".into()),
+            ..alice()
+        };
+        users.remember(&renamed).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await, None);
+        assert_eq!(found(&users, any("alicia")).await.as_deref(), Some("a-1"));
+        let other = User {
+            sub: "b-2".into(),
+            username: Some("alicia".into()),
+            ..User::default()
+        };
+        users.remember(&other).await.unwrap();
+        assert_eq!(found(&users, any("alicia")).await.as_deref(), Some("b-2"));
+    }
+
+    #[tokio::test]
+    async fn c_267_what_an_administrator_said_outlives_the_next_login_and_a_disabled_user_is_nobody() {
+        let users = users(Vec::new());
+        users.remember(&alice()).await.unwrap();
+        assert!(users.amend("a-1", |user| user.disabled = true).await.unwrap());
+        users.remember(&alice()).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await, None);
+        assert!(users.get("a-1").await.unwrap().unwrap().disabled);
+        assert!(!users.amend("nobody", |_| {}).await.unwrap());
+    }
+}

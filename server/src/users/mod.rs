@@ -1,0 +1,8 @@
+//! The people that this server knows: those who signed in here before, and those whom the configuration names. A hint of
+//! a client leads to one of them, or to nobody.
+
+mod directory;
+mod user;
+
+pub(crate) use directory::{Users, UsersError};
+pub(crate) use user::{User, Wanted};

@@ -18,6 +18,10 @@ mod guard;
 pub mod harden;
 mod login;
 mod oauth;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "ciba and oauth call what clients host")
+)]
 mod outgoing;
 mod page;
 mod peer;

@@ -34,6 +34,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+pub use self::tls::Listener as TlsListener;
+
 /// Bytes of a request's body.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 

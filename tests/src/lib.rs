@@ -30,7 +30,7 @@ pub use binaries::binary;
 pub use browser::Browser;
 pub use chance::Chance;
 pub use cmdlines::CmdlineSampler;
-pub use gate::{Answer, Gate, Offer, Seen, Service};
+pub use gate::{Answer, Gate, Offer, Seen, Service, TlsListener};
 pub use hocuspocus::{PeerServer, Provider};
 pub use http_login::{Returning, cancel, confirm, confirm_outcome, outcome, sign_in};
 pub use idp::Idp;

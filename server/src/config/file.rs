@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::secret::Places;
-use super::{Config, Error, Limits, ciba, explain, login, oauth, resource, url};
+use super::{Config, Error, Limits, ciba, explain, login, oauth, outgoing, resource, url};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -21,6 +21,8 @@ pub(super) struct File {
     login: login::Section,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    outgoing: outgoing::Section,
     #[serde(default)]
     resource: Vec<resource::Section>,
     #[serde(default)]
@@ -79,6 +81,7 @@ impl File {
             store: self.store.url,
             login: self.login.understand(places)?,
             limits: self.limits.checked()?,
+            outgoing: self.outgoing.understand(places)?,
             resources: resource::understand(self.resource)?,
             oauth: self.oauth.understand(places)?,
             ciba: self.ciba.understand(places)?,

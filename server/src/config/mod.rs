@@ -9,6 +9,7 @@ mod file;
 mod limits;
 mod login;
 mod oauth;
+mod outgoing;
 mod overlay;
 mod pattern;
 mod resource;
@@ -36,6 +37,7 @@ pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
 pub(crate) use self::template::Template;
+use crate::outgoing::Rules;
 
 /// The checked configuration.
 pub struct Config {
@@ -51,6 +53,8 @@ pub struct Config {
     pub(crate) login: Login,
     /// What one address may ask.
     pub(crate) limits: Limits,
+    /// How URLs that OAuth clients named are called.
+    pub(crate) outgoing: Rules,
     /// Which resources devices get tokens for; the first that matches decides (D-041).
     pub(crate) resources: Vec<ResourceRule>,
     /// What the server is to OAuth clients.
@@ -101,6 +105,7 @@ impl Config {
             store: file::default_store(),
             login,
             limits: Limits::default(),
+            outgoing: Rules::default(),
             resources: resource::defaults(),
             oauth: OAuth::default(),
             ciba: None,

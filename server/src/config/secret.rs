@@ -67,7 +67,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, String> {
 
 impl Places<'_> {
     /// Returns the path of a file: below `${CREDENTIALS_DIRECTORY}`, or as seen from the configuration.
-    fn find(&self, file: &Path) -> Result<PathBuf, String> {
+    pub(super) fn find(&self, file: &Path) -> Result<PathBuf, String> {
         let Ok(credential) = file.strip_prefix(format!("${{{CREDENTIALS}}}")) else {
             return Ok(self.base.join(file));
         };

@@ -1,4 +1,5 @@
-//! TLS in front of a gate: a certificate for `localhost`, of an authority that is made for it.
+//! TLS in front of a gate, or of a test's own HTTP server: a certificate for `localhost`, of an authority that is made
+//! for it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::server::TlsStream;
 
 /// Accepts connections that speak TLS.
-pub(super) struct Listener {
-    pub(super) port: u16,
+pub struct Listener {
+    /// The port on loopback.
+    pub port: u16,
     /// The authority as PEM.
-    pub(super) authority: String,
+    pub authority: String,
     listener: TcpListener,
     acceptor: TlsAcceptor,
 }
 
 impl Listener {
-    pub(super) async fn bind() -> Result<Self> {
+    /// Listens on a free port.
+    pub async fn bind() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (config, authority) = certificates()?;
         Ok(Self {

@@ -1,5 +1,8 @@
 //! `[ciba]`: whether and how people are asked for their consent on behalf of clients (CIBA Core).
 
+mod deliver;
+mod notify;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+pub(crate) use self::deliver::Deliver;
+pub(crate) use self::notify::{Mail, MailSecurity, Notify, Webhook};
 use super::Error;
 use super::secret::{self, Inline, Places};
 
@@ -47,6 +52,10 @@ pub(crate) struct Ciba {
     pub(crate) test_hook_secret: Option<Zeroizing<String>>,
     pub(crate) terminal: Terminal,
     pub(crate) limits: Limits,
+    /// How often a ping or push is tried again.
+    pub(crate) deliver: Deliver,
+    /// How people are told that they are asked (C-210).
+    pub(crate) notify: Notify,
 }
 
 /// How tokens reach a client (CIBA Core §5).
@@ -150,6 +159,8 @@ pub(super) struct Section {
     test_hook_secret_file: Option<PathBuf>,
     terminal: Terminal,
     limits: Limits,
+    deliver: Deliver,
+    notify: notify::Section,
 }
 
 const EXPIRES_IN: RangeInclusive<u64> = 10..=3600;
@@ -184,6 +195,8 @@ impl Default for Section {
             test_hook_secret_file: None,
             terminal: Terminal::default(),
             limits: Limits::default(),
+            deliver: Deliver::default(),
+            notify: notify::Section::default(),
         }
     }
 }
@@ -237,6 +250,8 @@ impl Section {
             test_hook_secret: secret::of("ciba.test_hook_secret", hook.0, hook.1, places)?,
             terminal: self.terminal,
             limits: self.limits,
+            deliver: self.deliver.checked()?,
+            notify: self.notify.understand(places)?,
         }))
     }
 }

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 
 use ::url::Url;
 
-pub(crate) use self::ciba::{Ciba, DetailsType, HintKind, Mode, Terminal};
+pub(crate) use self::ciba::{
+    Ciba, Deliver, DetailsType, HintKind, Mail, MailSecurity, Mode, Notify, Terminal, Webhook,
+};
 pub use self::error::Error;
 use self::file::File;
 pub(crate) use self::limits::Limits;

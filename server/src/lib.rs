@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod browser;
 mod cause;
 mod clock;
 pub mod command;

@@ -17,7 +17,8 @@ const SERVER: Floors = &[
     &["app"],
     &["login"],
     &["device"],
-    &["token", "dev", "serve"],
+    &["oauth"],
+    &["token", "users", "browser", "dev", "serve"],
     &[
         "config", "refusal", "page", "guard", "peer", "throttle", "shutdown",
     ],

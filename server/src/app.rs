@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::device::{self, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
+use crate::oauth::keys::Keys;
 use crate::page;
 use crate::peer::addressed;
 use crate::serve::Work;
@@ -35,6 +36,7 @@ pub(crate) struct App {
     store: Arc<dyn Store>,
     sessions: Sessions,
     logins: Logins,
+    keys: Arc<Keys>,
     behind_tls_proxy: bool,
 }
 
@@ -47,6 +49,8 @@ impl App {
     pub(crate) fn build(config: &Config, public_url: Url, shutdown: Shutdown) -> anyhow::Result<Self> {
         // A server that made a new store by itself would forget all logins in silence when the old one is gone.
         let store = store::open(&config.store, OpenMode::Alone).context("opening the store")?;
+        let keys =
+            Keys::open(config.keys.folder.as_deref(), config.keys.retired_for).context("opening the keys")?;
         let callback = public_url
             .join("auth/callback")
             .context("making the callback's URL")?;
@@ -75,6 +79,7 @@ impl App {
             store,
             sessions,
             logins,
+            keys: Arc::new(keys),
             behind_tls_proxy: config.behind_tls_proxy,
         })
     }
@@ -91,12 +96,18 @@ impl App {
         addressed(guarded(routes), self.behind_tls_proxy)
     }
 
-    /// Removes what has expired, and forgets who has been quiet.
+    /// Removes what has expired, forgets who has been quiet, and looks for new keys.
     pub(crate) async fn sweep(&self) {
         let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
         while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
         self.sessions.forget_quiet();
         self.logins.forget_quiet();
+        if let Err(error) = self.keys.refresh() {
+            tracing::error!(
+                error = chain(&error),
+                "the new signing keys cannot be used; the old ones stay"
+            );
+        }
     }
 }
 

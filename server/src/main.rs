@@ -35,7 +35,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Make the store that the configuration names, once; one that is there stays as it is
+    /// Make the store and the keys that the configuration names, once; what is there stays as it is
     Init {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -47,8 +47,32 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
         listen: SocketAddr,
     },
+    /// The keys that sign tokens
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Check a configuration: its store and its identity provider too
     Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Publish a new key of each algorithm; it signs a day later
+    Rotate {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Let the new keys sign at once
+        #[arg(long)]
+        now: bool,
+    },
+    /// Print the keys, and what each is for
+    List {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
@@ -77,6 +101,12 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Serve { config } => command::serve(Config::load(&config, environment()?)?, &config).await,
         Command::Init { config } => command::init(&Config::load(&config, environment()?)?),
         Command::Dev { listen } => command::dev(listen).await,
+        Command::Keys { command } => match command {
+            KeysCommand::Rotate { config, now } => {
+                command::rotate_keys(&Config::load(&config, environment()?)?, now)
+            }
+            KeysCommand::List { config } => command::list_keys(&Config::load(&config, environment()?)?),
+        },
         Command::Check { config } => command::check(Config::load(&config, environment()?)?, &config).await,
     }
 }

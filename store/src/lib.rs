@@ -14,5 +14,5 @@ mod sqlite;
 
 pub use contract::{Answer, Put, Store, Swap};
 pub use error::{Cause, Error, Part};
-pub use open::{OpenMode, open, place};
+pub use open::{OpenMode, folder, open, place};
 pub use record::{ID_BYTES_MAX, Key, Record, Space, UnixSeconds, VALUE_BYTES_MAX, Version};

@@ -1,6 +1,6 @@
 //! From a URL in the configuration to a store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::memory::Memory;
@@ -42,6 +42,12 @@ pub fn place(url: &str) -> String {
         }
         _ => "the store".into(),
     }
+}
+
+/// Returns the folder of the store named by `url`; `None`: it has no files.
+pub fn folder(url: &str) -> Option<PathBuf> {
+    let (_, path) = url.split_once(':').filter(|(engine, _)| *engine == "sqlite")?;
+    Path::new(path).parent().map(Path::to_owned)
 }
 
 /// `sqlite://ciba.db` looks like a file here and would be one in the root directory: no.

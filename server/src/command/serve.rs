@@ -9,10 +9,12 @@ use anyhow::Context as _;
 use axum::Router;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::init::advice;
+use super::init::{advice, advice_on_keys};
 use crate::app::App;
 use crate::config::Config;
+use crate::oauth::keys;
 use crate::serve as accept;
 use crate::shutdown::Shutdown;
 
@@ -28,13 +30,20 @@ pub async fn serve(config: Config, file: &Path) -> anyhow::Result<()> {
     let listener = listen(config.listen).await?;
     let public_url = config.public_url(listener.local_addr()?);
     let shutdown = Shutdown::on_signals()?;
-    let missing = advice(&config.store, file);
-    let app = App::build(&config, public_url, shutdown).map_err(|error| match error.downcast_ref() {
-        Some(store::Error::Missing) => anyhow::Error::msg(missing),
-        _ => error,
-    })?;
+    let app = App::build(&config, public_url, shutdown).map_err(|error| advised(error, &config, file))?;
     let routes = app.routes(Router::new());
     until_the_end(listener, &app, routes, json!({})).await
+}
+
+/// Says what to do about what `ciba-server init` would have made.
+fn advised(error: anyhow::Error, config: &Config, file: &Path) -> anyhow::Error {
+    if let Some(store::Error::Missing) = error.downcast_ref() {
+        return anyhow::Error::msg(advice(&config.store, file));
+    }
+    match error.downcast_ref() {
+        Some(keys::Error::Missing(folder)) => anyhow::Error::msg(advice_on_keys(folder, file)),
+        _ => error,
+    }
 }
 
 /// Listens on an address.
@@ -51,7 +60,9 @@ pub(super) async fn until_the_end(
     routes: Router,
     more: serde_json::Value,
 ) -> anyhow::Result<()> {
-    app.work.tasks.spawn(sweep(app.clone()));
+    app.work
+        .tasks
+        .spawn(sweep(app.clone(), signal(SignalKind::hangup())?));
     say_ready(&listener, app, more)?;
     accept::serve(listener, routes, &app.shutdown, &app.work).await;
     tracing::info!("gone");
@@ -70,12 +81,13 @@ fn say_ready(listener: &TcpListener, app: &App, more: serde_json::Value) -> anyh
     Ok(())
 }
 
-/// Removes what has expired for as long as the server lives.
-async fn sweep(app: App) {
+/// Removes what has expired and looks for new keys, for as long as the server lives; at SIGHUP at once.
+async fn sweep(app: App, mut hangup: Signal) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
             _ = every.tick() => app.sweep().await,
+            _ = hangup.recv() => app.sweep().await,
             () = app.shutdown.begun().cancelled() => return,
         }
     }

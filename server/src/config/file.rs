@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::secret::Places;
-use super::{Config, Error, Limits, ciba, explain, login, oauth, outgoing, resource, url};
+use super::{Config, Error, Limits, ciba, explain, keys, login, oauth, outgoing, resource, url};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -25,6 +25,8 @@ pub(super) struct File {
     outgoing: outgoing::Section,
     #[serde(default)]
     resource: Vec<resource::Section>,
+    #[serde(default)]
+    keys: keys::Section,
     #[serde(default)]
     oauth: oauth::Section,
     #[serde(default)]
@@ -74,17 +76,20 @@ impl File {
             let problem = "is needed, since `listen` is not a loopback address";
             return Err(Error::value("public_url", problem));
         }
+        let ciba = self.ciba.understand(places)?;
+        let hint_age = ciba.as_ref().map(|ciba| ciba.id_token_hint_age);
         Ok(Config {
             listen: self.listen,
             public_url,
             behind_tls_proxy: self.behind_tls_proxy,
+            keys: self.keys.understand(&self.store.url, hint_age, places),
             store: self.store.url,
             login: self.login.understand(places)?,
             limits: self.limits.checked()?,
             outgoing: self.outgoing.understand(places)?,
             resources: resource::understand(self.resource)?,
             oauth: self.oauth.understand(places)?,
-            ciba: self.ciba.understand(places)?,
+            ciba,
         })
     }
 }

@@ -6,6 +6,7 @@ mod ciba;
 mod error;
 mod explain;
 mod file;
+mod keys;
 mod limits;
 mod login;
 mod oauth;
@@ -30,6 +31,7 @@ pub(crate) use self::ciba::{
 };
 pub use self::error::Error;
 use self::file::File;
+pub(crate) use self::keys::Keys;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::login::{Confirm, Login};
 pub(crate) use self::oauth::{OAuth, Registration};
@@ -59,6 +61,8 @@ pub struct Config {
     pub(crate) outgoing: Rules,
     /// Which resources devices get tokens for; the first that matches decides (D-041).
     pub(crate) resources: Vec<ResourceRule>,
+    /// Where the keys of the server lie.
+    pub(crate) keys: Keys,
     /// What the server is to OAuth clients.
     pub(crate) oauth: OAuth,
     /// How people are asked for their consent on behalf of clients; `None`: they are not.
@@ -109,6 +113,7 @@ impl Config {
             limits: Limits::default(),
             outgoing: Rules::default(),
             resources: resource::defaults(),
+            keys: Keys::default(),
             oauth: OAuth::default(),
             ciba: None,
         }

@@ -1,14 +1,13 @@
 //! A client as it is registered (RFC 7591 §2, CIBA Core §4), whether by configuration, administrator or registration.
 
-use std::fmt;
-use std::str::FromStr;
-
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::Url;
+
+pub(crate) use super::alg::Alg;
 
 use crate::config::Mode;
 
@@ -109,16 +108,6 @@ pub(crate) enum AuthMethod {
     SelfSignedTlsClientAuth,
 }
 
-/// An algorithm that signatures are made with here: the asymmetric ones that we sign with ourselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Alg {
-    RS256,
-    PS256,
-    ES256,
-    #[serde(rename = "EdDSA")]
-    EdDsa,
-}
-
 /// SHA-256 of a client secret. A secret of ours has 256 random bits, so it needs no slow hash (C-074).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretHash(String);
@@ -152,36 +141,5 @@ impl AuthMethod {
     /// Whether the client has a secret. Such a client may send it in either of the two ways (C-072).
     pub(crate) fn has_secret(self) -> bool {
         matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
-    }
-}
-
-impl Alg {
-    /// The name of RFC 7518 or RFC 8037.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::RS256 => "RS256",
-            Self::PS256 => "PS256",
-            Self::ES256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
-
-/// Not one of the algorithms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct UnknownAlg;
-
-impl FromStr for Alg {
-    type Err = UnknownAlg;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlg> {
-        let all = [Self::RS256, Self::PS256, Self::ES256, Self::EdDsa];
-        all.into_iter().find(|alg| alg.name() == name).ok_or(UnknownAlg)
-    }
-}
-
-impl fmt::Display for Alg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -1,6 +1,6 @@
 //! Where a server keeps what outlives it: configuration, database, port.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ciba_tests::{Output, Process};
@@ -157,17 +157,25 @@ impl Site {
         count.unwrap()
     }
 
-    /// Returns every byte the server has on disk but its configuration.
+    /// Returns every byte the server has on disk but its configuration: the database, and the keys beside it.
     pub(crate) fn dump(&self) -> Vec<(String, Vec<u8>)> {
-        let files = std::fs::read_dir(self.dir.path()).unwrap().map(Result::unwrap);
+        let mut files = files_in(self.dir.path(), "");
+        files.extend(files_in(&self.dir.path().join("keys"), "keys/"));
+        let config = self.config();
+        files.retain(|(name, _)| self.dir.path().join(name) != config);
         files
-            .filter(|file| file.path() != self.config())
-            .map(|file| {
-                let name = file.file_name().into_string().unwrap();
-                (name, std::fs::read(file.path()).unwrap())
-            })
-            .collect()
     }
+}
+
+fn files_in(folder: &Path, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|file| {
+            let name = file.file_name().into_string().unwrap();
+            (format!("{prefix}{name}"), std::fs::read(file.path()).unwrap())
+        })
+        .collect()
 }
 
 fn key(session: &Session) -> Key<'_> {

@@ -89,8 +89,10 @@ async fn d_032_what_is_on_disk_yields_no_token() {
     let login = Login::done().await;
     let files = login.site.dump();
     assert!(
-        files.iter().all(|(name, _)| name.starts_with("ciba.db")),
-        "a database and nothing else"
+        files
+            .iter()
+            .all(|(name, _)| name.starts_with("ciba.db") || name.starts_with("keys/")),
+        "a database and keys, and nothing else"
     );
     let all: Vec<u8> = files.into_iter().flat_map(|(_, bytes)| bytes).collect();
     let holds = |secret: &[u8]| holds(&all, secret);

@@ -178,7 +178,10 @@ fn check_method(method: &str) -> Result<(), Error> {
 /// Refuses a second line, which curl would write into the request as a header of its own.
 fn check_line(value: &OsStr) -> Result<(), Error> {
     if value.as_encoded_bytes().iter().any(u8::is_ascii_control) {
-        return Err(refused("a value with a control character", "it could add a header"));
+        return Err(refused(
+            "a value with a control character",
+            "it could add a header",
+        ));
     }
     Ok(())
 }

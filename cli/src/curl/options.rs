@@ -88,7 +88,9 @@ pub(super) fn long(name: &str) -> Result<Takes, &'static str> {
 
 fn reason(name: &str) -> &'static str {
     match name {
-        "insecure" | "ciphers" | "tls-max" | "tls13-ciphers" => "the server that gets the token has to prove who it is",
+        "insecure" | "ciphers" | "tls-max" | "tls13-ciphers" => {
+            "the server that gets the token has to prove who it is"
+        }
         "verbose" | "trace" | "trace-ascii" | "libcurl" => "it writes the token down",
         "location-trusted" => "it passes the token on to every host that a redirect names",
         "config" => "what is in the file is not known",

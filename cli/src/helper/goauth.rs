@@ -206,7 +206,11 @@ mod tests {
         };
         let prefixes = [field("https://h")];
         for (url, unauthorized, expected) in [
-            ("https://h/mod", true, "https://h\n\nAuthorization: Bearer t11\n\n"),
+            (
+                "https://h/mod",
+                true,
+                "https://h\n\nAuthorization: Bearer t11\n\n",
+            ),
             (
                 "https://h/mod",
                 false,

@@ -153,8 +153,18 @@ mod tests {
             ("get http://127.0.0.1/ oauth2", false, plain, "http://127.0.0.1/"),
             ("--mode creds get https://h", true, plain, "https://h"),
             ("get --mode=creds https://h oauth2", true, plain, "https://h"),
-            ("--mode creds --output json get https://h", true, json, "https://h"),
-            ("--mode password --output=json get https://h me", false, json, "https://h"),
+            (
+                "--mode creds --output json get https://h",
+                true,
+                json,
+                "https://h",
+            ),
+            (
+                "--mode password --output=json get https://h me",
+                false,
+                json,
+                "https://h",
+            ),
         ] {
             assert_eq!(
                 parsed(line),

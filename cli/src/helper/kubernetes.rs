@@ -99,8 +99,10 @@ fn no_cluster() -> Error {
 }
 
 fn unproven() -> Error {
-    Error::usage("the kubeconfig has insecure-skip-tls-verify, and a cluster that gets a token has to prove who it is")
-        .hint("put certificate-authority there instead")
+    Error::usage(
+        "the kubeconfig has insecure-skip-tls-verify, and a cluster that gets a token has to prove who it is",
+    )
+    .hint("put certificate-authority there instead")
 }
 
 fn reply(request: &Request, credential: &Credential) -> Reply {

@@ -10,6 +10,7 @@
 mod app;
 mod browser;
 mod cause;
+mod ciba;
 mod clock;
 pub mod command;
 pub mod config;

@@ -13,7 +13,7 @@ use url::Url;
 use crate::cause::chain;
 use crate::clock::now;
 use crate::config::Config;
-use crate::device::{self, Sessions};
+use crate::device::{self, NoApprover, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
 use crate::oauth::keys::Keys;
@@ -61,6 +61,7 @@ impl App {
             public_url.clone(),
             Arc::clone(&store),
             Arc::clone(&provider),
+            Arc::new(NoApprover),
             shutdown.clone(),
             work.clone(),
         );
@@ -101,6 +102,7 @@ impl App {
         let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
         while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
         self.sessions.forget_quiet();
+        self.sessions.drop_ended_approvals();
         self.logins.forget_quiet();
         if let Err(error) = self.keys.refresh() {
             tracing::error!(

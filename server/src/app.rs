@@ -16,7 +16,11 @@ use crate::config::Config;
 use crate::device::{self, NoApprover, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
+use crate::oauth::clients::Clients;
+use crate::oauth::configured;
 use crate::oauth::keys::Keys;
+use crate::oauth::offer::Offer;
+use crate::oauth::register::{self, Registrations};
 use crate::page;
 use crate::peer::addressed;
 use crate::serve::Work;
@@ -37,6 +41,7 @@ pub(crate) struct App {
     sessions: Sessions,
     logins: Logins,
     keys: Arc<Keys>,
+    registrations: Registrations,
     behind_tls_proxy: bool,
 }
 
@@ -55,6 +60,9 @@ impl App {
             .join("auth/callback")
             .context("making the callback's URL")?;
         let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
+        let offer = Arc::new(Offer::of(config, &public_url));
+        let configured = configured::clients(&config.clients, &offer)?;
+        let clients = Arc::new(Clients::new(configured, Arc::clone(&store)));
         let (provider, work) = (Arc::new(provider), Work::default());
         let sessions = Sessions::new(
             config,
@@ -81,6 +89,7 @@ impl App {
             sessions,
             logins,
             keys: Arc::new(keys),
+            registrations: Registrations::new(&config.oauth, offer, clients),
             behind_tls_proxy: config.behind_tls_proxy,
         })
     }
@@ -92,6 +101,7 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
+            .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
             .merge(more);
         addressed(guarded(routes), self.behind_tls_proxy)
@@ -110,6 +120,7 @@ impl App {
                 "the new signing keys cannot be used; the old ones stay"
             );
         }
+        self.registrations.forget_quiet();
     }
 }
 

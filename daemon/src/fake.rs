@@ -257,14 +257,13 @@ impl State {
                     reply(Reply::TokenReady { id, resource }),
                 ]
             }
-            (Ask::Decide { id, .. }, OnAsk::Publish(_)) => vec![reply(Reply::Decided { id })],
-            (ask, OnAsk::Refuse(error)) => vec![reply(Reply::Error {
-                id: ask.id().into(),
+            (Ask::Token { id, .. }, OnAsk::Refuse(error)) => vec![reply(Reply::Error {
+                id,
                 error: error.into(),
                 error_description: String::new(),
             })],
-            (_, OnAsk::Silence) => vec![],
-            (_, OnAsk::HangUp) => return None,
+            (Ask::Token { .. }, OnAsk::Silence) => vec![],
+            (Ask::Token { .. }, OnAsk::HangUp) => return None,
         })
     }
 }

@@ -10,22 +10,22 @@ use http::StatusCode;
 use store::{OpenMode, Store};
 use url::Url;
 
+use crate::browser;
 use crate::cause::chain;
+use crate::ciba::{Name, Pending, Terminals};
 use crate::clock::now;
 use crate::config::Config;
-use crate::device::{self, NoApprover, Sessions};
+use crate::device::{self, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
-use crate::oauth::clients::Clients;
-use crate::oauth::configured;
 use crate::oauth::keys::Keys;
-use crate::oauth::offer::Offer;
-use crate::oauth::register::{self, Registrations};
+use crate::openid::{Foundation, OpenId};
 use crate::page;
 use crate::peer::addressed;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
 use crate::token::Provider;
+use crate::users::Users;
 
 /// Records removed at once: the store's writer is busy meanwhile.
 const SWEEP_AT_ONCE: usize = 100;
@@ -41,7 +41,7 @@ pub(crate) struct App {
     sessions: Sessions,
     logins: Logins,
     keys: Arc<Keys>,
-    registrations: Registrations,
+    openid: Option<OpenId>,
     behind_tls_proxy: bool,
 }
 
@@ -60,16 +60,12 @@ impl App {
             .join("auth/callback")
             .context("making the callback's URL")?;
         let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
-        let offer = Arc::new(Offer::of(config, &public_url));
-        let configured = configured::clients(&config.clients, &offer)?;
-        let clients = Arc::new(Clients::new(configured, Arc::clone(&store)));
         let (provider, work) = (Arc::new(provider), Work::default());
         let sessions = Sessions::new(
             config,
             public_url.clone(),
             Arc::clone(&store),
             Arc::clone(&provider),
-            Arc::new(NoApprover),
             shutdown.clone(),
             work.clone(),
         );
@@ -81,15 +77,33 @@ impl App {
             provider,
             work.tasks.clone(),
         );
+        let order = config.ciba.as_ref().map(|ciba| ciba.login_hint.clone());
+        let users = Arc::new(Users::new(
+            Vec::new(),
+            order.unwrap_or_default(),
+            Arc::clone(&store),
+        ));
+        let browsers = Arc::new(browser::Sessions::new(Arc::clone(&store), public_url.clone()));
+        let keys = Arc::new(keys);
+        let foundation = Foundation {
+            public_url: public_url.clone(),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            users,
+            browsers,
+            terminals: Arc::new(NoTerminals),
+            shutdown: shutdown.clone(),
+            work: work.clone(),
+        };
         Ok(Self {
+            openid: OpenId::new(config, foundation),
             public_url,
             shutdown,
             work,
             store,
             sessions,
             logins,
-            keys: Arc::new(keys),
-            registrations: Registrations::new(&config.oauth, offer, clients),
+            keys,
             behind_tls_proxy: config.behind_tls_proxy,
         })
     }
@@ -101,10 +115,17 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
-            .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
+            .merge(self.openid.as_ref().map(OpenId::routes).unwrap_or_default())
             .merge(more);
         addressed(guarded(routes), self.behind_tls_proxy)
+    }
+
+    /// Takes up what an earlier process left.
+    pub(crate) async fn resume(&self) {
+        if let Some(openid) = &self.openid {
+            openid.resume().await;
+        }
     }
 
     /// Removes what has expired, forgets who has been quiet, and looks for new keys.
@@ -112,16 +133,26 @@ impl App {
         let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
         while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
         self.sessions.forget_quiet();
-        self.sessions.drop_ended_approvals();
         self.logins.forget_quiet();
+        if let Some(openid) = &self.openid {
+            openid.sweep().await;
+        }
         if let Err(error) = self.keys.refresh() {
             tracing::error!(
                 error = chain(&error),
                 "the new signing keys cannot be used; the old ones stay"
             );
         }
-        self.registrations.forget_quiet();
     }
+}
+
+/// Devices that see no requests.
+struct NoTerminals;
+
+impl Terminals for NoTerminals {
+    fn show(&self, _: &Pending) {}
+
+    fn withdraw(&self, _: &str, _: &Name) {}
 }
 
 /// `GET /healthz`: whether the store answers.

@@ -20,6 +20,7 @@ mod guard;
 pub mod harden;
 mod login;
 mod oauth;
+mod openid;
 #[cfg_attr(
     not(test),
     expect(dead_code, unused_imports, reason = "ciba and oauth call what clients host")

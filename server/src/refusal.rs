@@ -79,42 +79,100 @@ impl Refusal {
         }
     }
 
-    /// The token that the request carries is not good (RFC 6750 §3.1).
-    pub(crate) const fn invalid_token(description: &'static str) -> Self {
-        let refusal = Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description);
-        Self {
-            challenge: Some(r#"Bearer error="invalid_token""#),
-            ..refusal
-        }
+    /// The client may not do this at all.
+    pub(crate) const fn unauthorized_client(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unauthorized_client", description)
     }
 
-    /// The request needs a token and has none; such an answer has no error code in its challenge (RFC 6750 §3.1).
-    pub(crate) const fn token_missing(description: &'static str) -> Self {
-        Self {
-            challenge: Some("Bearer"),
-            ..Self::invalid_token(description)
-        }
+    /// There is no such thing.
+    pub(crate) const fn not_found(description: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request", description)
     }
 
-    /// What a client registers cannot be (RFC 7591 §3.2.2).
-    pub(crate) const fn invalid_client_metadata(description: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata", description)
+    /// The hint names no person that the server knows (CIBA Core §13).
+    pub(crate) const fn unknown_user_id() -> Self {
+        let description = "the hint does not name a known user";
+        Self::new(StatusCode::BAD_REQUEST, "unknown_user_id", description)
     }
 
-    /// A redirect URI that a client registers cannot be (RFC 7591 §3.2.2).
-    pub(crate) const fn invalid_redirect_uri(description: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri", description)
+    /// The hint's token has expired (CIBA Core §13).
+    pub(crate) const fn expired_login_hint_token() -> Self {
+        let description = "the login_hint_token has expired";
+        Self::new(StatusCode::BAD_REQUEST, "expired_login_hint_token", description)
     }
 
-    /// An address or a client asks too often for a limit of C-405; after `wait` it may ask again.
+    /// The client has to send the user's code (CIBA Core §13).
+    pub(crate) const fn missing_user_code() -> Self {
+        let description = "user_code is missing";
+        Self::new(StatusCode::BAD_REQUEST, "missing_user_code", description)
+    }
+
+    /// The user's code is wrong (CIBA Core §13).
+    pub(crate) const fn invalid_user_code() -> Self {
+        let description = "user_code is wrong";
+        Self::new(StatusCode::BAD_REQUEST, "invalid_user_code", description)
+    }
+
+    /// The binding message cannot be shown (CIBA Core §13).
+    pub(crate) const fn invalid_binding_message(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_binding_message", description)
+    }
+
+    /// The client asks for details that it cannot have (RFC 9396 §5).
+    pub(crate) const fn invalid_authorization_details(description: &'static str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_authorization_details",
+            description,
+        )
+    }
+
+    /// This is not allowed, to this person or at this moment.
+    pub(crate) const fn access_denied(description: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+    }
+
+    /// The person said no; the token endpoint's word (CIBA Core §11).
+    pub(crate) const fn rejected(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "access_denied", description)
+    }
+
+    /// The person has not decided (CIBA Core §11).
+    pub(crate) const fn authorization_pending() -> Self {
+        let description = "the user has not decided";
+        Self::new(StatusCode::BAD_REQUEST, "authorization_pending", description)
+    }
+
+    /// The person has not decided, and the client polls too fast (CIBA Core §11).
+    pub(crate) const fn slow_down(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "slow_down", description)
+    }
+
+    /// The request's time is over (CIBA Core §11).
+    pub(crate) const fn expired_token(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "expired_token", description)
+    }
+
+    /// No person is signed in in this browser, or not lately enough.
+    pub(crate) const fn login_required() -> Self {
+        let description = "a person has to sign in first";
+        Self::new(StatusCode::UNAUTHORIZED, "login_required", description)
+    }
+
+    /// The client asks too often; after `wait` it may ask again (C-405).
     pub(crate) const fn busy(description: &'static str, wait: Duration) -> Self {
+        let code = "temporarily_unavailable";
         Self {
             retry_after: Some(wait),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "temporarily_unavailable",
-                description,
-            )
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, description)
+        }
+    }
+
+    /// The server is about to restart: the client may ask again at once (C-012).
+    pub(crate) const fn leaving(description: &'static str) -> Self {
+        Self {
+            retry_after: Some(Duration::ZERO),
+            ..Self::unavailable(description)
         }
     }
 
@@ -127,11 +185,6 @@ impl Refusal {
     pub(crate) const fn unavailable(description: &'static str) -> Self {
         let code = "temporarily_unavailable";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, description)
-    }
-
-    /// Returns the words for the client's developer.
-    pub(crate) const fn description(&self) -> &'static str {
-        self.description
     }
 
     const fn new(status: StatusCode, code: &'static str, description: &'static str) -> Self {

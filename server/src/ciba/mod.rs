@@ -1,7 +1,42 @@
-//! Backchannel authentication (CIBA Core 1.0): a client asks, a person decides, the client gets its tokens.
+//! Backchannel authentication (CIBA Core 1.0): a client asks, a person decides, the client gets its tokens. A request walks
+//! through `authenticate` → `decide` → `grant`; in between `request` says what may happen to it, and `requests` keeps it.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "a decision begins deliveries")
-)]
-pub(crate) mod deliver;
+mod asked;
+mod authenticate;
+mod decide;
+mod details;
+mod grant;
+mod hook;
+mod name;
+mod open;
+mod pace;
+mod pending;
+mod provider;
+mod request;
+mod requests;
+mod told;
+mod user_code;
+mod verify;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub(crate) use self::decide::{Approver, Decision, No, Shown, Status};
+pub(crate) use self::name::Name;
+pub(crate) use self::pending::{Pending, Terminals};
+pub(crate) use self::provider::{Ciba, Ground};
+use self::request::Request;
+
+/// Returns what clients and approval pages ask.
+pub(crate) fn routes(ciba: Ciba) -> Router {
+    let routes = Router::new()
+        .route(authenticate::PATH, post(authenticate::authenticate))
+        .route("/ciba/verify", get(verify::verify))
+        .route("/ciba/authorize", post(verify::authorize))
+        .route("/ciba/reject", post(verify::reject));
+    let routes = match ciba.has_test_hook() {
+        true => routes.route("/ciba/test-hook/{secret}", post(hook::hook)),
+        false => routes,
+    };
+    routes.with_state(ciba)
+}

@@ -60,6 +60,7 @@ pub(super) async fn until_the_end(
     routes: Router,
     more: serde_json::Value,
 ) -> anyhow::Result<()> {
+    app.resume().await;
     app.work
         .tasks
         .spawn(sweep(app.clone(), signal(SignalKind::hangup())?));

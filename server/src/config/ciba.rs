@@ -18,6 +18,7 @@ use super::Error;
 use super::secret::{self, Inline, Places};
 
 /// How people are asked.
+#[derive(Clone)]
 pub(crate) struct Ciba {
     pub(crate) modes: Vec<Mode>,
     /// The longest that a request lives, seconds (C-108).

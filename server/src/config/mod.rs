@@ -3,7 +3,6 @@
 //! A section of the file is a file here. After [`Config::load`] every option has its own type and is within its limits.
 
 mod ciba;
-mod client;
 mod error;
 mod explain;
 mod file;
@@ -20,7 +19,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod url;
-mod user;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -29,9 +27,9 @@ use std::path::{Path, PathBuf};
 use ::url::Url;
 
 pub(crate) use self::ciba::{
-    Ciba, Deliver, DetailsType, HintKind, Mail, MailSecurity, Mode, Notify, Terminal, Webhook,
+    Ciba, Deliver, DetailsType, HintKind, Limits as CibaLimits, Mail, MailSecurity, Mode, Notify, Terminal,
+    Webhook,
 };
-pub(crate) use self::client::{Client, Terms, is_id};
 pub use self::error::Error;
 use self::file::File;
 pub(crate) use self::keys::Keys;
@@ -44,8 +42,6 @@ pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
 pub(crate) use self::template::Template;
-pub(crate) use self::url::is_loopback;
-pub(crate) use self::user::User;
 use crate::outgoing::Rules;
 
 /// The checked configuration.
@@ -72,10 +68,6 @@ pub struct Config {
     pub(crate) oauth: OAuth,
     /// How people are asked for their consent on behalf of clients; `None`: they are not.
     pub(crate) ciba: Option<Ciba>,
-    /// The clients that the operator names.
-    pub(crate) clients: Vec<Client>,
-    /// The people that the operator names.
-    pub(crate) users: Vec<User>,
 }
 
 impl Config {
@@ -125,8 +117,6 @@ impl Config {
             keys: Keys::default(),
             oauth: OAuth::default(),
             ciba: None,
-            clients: Vec::new(),
-            users: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::Error;
 use super::secret::{self, Inline, Places};
 
 /// What the server is to OAuth clients.
+#[derive(Clone)]
 pub(crate) struct OAuth {
     /// Scopes that clients may ask for; `openid` is always among them.
     pub(crate) scopes: Vec<String>,
@@ -27,11 +28,10 @@ pub(crate) struct OAuth {
     pub(crate) issuer_is_only_audience: bool,
     /// Failed client authentications, a minute, for each address and client id; 0: not limited (C-405).
     pub(crate) failures_per_minute: u32,
-    /// Clients that one address may register, a minute; 0: not limited.
-    pub(crate) registrations_per_minute: u32,
 }
 
 /// Who may register a client.
+#[derive(Clone)]
 pub(crate) enum Registration {
     /// No client can register.
     Off,
@@ -55,7 +55,6 @@ pub(super) struct Section {
     clock_tolerance: u64,
     issuer_is_only_audience: bool,
     failures_per_minute: u32,
-    registrations_per_minute: u32,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -86,7 +85,6 @@ impl Default for Section {
             clock_tolerance: 30,
             issuer_is_only_audience: false,
             failures_per_minute: 20,
-            registrations_per_minute: 20,
         }
     }
 }
@@ -120,7 +118,6 @@ impl Section {
             clock_tolerance: super::within(tolerance, &CLOCK_TOLERANCE)?,
             issuer_is_only_audience: self.issuer_is_only_audience,
             failures_per_minute: self.failures_per_minute,
-            registrations_per_minute: self.registrations_per_minute,
         })
     }
 }

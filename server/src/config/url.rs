@@ -7,12 +7,10 @@ use super::Error;
 /// Reads `public_url`: an origin without a path.
 pub(super) fn public(text: &str) -> Result<Url, Error> {
     let url = secure("public_url", text)?;
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !has_user {
+    if url.path() == "/" && url.query().is_none() && url.fragment().is_none() {
         return Ok(url);
     }
-    let problem = "must have no user, path, query or fragment";
-    Err(Error::value("public_url", problem))
+    Err(Error::value("public_url", "must have no path, query or fragment"))
 }
 
 /// Reads the URL at a key.
@@ -26,7 +24,7 @@ pub(super) fn secure(key: &str, text: &str) -> Result<Url, Error> {
 }
 
 /// Whether a URL stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -1,16 +1,27 @@
 //! What this server is to OAuth clients: who they are, how they prove it, and the tokens that they get.
 
 pub(crate) mod alg;
-mod bearer;
+pub(crate) mod authenticate;
 pub(crate) mod client;
 pub(crate) mod clients;
-pub(crate) mod configured;
-pub(crate) mod enrol;
-pub(crate) mod issuer;
+pub(crate) mod grants;
+mod hashes;
+pub(crate) mod issue;
 pub(crate) mod jwt;
 pub(crate) mod keys;
-pub(crate) mod metadata;
-pub(crate) mod offer;
 pub(crate) mod parameters;
-pub(crate) mod plain;
-pub(crate) mod register;
+pub(crate) mod token_endpoint;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+
+use self::token_endpoint::TokenEndpoint;
+
+/// Returns what clients ask of every provider.
+pub(crate) fn routes(token_endpoint: Arc<TokenEndpoint>) -> Router {
+    Router::new()
+        .route(token_endpoint::PATH, post(token_endpoint::token))
+        .with_state(token_endpoint)
+}

@@ -12,7 +12,7 @@ use crate::config::secret::{self, Inline, Places};
 use crate::config::{Error, url};
 
 /// The ways to tell people; each one that is there is used.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Notify {
     /// A program and its arguments.
     pub(crate) command: Option<Vec<String>>,
@@ -21,6 +21,7 @@ pub(crate) struct Notify {
 }
 
 /// A server of the operator's that is told.
+#[derive(Clone)]
 pub(crate) struct Webhook {
     pub(crate) url: Url,
     /// The key of the signatures (Standard Webhooks).
@@ -28,6 +29,7 @@ pub(crate) struct Webhook {
 }
 
 /// A mail server that passes mail on.
+#[derive(Clone)]
 pub(crate) struct Mail {
     pub(crate) host: String,
     pub(crate) port: u16,

@@ -1,0 +1,225 @@
+//! `POST /oauth2/bc-authorize`: a client asks for a person's consent (CIBA Core §7), in the order of checks of C-014.
+
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use serde::Serialize;
+
+use super::asked::{Asked, Hint};
+use super::name::{Name, auth_req_id};
+use super::open::TooMany;
+use super::provider::Ciba;
+use super::request::{Notification, Request, Stage};
+use super::user_code;
+use crate::cause::chain;
+use crate::clock::now;
+use crate::config::Mode;
+use crate::oauth::authenticate::Caller;
+use crate::oauth::client::{CIBA_GRANT, Client};
+use crate::oauth::parameters::Parameters;
+use crate::oauth::token_endpoint;
+use crate::peer::Peer;
+use crate::refusal::Refusal;
+use crate::users::{User, Wanted};
+
+/// The path of the endpoint, which the seed's clients know (C-001).
+pub(super) const PATH: &str = "/oauth2/bc-authorize";
+
+const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
+const NOT_CIBA: Refusal = Refusal::unauthorized_client("the client is not registered for CIBA");
+const NO_ENDPOINT: Refusal = Refusal::invalid_request("the client has no notification endpoint");
+const UNKNOWN_USER: Refusal = Refusal::unknown_user_id();
+const NO_CODE: Refusal = Refusal::missing_user_code();
+const WRONG_CODE: Refusal = Refusal::invalid_user_code();
+const TOO_MANY_CODES: Refusal = Refusal::access_denied("too many wrong user codes");
+const TOO_MANY_FOR_USER: Refusal = Refusal::access_denied("too many undecided requests for this user");
+const FULL: Refusal = Refusal::unavailable("there are too many undecided requests");
+const NOT_KEPT: Refusal = Refusal::unavailable("the request could not be kept");
+
+/// The acknowledgement (CIBA Core §7.3, C-140).
+#[derive(Serialize)]
+struct Acknowledgement {
+    auth_req_id: String,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<u64>,
+}
+
+/// `POST /oauth2/bc-authorize`
+pub(super) async fn authenticate(
+    State(ciba): State<Ciba>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let received = now().seconds();
+    let parameters = Parameters::of_form_or_json(&headers, &body.map_err(|_| TOO_LARGE)?)?;
+    let client = ciba.client(&headers, peer, &parameters).await?;
+    let asked = Asked::read(&parameters, &client, &ciba.oauth, &ciba.config)?;
+    let user = ciba.user(&asked, &client).await?;
+    if let Some(user) = &user {
+        ciba.check_user_code(&asked, &client, user).await?;
+    }
+    let request = ciba.begin(asked, &client, user.as_ref(), received).await?;
+    let acknowledgement = Acknowledgement {
+        expires_in: request.expires_at - request.created_at,
+        interval: (request.mode != Mode::Push).then_some(ciba.config.interval),
+        auth_req_id: request.auth_req_id,
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(acknowledgement)).into_response())
+}
+
+impl Ciba {
+    async fn client(
+        &self,
+        headers: &HeaderMap,
+        peer: Peer,
+        parameters: &Parameters,
+    ) -> Result<Client, Refusal> {
+        let (own, token) = (self.url_of(PATH), self.url_of(token_endpoint::PATH));
+        let caller = Caller {
+            headers,
+            address: peer.0,
+            audiences: &[&own, &token],
+        };
+        let client = self.authenticator.authenticate(&caller, parameters).await?;
+        let mode = client.metadata.backchannel_token_delivery_mode;
+        let is_on = mode.is_some_and(|mode| self.config.modes.contains(&mode));
+        if !is_on || !(client.has_grant(CIBA_GRANT) || mode == Some(Mode::Push)) {
+            return Err(NOT_CIBA);
+        }
+        Ok(client)
+    }
+
+    /// Returns the person whom the client means; `None`: nobody, and the client is not to know (C-190).
+    async fn user(&self, asked: &Asked, _client: &Client) -> Result<Option<User>, Refusal> {
+        let wanted = match &asked.hint {
+            Hint::Login(hint) => Wanted::Any(hint.clone()),
+            Hint::LoginToken(_) | Hint::IdToken(_) => return Err(UNKNOWN_USER),
+        };
+        let found = self.users.find(&wanted).await.map_err(|error| {
+            tracing::error!(error = chain(&error), "a user could not be read");
+            NOT_KEPT
+        })?;
+        match found {
+            None if !self.config.hide_unknown_users => Err(UNKNOWN_USER),
+            found => Ok(found),
+        }
+    }
+
+    /// C-200, C-201
+    async fn check_user_code(&self, asked: &Asked, client: &Client, user: &User) -> Result<(), Refusal> {
+        let is_on = self.config.user_codes && client.metadata.backchannel_user_code_parameter;
+        let Some(hash) = user.user_code.as_ref().filter(|_| is_on) else {
+            return Ok(());
+        };
+        let code = asked.user_code.as_ref().ok_or(NO_CODE)?;
+        if !self.wrong_codes.allow(&user.sub, Instant::now()) {
+            return Err(TOO_MANY_CODES);
+        }
+        if user_code::is_right(code, hash).await {
+            return Ok(());
+        }
+        self.wrong_codes.count(&user.sub, Instant::now());
+        Err(WRONG_CODE)
+    }
+
+    async fn begin(
+        &self,
+        asked: Asked,
+        client: &Client,
+        user: Option<&User>,
+        received: u64,
+    ) -> Result<Request, Refusal> {
+        if let Some(Err(wait)) = self.asks.as_ref().map(|asks| asks.check(&client.id)) {
+            return Err(Refusal::busy("the client asks too often", wait));
+        }
+        let request = self.request(asked, client, user, received)?;
+        let name = Name::of(&request.auth_req_id);
+        self.admit(&name, &request)?;
+        if let Err(error) = self.requests.begin(&name, &request).await {
+            self.open.remove(&name);
+            tracing::error!(error = chain(&error), "a request could not be kept");
+            return Err(NOT_KEPT);
+        }
+        tracing::info!(request = name.handle(), client = client.id, "a person is asked");
+        self.tell(name, &request);
+        Ok(request)
+    }
+
+    /// Counts the request among the undecided ones. One that nobody will decide is none of them.
+    fn admit(&self, name: &Name, request: &Request) -> Result<(), Refusal> {
+        let sub = request.sub.as_deref().unwrap_or_default();
+        let whose = (request.client_id.as_str(), sub);
+        let admitted = self.open.add(
+            *name,
+            whose,
+            request.expires_at,
+            self.interval(),
+            &self.config.limits,
+        );
+        admitted.map_err(|too_many| match too_many {
+            TooMany::ForUser => TOO_MANY_FOR_USER,
+            TooMany::AtAll => FULL,
+        })
+    }
+
+    fn request(
+        &self,
+        asked: Asked,
+        client: &Client,
+        user: Option<&User>,
+        received: u64,
+    ) -> Result<Request, Refusal> {
+        let lifetime = self
+            .config
+            .expires_in
+            .min(asked.requested_expiry.unwrap_or(u64::MAX));
+        let registered = &client.metadata.backchannel_client_notification_endpoint;
+        let notification = match asked.notification_token {
+            None => None,
+            Some(token) => Some(Notification {
+                endpoint: asked
+                    .notification_uri
+                    .or_else(|| registered.clone())
+                    .ok_or(NO_ENDPOINT)?,
+                token,
+            }),
+        };
+        Ok(Request {
+            auth_req_id: auth_req_id().to_string(),
+            client_id: client.id.clone(),
+            sub: user.map(|user| user.sub.clone()),
+            mode: client.metadata.backchannel_token_delivery_mode.ok_or(NOT_CIBA)?,
+            scope: asked.scope,
+            resources: asked.resources,
+            acr_values: asked.acr_values,
+            binding_message: asked.binding_message,
+            authorization_details: asked.authorization_details,
+            agent_claims: asked.agent_claims,
+            notification,
+            certificate: None,
+            created_at: received,
+            expires_at: received + lifetime,
+            stage: Stage::Pending,
+        })
+    }
+
+    /// Tells the person, beside the answer (C-144).
+    fn tell(&self, name: Name, request: &Request) {
+        let (ciba, request) = (self.clone(), request.clone());
+        self.work
+            .tasks
+            .spawn(async move { ciba.show(&name, &request).await });
+    }
+
+    fn url_of(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer.name)
+    }
+}

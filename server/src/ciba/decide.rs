@@ -1,0 +1,250 @@
+//! A person decides (C-224 … C-232): one atomic step, whichever way the decision came.
+
+use super::name::Name;
+use super::pending::needs_fresh_login;
+use super::provider::Ciba;
+use super::request::{Approval, Fixed, Request, Standing};
+use super::requests::RequestsError;
+use crate::cause::chain;
+use crate::clock::now;
+use crate::config::Mode;
+use crate::oauth::client::Client;
+use crate::users::UsersError;
+use serde_json::Value;
+use url::Url;
+
+/// A decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Approve,
+    Reject,
+}
+
+/// Who decides, and how they proved who they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Approver {
+    pub(crate) sub: String,
+    /// When they last signed in, Unix seconds.
+    pub(crate) auth_time: u64,
+    pub(crate) acr: Option<String>,
+    pub(crate) amr: Vec<String>,
+}
+
+/// A request as its person sees it (C-220, C-233).
+pub(crate) struct Shown {
+    /// Who is asked; for the page, never for `/ciba/verify`.
+    pub(crate) sub: Option<String>,
+    pub(crate) client_name: String,
+    pub(crate) client_uri: Option<Url>,
+    pub(crate) scope: Vec<String>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) binding_message: Option<String>,
+    pub(crate) authorization_details: Option<Value>,
+    pub(crate) agent_claims: Option<Value>,
+    pub(crate) acr_values: Vec<String>,
+    pub(crate) created_at: u64,
+    pub(crate) expires_at: u64,
+    pub(crate) status: Status,
+    pub(crate) needs_fresh_login: bool,
+}
+
+/// How far a request is, for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Pending,
+    Approved,
+    Rejected,
+}
+
+/// Why a request is not shown, or not decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum No {
+    /// There is none, or its tokens were handed out.
+    Unknown,
+    Expired,
+    /// The client is gone or disabled, or no longer what it was when it asked; the request is dropped.
+    ClientGone,
+    /// Another person is asked.
+    Foreign,
+    /// It was decided before.
+    Decided,
+    /// It needs a login that was made for it.
+    NeedsFreshLogin,
+    /// Something of ours is away.
+    Unavailable,
+}
+
+impl From<RequestsError> for No {
+    fn from(error: RequestsError) -> Self {
+        tracing::error!(error = chain(&error), "a request could not be read or changed");
+        Self::Unavailable
+    }
+}
+
+impl From<UsersError> for No {
+    fn from(error: UsersError) -> Self {
+        tracing::error!(error = chain(&error), "a user could not be read");
+        Self::Unavailable
+    }
+}
+
+impl Ciba {
+    /// Returns the request as its person sees it.
+    pub(crate) async fn shown(&self, auth_req_id: &str) -> Result<Shown, No> {
+        let name = Name::of(auth_req_id);
+        let request = self.requests.find(&name).await?.ok_or(No::Unknown)?;
+        let status = match request.standing(now().seconds()) {
+            Standing::Pending => Status::Pending,
+            Standing::Approved(_) => Status::Approved,
+            Standing::Rejected => Status::Rejected,
+            Standing::Over => return Err(No::Unknown),
+            Standing::Expired => return Err(No::Expired),
+        };
+        let client = self.client_of(&name, &request).await?;
+        Ok(Shown {
+            needs_fresh_login: needs_fresh_login(&request, &self.config.terminal),
+            sub: request.sub,
+            client_name: client.metadata.client_name,
+            client_uri: client.metadata.client_uri,
+            scope: request.scope,
+            resources: request.resources,
+            binding_message: request.binding_message,
+            authorization_details: request.authorization_details,
+            agent_claims: request.agent_claims,
+            acr_values: request.acr_values,
+            created_at: request.created_at,
+            expires_at: request.expires_at,
+            status,
+        })
+    }
+
+    /// A person decides, in a browser.
+    pub(crate) async fn decide(
+        &self,
+        auth_req_id: &str,
+        approver: &Approver,
+        decision: Decision,
+    ) -> Result<(), No> {
+        let name = Name::of(auth_req_id);
+        let request = self.decidable(&name, &approver.sub).await?;
+        let is_fresh = approver.auth_time >= request.created_at;
+        if decision == Decision::Approve && !is_fresh && needs_fresh_login(&request, &self.config.terminal) {
+            return Err(No::NeedsFreshLogin);
+        }
+        self.conclude(&name, approver, decision).await
+    }
+
+    /// A person decides in their terminal, whose session began with a login.
+    pub(crate) async fn decide_in_terminal(
+        &self,
+        name: &Name,
+        approver: &Approver,
+        decision: Decision,
+    ) -> Result<(), No> {
+        let request = self.decidable(name, &approver.sub).await?;
+        let may_answer = self.config.terminal.enabled && !needs_fresh_login(&request, &self.config.terminal);
+        if decision == Decision::Approve && !may_answer {
+            return Err(No::NeedsFreshLogin);
+        }
+        self.conclude(name, approver, decision).await
+    }
+
+    /// The operator's own test decides for whoever is asked (C-235).
+    pub(super) async fn decide_in_test(&self, auth_req_id: &str, decision: Decision) -> Result<(), No> {
+        let name = Name::of(auth_req_id);
+        let request = self.requests.find(&name).await?.ok_or(No::Unknown)?;
+        let approver = Approver {
+            sub: request.sub.clone().ok_or(No::Foreign)?,
+            auth_time: now().seconds(),
+            acr: request.acr_values.first().cloned(),
+            amr: Vec::new(),
+        };
+        self.decidable(&name, &approver.sub).await?;
+        self.conclude(&name, &approver, decision).await
+    }
+
+    /// Returns the request, if this person may decide it now.
+    async fn decidable(&self, name: &Name, sub: &str) -> Result<Request, No> {
+        let request = self.requests.find(name).await?.ok_or(No::Unknown)?;
+        if request.sub.as_deref() != Some(sub) {
+            return Err(No::Foreign);
+        }
+        match request.standing(now().seconds()) {
+            Standing::Pending => {}
+            Standing::Over => return Err(No::Unknown),
+            Standing::Expired => return Err(No::Expired),
+            Standing::Approved(_) | Standing::Rejected => return Err(No::Decided),
+        }
+        self.client_of(name, &request).await?;
+        match self.users.get(sub).await? {
+            Some(user) if !user.disabled => Ok(request),
+            _ => Err(No::Foreign),
+        }
+    }
+
+    async fn conclude(&self, name: &Name, approver: &Approver, decision: Decision) -> Result<(), No> {
+        let edited = self.requests.edit(name, |request| match decision {
+            Decision::Approve => request.approve(Approval::by(approver), now().seconds()),
+            Decision::Reject => request.reject(now().seconds()),
+        });
+        let (_, request) = edited.await?.ok_or(No::Unknown)?.map_err(|fixed| match fixed {
+            Fixed::Expired => No::Expired,
+            Fixed::Elsewhere => No::Decided,
+        })?;
+        tracing::info!(
+            request = name.handle(),
+            client = request.client_id,
+            ?decision,
+            "a person decided"
+        );
+        self.open.remove(name);
+        self.terminals.withdraw(&approver.sub, name);
+        self.tell_client(name, &request);
+        Ok(())
+    }
+
+    /// Returns the client of a request, if it still is what it was when it asked. Otherwise the request is dropped: it fails
+    /// closed (C-223, C-229, C-362).
+    pub(super) async fn client_of(&self, name: &Name, request: &Request) -> Result<Client, No> {
+        let found = self.clients.find(&request.client_id).await.map_err(|error| {
+            tracing::error!(error = chain(&error), "a client could not be read");
+            No::Unavailable
+        })?;
+        if let Some(client) = found.filter(|client| is_unchanged(client, request)) {
+            return Ok(client);
+        }
+        self.open.remove(name);
+        if let Some(sub) = &request.sub {
+            self.terminals.withdraw(sub, name);
+        }
+        self.requests.forget(name).await?;
+        Err(No::ClientGone)
+    }
+}
+
+impl Approval {
+    fn by(approver: &Approver) -> Self {
+        Self {
+            auth_time: approver.auth_time,
+            acr: approver.acr.clone(),
+            amr: approver.amr.clone(),
+            may_poll: false,
+        }
+    }
+}
+
+/// Whether the tokens of a request may still go where its client said.
+fn is_unchanged(client: &Client, request: &Request) -> bool {
+    let is_same_mode = client.metadata.backchannel_token_delivery_mode == Some(request.mode);
+    let registered = client.metadata.backchannel_client_notification_endpoint.as_ref();
+    let is_same_place = match &request.notification {
+        Some(notification) if request.mode == Mode::Push => {
+            let may_differ = client.metadata.terms.client_notification_uri;
+            registered.is_some_and(|url| {
+                *url == notification.endpoint || may_differ && url.origin() == notification.endpoint.origin()
+            })
+        }
+        _ => true,
+    };
+    !client.disabled && is_same_mode && is_same_place
+}

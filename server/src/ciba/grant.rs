@@ -1,0 +1,201 @@
+//! Grant `urn:openid:params:grant-type:ciba`: a client asks whether the person has decided, and gets its tokens once
+//! (CIBA Core §10.1, §11; C-260 … C-278).
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::asked::may_have;
+use super::name::Name;
+use super::open::Polled;
+use super::provider::Ciba;
+use super::request::{Fixed, Request, Standing};
+use super::requests::RequestsError;
+use crate::cause::chain;
+use crate::clock::now;
+use crate::config::Mode;
+use crate::oauth::client::{CIBA_GRANT, Client};
+use crate::oauth::grants::Grant;
+use crate::oauth::issue::{Delivery, IssueError, TokenResponse};
+use crate::oauth::parameters::Parameters;
+use crate::oauth::token_endpoint::GrantType;
+use crate::refusal::Refusal;
+
+const NO_ID: Refusal = Refusal::invalid_request("auth_req_id is missing");
+const UNKNOWN: Refusal = Refusal::invalid_grant("the auth_req_id is unknown, or its tokens were handed out");
+const NO_USER: Refusal = Refusal::invalid_grant("the user is gone");
+const EXPIRED: Refusal = Refusal::expired_token("the request has expired");
+const REJECTED: Refusal = Refusal::rejected("the user said no");
+const PENDING: Refusal = Refusal::authorization_pending();
+const SLOW_DOWN: Refusal = Refusal::slow_down("the client polls too fast");
+const BAD_RESOURCE: Refusal = Refusal::invalid_target("a resource is not among those of the request");
+const NOT_READ: Refusal = Refusal::unavailable("the request cannot be read now");
+const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made");
+const LEAVING: Refusal = Refusal::leaving("the server restarts");
+
+impl GrantType for Ciba {
+    /// A push client never asks, but where its delivery may have failed (C-262, C-374).
+    fn admits(&self, client: &Client) -> bool {
+        match client.metadata.backchannel_token_delivery_mode {
+            Some(Mode::Push) => client.metadata.terms.poll_after_push,
+            _ => client.has_grant(CIBA_GRANT),
+        }
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        client: &'a Client,
+        request: &'a Parameters,
+    ) -> BoxFuture<'a, Result<TokenResponse, Refusal>> {
+        self.poll(client, request).boxed()
+    }
+}
+
+impl Ciba {
+    async fn poll(&self, client: &Client, parameters: &Parameters) -> Result<TokenResponse, Refusal> {
+        let name = Name::of(parameters.get("auth_req_id").ok_or(NO_ID)?);
+        let mut request = self.found(&name, client).await?;
+        if request.standing(now().seconds()) == Standing::Pending {
+            // Only a request that is still pending tells a client to slow down (C-273).
+            request = self.paced(&name, client, request).await?;
+        }
+        match request.standing(now().seconds()) {
+            Standing::Over => Err(UNKNOWN),
+            Standing::Expired => Err(EXPIRED),
+            Standing::Rejected => self.still_there(&request).await.and(Err(REJECTED)),
+            Standing::Pending => self.still_there(&request).await.and(Err(PENDING)),
+            Standing::Approved(_) => {
+                self.still_there(&request).await?;
+                self.hand_out(&name, client, request, parameters).await
+            }
+        }
+    }
+
+    /// Returns the request, if it is this client's. Another's looks like none (C-264).
+    async fn found(&self, name: &Name, client: &Client) -> Result<Request, Refusal> {
+        let found = self.requests.find(name).await.map_err(unread)?;
+        let own = found.filter(|request| request.client_id == client.id);
+        // C-262: before it may poll, a push client has no such request.
+        own.filter(|request| request.mode != Mode::Push || may_poll(request))
+            .ok_or(UNKNOWN)
+    }
+
+    /// Takes a poll of a pending request, and holds it where the configuration says so (C-277). Returns the request as it is
+    /// then.
+    async fn paced(&self, name: &Name, client: &Client, request: Request) -> Result<Request, Refusal> {
+        let long = self.config.long_poll;
+        let Polled::Held(held) = self.open.poll(name, !long.is_zero()).map_err(|_| SLOW_DOWN)? else {
+            return Ok(request);
+        };
+        // The decision may have come before the poll was held.
+        let request = self.found(name, client).await?;
+        let now = now().seconds();
+        if request.standing(now) != Standing::Pending {
+            return Ok(request);
+        }
+        let left = Duration::from_secs(request.expires_at - now);
+        tokio::select! {
+            () = held.rung(long.min(left)) => self.found(name, client).await,
+            () = self.shutdown.begun().cancelled() => Err(LEAVING),
+        }
+    }
+
+    /// C-267
+    async fn still_there(&self, request: &Request) -> Result<(), Refusal> {
+        let Some(sub) = &request.sub else { return Ok(()) };
+        let user = self.users.get(sub).await.map_err(|error| {
+            tracing::error!(error = chain(&error), "a user could not be read");
+            NOT_READ
+        })?;
+        user.filter(|user| !user.disabled).map(drop).ok_or(NO_USER)
+    }
+
+    /// Makes the tokens, then marks the request as redeemed, then lets them out (C-274). So a failure before the mark leaves
+    /// the request as it was, and one after it costs the answer at most.
+    async fn hand_out(
+        &self,
+        name: &Name,
+        client: &Client,
+        request: Request,
+        parameters: &Parameters,
+    ) -> Result<TokenResponse, Refusal> {
+        let resources = self.resources(client, &request, parameters)?;
+        let grant = granted(&request, resources);
+        let made = self.issuer.begin(client, grant, Delivery::Asked).await;
+        let (grant, response) = made.map_err(|error| unissued(&error))?;
+        let redeemed = self
+            .requests
+            .edit(name, |request| request.redeem(now().seconds()))
+            .await;
+        let refused = match redeemed {
+            Ok(Some(Ok(_))) => return Ok(response),
+            Ok(Some(Err(Fixed::Expired))) => EXPIRED,
+            Ok(Some(Err(Fixed::Elsewhere)) | None) => UNKNOWN,
+            Err(error) => unread(error),
+        };
+        if let Err(error) = self.issuer.grants.revoke(&grant).await {
+            tracing::warn!(
+                error = chain(&error),
+                "a grant that was not handed out could not be taken back"
+            );
+        }
+        Err(refused)
+    }
+
+    /// C-272: what the client asks for now is among what the person approved; where the request named none, what the client
+    /// may have.
+    fn resources(
+        &self,
+        client: &Client,
+        request: &Request,
+        parameters: &Parameters,
+    ) -> Result<Vec<String>, Refusal> {
+        let asked: Vec<String> = parameters.all("resource").map(str::to_owned).collect();
+        let is_good = |resource: &String| match &*request.resources {
+            [] => may_have(client, &self.oauth, resource),
+            granted => granted.contains(resource),
+        };
+        if !asked.iter().all(is_good) {
+            return Err(BAD_RESOURCE);
+        }
+        Ok(if asked.is_empty() {
+            request.resources.clone()
+        } else {
+            asked
+        })
+    }
+}
+
+/// What a person granted (C-301, C-303, C-304).
+pub(super) fn granted(request: &Request, resources: Vec<String>) -> Grant {
+    let mut grant = Grant::new(&request.client_id, request.sub.as_deref(), request.scope.clone());
+    grant.resources = resources;
+    grant.authorization_details = request.authorization_details.clone();
+    grant.agent = request
+        .agent_claims
+        .as_ref()
+        .and_then(|claims| claims.get("agent").cloned());
+    grant.certificate = request.certificate.clone();
+    if let super::request::Stage::Approved(approval) = &request.stage {
+        grant.auth_time = Some(approval.auth_time);
+        grant.acr = approval.acr.clone();
+        grant.amr = approval.amr.clone();
+    }
+    grant
+}
+
+fn may_poll(request: &Request) -> bool {
+    matches!(&request.stage, super::request::Stage::Approved(approval) if approval.may_poll)
+        || matches!(request.stage, super::request::Stage::Redeemed)
+}
+
+fn unread(error: RequestsError) -> Refusal {
+    tracing::error!(error = chain(&error), "a request could not be read or changed");
+    NOT_READ
+}
+
+fn unissued(error: &IssueError) -> Refusal {
+    tracing::error!(error = chain(error), "tokens could not be made");
+    NOT_ISSUED
+}

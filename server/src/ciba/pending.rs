@@ -1,0 +1,86 @@
+//! A request as the person's terminal sees it (C-211), and the terminals that see it.
+
+use serde_json::Value;
+use url::Url;
+
+use super::details;
+use super::name::Name;
+use super::provider::Ciba;
+use super::request::{Request, Stage};
+use crate::config;
+
+/// What waits for a person's decision.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pending {
+    pub(crate) name: Name,
+    pub(crate) sub: String,
+    pub(crate) client_name: String,
+    pub(crate) client_uri: Option<Url>,
+    pub(crate) scope: Vec<String>,
+    pub(crate) binding_message: Option<String>,
+    pub(crate) authorization_details: Option<Value>,
+    pub(crate) agent_claims: Option<Value>,
+    /// Unix seconds.
+    pub(crate) created_at: u64,
+    /// Unix seconds.
+    pub(crate) expires_at: u64,
+    /// The page on which it can be decided.
+    pub(crate) approval_url: Url,
+    /// Whether it needs a login in the browser that was made for it.
+    pub(crate) needs_fresh_login: bool,
+}
+
+/// The terminals of all people: the device sessions, as this room sees them.
+pub(crate) trait Terminals: Send + Sync {
+    /// A person is asked.
+    fn show(&self, pending: &Pending);
+    /// A person is no longer asked.
+    fn withdraw(&self, sub: &str, name: &Name);
+}
+
+/// Whether a request needs a login in the browser that was made for it: what the operator says, or a terminal that may not
+/// answer at all.
+pub(super) fn needs_fresh_login(request: &Request, terminal: &config::Terminal) -> bool {
+    let is_named = |name: &str, names: &[String]| names.iter().any(|own| own == name);
+    let by_scope = request
+        .scope
+        .iter()
+        .any(|scope| is_named(scope, &terminal.fresh_login_scopes));
+    let details = request.authorization_details.iter().flat_map(details::types);
+    let by_details = details
+        .flatten()
+        .any(|name| is_named(name, &terminal.fresh_login_details));
+    by_scope || by_details
+}
+
+impl Ciba {
+    /// Shows a new request to its person's terminals.
+    pub(super) async fn show(&self, name: &Name, request: &Request) {
+        if let Some(pending) = self.pending_of(name, request).await {
+            self.terminals.show(&pending);
+        }
+    }
+
+    /// Returns the request as a terminal sees it, if it is to see it.
+    pub(super) async fn pending_of(&self, name: &Name, request: &Request) -> Option<Pending> {
+        let sub = request.sub.clone().filter(|_| self.config.terminal.enabled)?;
+        if request.stage != Stage::Pending {
+            return None;
+        }
+        let client = self.clients.find(&request.client_id).await.ok()??;
+        Some(Pending {
+            name: *name,
+            sub,
+            client_name: client.metadata.client_name,
+            client_uri: client.metadata.client_uri,
+            scope: request.scope.clone(),
+            binding_message: request.binding_message.clone(),
+            authorization_details: request.authorization_details.clone(),
+            agent_claims: request.agent_claims.clone(),
+            created_at: request.created_at,
+            expires_at: request.expires_at,
+            approval_url: self.approval_url(&request.auth_req_id),
+            needs_fresh_login: needs_fresh_login(request, &self.config.terminal),
+        })
+    }
+}

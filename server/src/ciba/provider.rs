@@ -1,0 +1,143 @@
+//! The backchannel authentication of this server: what every part of this room works with.
+
+use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use store::Store;
+use url::Url;
+
+use super::name::Name;
+use super::open::Open;
+use super::pending::{Pending, Terminals};
+use super::requests::{Requests, RequestsError};
+use super::user_code::WrongCodes;
+use crate::browser;
+use crate::clock::now;
+use crate::config;
+use crate::oauth::authenticate::Authenticator;
+use crate::oauth::clients::Clients;
+use crate::oauth::issue::Issuer;
+use crate::serve::Work;
+use crate::shutdown::Shutdown;
+use crate::throttle::{Network, Throttle};
+use crate::users::Users;
+
+/// A handle that is cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Ciba(Arc<Parts>);
+
+/// What the handle leads to.
+pub(crate) struct Parts {
+    pub(super) config: config::Ciba,
+    pub(super) oauth: config::OAuth,
+    /// How browsers reach us; ends with a slash.
+    pub(super) public_url: Url,
+    pub(super) requests: Requests,
+    pub(super) open: Open,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) users: Arc<Users>,
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) browsers: Arc<browser::Sessions>,
+    pub(super) terminals: Arc<dyn Terminals>,
+    pub(super) wrong_codes: WrongCodes,
+    /// Requests of one client.
+    pub(super) asks: Option<Throttle<String>>,
+    /// Looks at `/ciba/verify`.
+    pub(super) looks: Option<Throttle<Network>>,
+    pub(super) shutdown: Shutdown,
+    pub(super) work: Work,
+}
+
+/// What the provider is put together from.
+pub(crate) struct Ground {
+    pub(crate) public_url: Url,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) browsers: Arc<browser::Sessions>,
+    pub(crate) terminals: Arc<dyn Terminals>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) work: Work,
+}
+
+impl Deref for Ciba {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Ciba {
+    pub(crate) fn new(config: config::Ciba, oauth: config::OAuth, ground: Ground) -> Self {
+        let per_minute = |count: u32| NonZeroU32::new(count);
+        Self(Arc::new(Parts {
+            requests: Requests::new(ground.store, Arc::clone(&ground.issuer.keys)),
+            open: Open::default(),
+            asks: per_minute(config.limits.requests_per_minute).map(Throttle::per_minute),
+            looks: per_minute(config.limits.looks_per_minute).map(Throttle::per_minute),
+            wrong_codes: WrongCodes::default(),
+            config,
+            oauth,
+            public_url: ground.public_url,
+            authenticator: ground.authenticator,
+            clients: ground.clients,
+            users: ground.users,
+            issuer: ground.issuer,
+            browsers: ground.browsers,
+            terminals: ground.terminals,
+            shutdown: ground.shutdown,
+            work: ground.work,
+        }))
+    }
+
+    /// Takes in what was undecided when the server was last stopped (C-422).
+    pub(crate) async fn resume(&self) -> Result<(), RequestsError> {
+        for (name, request) in self.requests.all().await? {
+            self.resume_one(name, &request);
+        }
+        Ok(())
+    }
+
+    /// Forgets what has expired, and who has been quiet.
+    pub(crate) async fn sweep(&self) {
+        for name in self.open.expire(now().seconds()) {
+            self.expired(&name).await;
+        }
+        self.authenticator.forget_quiet();
+        self.asks.iter().for_each(Throttle::forget_quiet);
+        self.looks.iter().for_each(Throttle::forget_quiet);
+    }
+
+    /// Returns what waits for a person's decision, for their terminal (C-211).
+    pub(crate) async fn pending(&self, sub: &str) -> Vec<Pending> {
+        let mut pending = Vec::new();
+        for name in self.open.of_user(sub) {
+            if let Ok(Some(request)) = self.requests.find(&name).await {
+                pending.extend(self.pending_of(&name, &request).await);
+            }
+        }
+        pending
+    }
+
+    /// Returns the page on which a person decides (C-210).
+    pub(super) fn approval_url(&self, auth_req_id: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&self.config.approval_page);
+        url.query_pairs_mut().append_pair("auth_req_id", auth_req_id);
+        url
+    }
+
+    /// Whether the operator's own tests may decide (C-235).
+    pub(super) fn has_test_hook(&self) -> bool {
+        self.config.test_hook_secret.is_some()
+    }
+
+    pub(super) fn interval(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.config.interval)
+    }
+}

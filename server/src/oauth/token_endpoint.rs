@@ -1,0 +1,78 @@
+//! The token endpoint: knows the client, and hands the request to its grant. Every grant is an entry of one table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+
+use super::authenticate::{Authenticator, Caller};
+use super::client::Client;
+use super::issue::TokenResponse;
+use super::parameters::Parameters;
+use crate::peer::Peer;
+use crate::refusal::Refusal;
+
+/// The path of the endpoint.
+pub(crate) const PATH: &str = "/oauth2/token";
+
+const NO_GRANT_TYPE: Refusal = Refusal::invalid_request("grant_type is missing");
+const UNKNOWN_GRANT_TYPE: Refusal = Refusal::unsupported_grant_type();
+const UNAUTHORIZED: Refusal = Refusal::unauthorized_client("the client may not use this grant type");
+const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
+
+/// One way to get tokens.
+pub(crate) trait GrantType: Send + Sync {
+    /// Whether this client may use it at all.
+    fn admits(&self, client: &Client) -> bool;
+
+    /// Answers a token request.
+    fn redeem<'a>(
+        &'a self,
+        client: &'a Client,
+        request: &'a Parameters,
+    ) -> BoxFuture<'a, Result<TokenResponse, Refusal>>;
+}
+
+/// The grants, by `grant_type`.
+pub(crate) type GrantTypes = BTreeMap<&'static str, Arc<dyn GrantType>>;
+
+/// The token endpoint of a server.
+pub(crate) struct TokenEndpoint {
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) grant_types: GrantTypes,
+    /// Its URL, an audience of assertions (C-076).
+    pub(crate) url: String,
+}
+
+/// `POST /oauth2/token`
+pub(crate) async fn token(
+    State(endpoint): State<Arc<TokenEndpoint>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let request = Parameters::of_form(&headers, &body.map_err(|_| TOO_LARGE)?)?;
+    let caller = Caller {
+        headers: &headers,
+        address: peer.0,
+        audiences: &[&endpoint.url],
+    };
+    let client = endpoint.authenticator.authenticate(&caller, &request).await?;
+    let grant_type = request.get("grant_type").ok_or(NO_GRANT_TYPE)?;
+    let grant = endpoint
+        .grant_types
+        .get(grant_type.trim_matches(' '))
+        .ok_or(UNKNOWN_GRANT_TYPE)?;
+    if !grant.admits(&client) {
+        return Err(UNAUTHORIZED);
+    }
+    let response = grant.redeem(&client, &request).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(response)).into_response())
+}

@@ -5,7 +5,9 @@
 //! control and the exit status are its own. Nor is it a child of that program, which would find a child that it does not
 //! know.
 
+use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -125,11 +127,49 @@ fn stand_by() -> io::Result<()> {
     io::stdin().take(MAX_ORDERS).read_to_end(&mut orders)?;
     let mut orders: Orders = serde_json::from_slice(&orders)?;
     let watched = Watched::open(orders.pid)?;
+    let made = Made::at(&orders.path)?;
     io::stdout().write_all(b"\n")?;
     orders.keep_until_end_of(&watched);
-    match std::fs::remove_file(&orders.path) {
+    match orders.token {
+        // Its name is the program's alone, which may have changed the file.
+        Some(_) => remove(&orders.path),
+        None => made.remove(&orders.path),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// The very socket that was made. A `ciba forward` that is started again may make its own in the same place before this
+/// process has seen the end of the one before.
+#[derive(PartialEq, Eq)]
+struct Made {
+    device: u64,
+    inode: u64,
+    /// When it was made, seconds and nanoseconds: the next one may get the same inode.
+    changed: (i64, i64),
+}
+
+impl Made {
+    fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match Self::at(path) {
+            Ok(there) if there == *self => remove(path),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -241,6 +281,22 @@ mod tests {
         assert_eq!(wait(60, SOON), 48);
         assert_eq!(wait(0, SOON), SOON);
         assert_eq!(wait(0, AGAIN), AGAIN);
+    }
+
+    #[test]
+    fn what_another_process_has_made_in_the_same_place_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        fs::write(&path, "mine").unwrap();
+        let mine = Made::at(&path).unwrap();
+        let other = directory.path().join("other");
+        fs::write(&other, "another's").unwrap();
+        fs::rename(&other, &path).unwrap();
+        mine.remove(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
+        Made::at(&path).unwrap().remove(&path).unwrap();
+        assert!(!path.exists());
+        mine.remove(&path).unwrap();
     }
 
     #[test]

@@ -257,13 +257,14 @@ impl State {
                     reply(Reply::TokenReady { id, resource }),
                 ]
             }
-            (Ask::Token { id, .. }, OnAsk::Refuse(error)) => vec![reply(Reply::Error {
-                id,
+            (Ask::Decide { id, .. }, OnAsk::Publish(_)) => vec![reply(Reply::Decided { id })],
+            (ask, OnAsk::Refuse(error)) => vec![reply(Reply::Error {
+                id: ask.id().into(),
                 error: error.into(),
                 error_description: String::new(),
             })],
-            (Ask::Token { .. }, OnAsk::Silence) => vec![],
-            (Ask::Token { .. }, OnAsk::HangUp) => return None,
+            (_, OnAsk::Silence) => vec![],
+            (_, OnAsk::HangUp) => return None,
         })
     }
 }

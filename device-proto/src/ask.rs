@@ -1,9 +1,9 @@
-//! What a device asks for beyond its doc (D-040 … D-044): stateless messages, JSON.
+//! What a device asks for beyond its doc (D-040 … D-044, D-065): stateless messages, JSON.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ResourceUrn;
+use crate::{ApprovalId, ResourceUrn};
 
 /// Bytes of a stateless message that either end reads.
 pub const MAX_ASK: usize = 4 * 1024;
@@ -32,6 +32,26 @@ pub enum Ask {
         /// Echoed in the reply.
         id: String,
     },
+    /// The person's decision about a request (D-065).
+    #[serde(rename = "approval.decide")]
+    Decide {
+        /// Echoed in the reply.
+        id: String,
+        /// The request.
+        request: ApprovalId,
+        /// What the person decided.
+        decision: Decision,
+    },
+}
+
+/// What a person decides about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// The client gets what it asks for.
+    Approve,
+    /// It gets nothing.
+    Deny,
 }
 
 /// Server → device.
@@ -49,6 +69,12 @@ pub enum Reply {
     /// The session is gone.
     #[serde(rename = "session.ended")]
     Ended {
+        /// The ask's.
+        id: String,
+    },
+    /// The decision counts.
+    #[serde(rename = "approval.decided")]
+    Decided {
         /// The ask's.
         id: String,
     },
@@ -88,7 +114,7 @@ impl Ask {
     /// Returns the id that the reply echoes.
     pub fn id(&self) -> &str {
         match self {
-            Self::Token { id, .. } | Self::End { id } => id,
+            Self::Token { id, .. } | Self::End { id } | Self::Decide { id, .. } => id,
         }
     }
 
@@ -111,7 +137,10 @@ impl Reply {
     /// Returns the id of the ask that this answers.
     pub fn id(&self) -> &str {
         match self {
-            Self::TokenReady { id, .. } | Self::Ended { id } | Self::Error { id, .. } => id,
+            Self::TokenReady { id, .. }
+            | Self::Ended { id }
+            | Self::Decided { id }
+            | Self::Error { id, .. } => id,
         }
     }
 
@@ -150,6 +179,29 @@ mod tests {
         );
         let reply = Reply::decode(r#"{"type":"error","id":"1","error":"invalid_target"}"#).unwrap();
         assert_eq!(reply.id(), "1");
+    }
+
+    #[test]
+    fn d_065_a_decision_names_its_request_and_is_one_of_two_words() {
+        let ask = |decision| Ask::Decide {
+            id: "1".into(),
+            request: ApprovalId::of_hash(&[0; 32]),
+            decision,
+        };
+        let text = |word: &str| {
+            let name = "A".repeat(ApprovalId::LEN);
+            format!(r#"{{"type":"approval.decide","id":"1","request":"{name}","decision":"{word}"}}"#)
+        };
+        for (decision, word) in [(Decision::Approve, "approve"), (Decision::Deny, "deny")] {
+            assert_eq!(ask(decision).encode(), text(word));
+            assert_eq!(Ask::decode(&text(word)), Ok(ask(decision)));
+        }
+        for bad in [text("approved"), text(""), text("approve").replacen('A', "", 1)] {
+            assert_eq!(Ask::decode(&bad), Err(NotOurs), "{bad}");
+        }
+        let decided = Reply::Decided { id: "1".into() };
+        assert_eq!(decided.encode(), r#"{"type":"approval.decided","id":"1"}"#);
+        assert_eq!(Reply::decode(&decided.encode()), Ok(decided));
     }
 
     #[test]

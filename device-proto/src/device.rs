@@ -15,7 +15,7 @@ use crate::frame::{
     Auth, EMPTY_AWARENESS, EMPTY_STATE_VECTOR, EMPTY_UPDATE, Frame, Message, Packet, Sender, Sync,
 };
 use crate::session::View;
-use crate::{Challenge, RequestId, ResourceUrn, frame};
+use crate::{ApprovalId, Challenge, RequestId, ResourceUrn, frame};
 
 /// Bytes of a frame a server may send: a session with a thousand tokens still fits.
 pub const MAX_SERVER_FRAME: usize = 4 * 1024 * 1024;
@@ -86,6 +86,18 @@ pub enum Event {
         resource: ResourceUrn,
         /// The token, sealed, if the server has written what it should: [`Sealed`](crate::seal::Sealed) tells.
         sealed: String,
+    },
+    /// A request waits for the person's decision, or says something else than before (D-063).
+    Approval {
+        /// Its name.
+        request: ApprovalId,
+        /// The request, sealed: [`Approval::open`](crate::Approval::open).
+        sealed: String,
+    },
+    /// A request was decided, or its time is over.
+    ApprovalGone {
+        /// Its name.
+        request: ApprovalId,
     },
     /// The doc says something new of the session. It follows the seals of the same update.
     Session(View),
@@ -228,7 +240,7 @@ impl Device {
             Err(poisoned) => return self.disconnect(poisoned.into()),
         };
         let is_session_new = changed.iter().any(|entry| entry.map == Map::Session);
-        self.events.extend(changed.into_iter().filter_map(sealed));
+        self.events.extend(changed.into_iter().filter_map(event));
         if carries == Carries::Doc && self.stage == Stage::Granted {
             self.stage = Stage::Synced;
             self.events.push_back(Event::Synced);
@@ -260,15 +272,23 @@ impl Device {
     }
 }
 
-/// Returns the event for a new seal. A key that is no URN names nothing that a device could ask for.
-fn sealed(entry: Entry) -> Option<Event> {
-    if entry.map != Map::Tokens {
-        return None;
+/// Returns the event for a new or lost seal. A key of another form names nothing that a device could ask for. A token that is
+/// gone from the doc is good until it ends.
+fn event(Entry { map, key, value }: Entry) -> Option<Event> {
+    match (map, value) {
+        (Map::Tokens, Some(sealed)) => Some(Event::Sealed {
+            resource: key.parse().ok()?,
+            sealed,
+        }),
+        (Map::Approvals, Some(sealed)) => Some(Event::Approval {
+            request: key.parse().ok()?,
+            sealed,
+        }),
+        (Map::Approvals, None) => Some(Event::ApprovalGone {
+            request: key.parse().ok()?,
+        }),
+        _ => None,
     }
-    Some(Event::Sealed {
-        resource: entry.key.parse().ok()?,
-        sealed: entry.value,
-    })
 }
 
 #[cfg(test)]
@@ -377,6 +397,38 @@ mod tests {
         };
         assert_eq!(device.poll_event(), Some(sealed));
         assert_eq!(device.poll_event(), Some(Event::Synced));
+        assert_eq!(device.poll_event(), None);
+    }
+
+    #[test]
+    fn d_063_a_request_comes_and_goes_with_its_entry() {
+        let mut device = granted(Instant::now());
+        let mut doc = Doc::new(5);
+        let request = ApprovalId::of_hash(&[7; 32]);
+        let shown = [(request.as_str(), "sealed"), ("no hash", "x")].map(|(key, value)| Change {
+            map: Map::Approvals,
+            key,
+            value,
+        });
+        doc.write(&shown);
+        receive(&mut device, Message::Sync(Sync::Step2(doc.state())));
+        let arrived = Event::Approval {
+            request: request.clone(),
+            sealed: "sealed".into(),
+        };
+        assert_eq!(device.poll_event(), Some(arrived.clone()));
+        assert_eq!(device.poll_event(), Some(Event::Synced));
+        let withdrawn = doc.write_all_of(Map::Approvals, &[]);
+        receive(&mut device, Message::Sync(Sync::Update(&withdrawn)));
+        assert_eq!(
+            device.poll_event(),
+            Some(Event::ApprovalGone {
+                request: request.clone()
+            })
+        );
+        let again = doc.write(&shown);
+        receive(&mut device, Message::Sync(Sync::Update(&again)));
+        assert_eq!(device.poll_event(), Some(arrived), "as it was before");
         assert_eq!(device.poll_event(), None);
     }
 

@@ -28,7 +28,7 @@ pub enum Map {
     Server,
     /// How far the session is.
     Session,
-    /// `auth_req_id` → sealed approval request.
+    /// A request's name → the request, sealed (D-060).
     Approvals,
 }
 
@@ -115,8 +115,8 @@ impl Doc {
         self.rewrite(entries, None)
     }
 
-    /// Writes entries and drops from one map what is not among them. A fresh incarnation cannot drop what it never had
-    /// (D-034), so this is for what a device may keep for good: a token that has ended.
+    /// Writes entries and drops from one map what is not among them: a token that has ended, a request that was decided.
+    /// A fresh incarnation cannot drop what it never had (D-034), so a device that missed this keeps them.
     pub fn write_all_of(&mut self, map: Map, entries: &[Change<'_>]) -> Vec<u8> {
         self.rewrite(entries, Some(map))
     }
@@ -173,18 +173,18 @@ pub struct Replica {
     bytes: usize,
 }
 
-/// The entries that one update wrote.
-type Written = BTreeMap<(Map, Arc<str>), Out>;
+/// The entries that one update wrote, and those that it dropped.
+type Written = BTreeMap<(Map, Arc<str>), Option<Out>>;
 
-/// An entry that is new or has a new value.
+/// An entry that is new, has a new value, or is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where.
     pub map: Map,
     /// Which entry.
     pub key: String,
-    /// Its value.
-    pub value: String,
+    /// Its value; `None`: it was dropped.
+    pub value: Option<String>,
 }
 
 /// Why an update ended the session.
@@ -243,7 +243,10 @@ impl Replica {
         let written = fenced.unwrap_or(Err(Poisoned::Unreadable))?;
         Ok(written
             .into_iter()
-            .filter_map(|((map, key), value)| self.news(map, &key, &value))
+            .filter_map(|((map, key), value)| match value {
+                Some(value) => self.news(map, &key, &value),
+                None => self.loss(map, &key),
+            })
             .collect())
     }
 
@@ -262,9 +265,11 @@ impl Replica {
         held.observe(map.name(), move |txn, event| {
             let mut written = lock(&written);
             for (key, change) in event.keys(txn) {
-                if let EntryChange::Inserted(value) | EntryChange::Updated(_, value) = change {
-                    written.insert((map, Arc::clone(key)), value.clone());
-                }
+                let value = match change {
+                    EntryChange::Inserted(value) | EntryChange::Updated(_, value) => Some(value.clone()),
+                    EntryChange::Removed(_) => None,
+                };
+                written.insert((map, Arc::clone(key)), value);
             }
         });
     }
@@ -291,7 +296,17 @@ impl Replica {
         (before != Some(print)).then(|| Entry {
             map,
             key: key.as_ref().into(),
-            value: value.into(),
+            value: Some(value.into()),
+        })
+    }
+
+    /// Returns that an entry is gone, if it was seen before.
+    fn loss(&mut self, map: Map, key: &Arc<str>) -> Option<Entry> {
+        self.seen.remove(&(map, Arc::clone(key)))?;
+        Some(Entry {
+            map,
+            key: key.as_ref().into(),
+            value: None,
         })
     }
 }
@@ -345,7 +360,7 @@ mod tests {
             [Entry {
                 map: Map::Tokens,
                 key: "urn:d:x".into(),
-                value: "two".into()
+                value: Some("two".into())
             }]
         );
         assert_eq!(device.apply(&second).unwrap(), [], "applying twice is harmless");
@@ -382,7 +397,13 @@ mod tests {
         device.apply(&first).unwrap();
         let dropping = doc.write_all_of(Map::Tokens, &[token("one")]);
         assert!(dropping.len() < 32, "only the deletion: {dropping:?}");
-        assert_eq!(device.apply(&dropping).unwrap(), []);
+        let gone = Entry {
+            map: Map::Tokens,
+            key: "urn:d:y".into(),
+            value: None,
+        };
+        assert_eq!(device.apply(&dropping).unwrap(), [gone]);
+        assert_eq!(device.apply(&dropping).unwrap(), [], "gone already");
         assert_eq!(doc.read(Map::Tokens, "urn:d:y"), None);
         assert_eq!(doc.read(Map::Tokens, "urn:d:x").as_deref(), Some("one"));
         assert_eq!(doc.read(Map::Session, "urn:d:x").as_deref(), Some("kept"));
@@ -429,7 +450,7 @@ mod tests {
                 [Entry {
                     map: Map::Tokens,
                     key: "urn:d:x".into(),
-                    value
+                    value: Some(value)
                 }]
             );
         }
@@ -468,7 +489,7 @@ mod tests {
                 ..token("other")
             }],
         );
-        assert_eq!(device.integrate(&dropping).unwrap().len(), 0);
+        assert_eq!(device.integrate(&dropping).unwrap().len(), 999);
     }
 
     #[test]
@@ -506,7 +527,10 @@ mod tests {
                 let (key, value) = (["a", "b"][usize::from(value % 2)], format!("{value}"));
                 let update = writes(&writers[by], map, key, &value);
                 for entry in device.apply(&update).unwrap() {
-                    told.insert((entry.map, entry.key), entry.value);
+                    match entry.value {
+                        Some(value) => told.insert((entry.map, entry.key), value),
+                        None => told.remove(&(entry.map, entry.key)),
+                    };
                 }
                 if learns {
                     let other = &writers[(by + 1) % 3];
@@ -514,9 +538,7 @@ mod tests {
                 }
             }
             for (map, key) in Map::ALL.into_iter().flat_map(|map| [(map, "a"), (map, "b")]) {
-                if let Some(held) = device.read(map, key) {
-                    prop_assert_eq!(told.get(&(map, key.to_owned())), Some(&held));
-                }
+                prop_assert_eq!(told.get(&(map, key.to_owned())).cloned(), device.read(map, key));
             }
         }
     }

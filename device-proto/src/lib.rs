@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod approval;
 pub mod ask;
 pub mod challenge;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod update;
 #[cfg(test)]
 mod pair;
 
+pub use approval::{Approval, ApprovalId};
 pub use challenge::{Challenge, RequestId, Verifier};
 pub use device::Device;
 pub use doc::Doc;

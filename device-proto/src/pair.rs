@@ -1,14 +1,15 @@
 //! Both ends joined in one thread: a whole conversation with simulated time, latency, loss and reordering.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::ask::{Ask, Reply};
+use crate::approval::{AnswerAt, Approval};
+use crate::ask::{Ask, Decision as Decided, Reply};
 use crate::device::{Disconnect, Event, Transmit};
 use crate::doc::{Change, Map};
 use crate::hub::{Close, Decision, Socket};
 use crate::seal::{Key, KeyUse, Sealed};
-use crate::{Challenge, Device, Doc, RequestId, Verifier};
+use crate::{ApprovalId, Challenge, Device, Doc, RequestId, Verifier};
 
 const SECRET: [u8; 32] = [42; 32];
 
@@ -41,6 +42,10 @@ struct Pair {
     broken: bool,
     /// The last token the device opened.
     token: Option<String>,
+    /// The requests that the device shows, by what they say.
+    approvals: BTreeMap<ApprovalId, String>,
+    /// The requests that the server shows.
+    pending: BTreeMap<ApprovalId, Sealed>,
     events: Vec<Event>,
     close: Option<Close>,
 }
@@ -62,6 +67,8 @@ impl Pair {
             down: VecDeque::new(),
             broken: false,
             token: None,
+            approvals: BTreeMap::new(),
+            pending: BTreeMap::new(),
             events: Vec::new(),
             close: None,
         }
@@ -74,6 +81,7 @@ impl Pair {
         self.down.clear();
         self.broken = false;
         self.close = None;
+        self.approvals.clear();
     }
 
     fn restart_server(&mut self) {
@@ -94,6 +102,44 @@ impl Pair {
             key: "urn:d:x",
             value: sealed.as_str(),
         }]);
+        self.down(Socket::update("req-7Q2m", &update));
+    }
+
+    /// A client asks for the person's decision.
+    fn request(&mut self, n: u8) -> ApprovalId {
+        let approval = Approval {
+            request: ApprovalId::of_hash(&[n; 32]),
+            client_name: format!("client {n}"),
+            client_uri: None,
+            scope: vec!["openid".into()],
+            binding_message: None,
+            authorization_details: None,
+            agent: None,
+            created_at: 0,
+            expires_at: 300,
+            url: "https://c.example/".into(),
+            answer: AnswerAt::Terminal,
+        };
+        let nonce = self.random.u128(..).to_le_bytes()[..12].try_into().unwrap();
+        let sealed = approval.seal(challenge(), &self.session, nonce).unwrap();
+        self.pending.insert(approval.request.clone(), sealed);
+        self.show_approvals();
+        approval.request
+    }
+
+    /// The request was decided, or its time is over.
+    fn withdraw(&mut self, request: &ApprovalId) {
+        self.pending.remove(request);
+        self.show_approvals();
+    }
+
+    fn show_approvals(&mut self) {
+        let shown = self.pending.iter().map(|(request, sealed)| Change {
+            map: Map::Approvals,
+            key: request.as_str(),
+            value: sealed.as_str(),
+        });
+        let update = self.doc.write_all_of(Map::Approvals, &shown.collect::<Vec<_>>());
         self.down(Socket::update("req-7Q2m", &update));
     }
 
@@ -163,10 +209,9 @@ impl Pair {
             }
             Ok(Decision::Read { document }) => Socket::answer_with(document, self.doc.state()).into(),
             Ok(Decision::Ask { document, text }) => {
-                let reply = Reply::Ended {
-                    id: Ask::decode(text).unwrap().id().into(),
-                };
-                vec![Socket::stateless(document, &reply.encode())]
+                let (document, ask) = (document.to_owned(), Ask::decode(text).unwrap());
+                let reply = self.answer(ask);
+                vec![Socket::stateless(&document, &reply.encode())]
             }
             Err(close) => {
                 self.close = Some(close);
@@ -178,9 +223,31 @@ impl Pair {
         }
     }
 
+    fn answer(&mut self, ask: Ask) -> Reply {
+        match ask {
+            Ask::Decide { id, request, .. } if self.pending.contains_key(&request) => {
+                self.withdraw(&request);
+                Reply::Decided { id }
+            }
+            Ask::Decide { id, .. } => Reply::Error {
+                id,
+                error: "invalid_request".into(),
+                error_description: String::new(),
+            },
+            Ask::Token { id, .. } | Ask::End { id } => Reply::Ended { id },
+        }
+    }
+
     fn note(&mut self, event: Event) {
-        if let Event::Sealed { resource, sealed } = &event {
-            self.token = self.open(resource.as_str(), sealed);
+        match &event {
+            Event::Sealed { resource, sealed } => self.token = self.open(resource.as_str(), sealed),
+            Event::Approval { request, sealed } => {
+                let opened = Approval::open(challenge(), &self.session, request, sealed.clone());
+                let name = opened.ok().unwrap().client_name;
+                self.approvals.insert(request.clone(), name);
+            }
+            Event::ApprovalGone { request } => _ = self.approvals.remove(request),
+            _ => {}
         }
         self.events.push(event);
     }
@@ -354,5 +421,66 @@ fn in_any_weather_a_reconnect_in_the_calm_brings_the_newest_token() {
         pair.reconnect();
         pair.settle();
         assert_eq!(pair.token.as_deref(), Some("token 4"), "seed {seed}");
+    }
+}
+
+#[test]
+fn d_063_a_request_appears_is_decided_once_and_is_gone() {
+    let mut pair = Pair::new(
+        Weather {
+            latency: Duration::from_millis(40),
+            ..Weather::default()
+        },
+        1,
+    );
+    let before = pair.request(1);
+    pair.settle();
+    let after = pair.request(2);
+    pair.settle();
+    assert_eq!(pair.approvals[&before], "client 1");
+    assert_eq!(pair.approvals[&after], "client 2");
+
+    let decide = |id: &str| Ask::Decide {
+        id: id.into(),
+        request: before.clone(),
+        decision: Decided::Approve,
+    };
+    pair.device.ask(&decide("1"));
+    pair.device.ask(&decide("2"));
+    pair.settle();
+    let replies = pair.events.iter().filter_map(|event| match event {
+        Event::Reply(reply) => Some(reply),
+        _ => None,
+    });
+    let replies: Vec<_> = replies.collect();
+    assert_eq!(replies[0], &Reply::Decided { id: "1".into() });
+    assert!(matches!(replies[1], Reply::Error { id, .. } if id == "2"));
+    assert_eq!(pair.approvals.keys().collect::<Vec<_>>(), [&after]);
+}
+
+#[test]
+fn d_063_in_any_weather_a_reconnect_in_the_calm_shows_what_is_pending() {
+    for seed in 0..100 {
+        let storm = Weather {
+            latency: Duration::from_millis(50),
+            breaks: 10,
+            reorders: 30,
+        };
+        let mut pair = Pair::new(storm, seed);
+        for n in 0..8 {
+            let request = pair.request(n);
+            if pair.random.bool() {
+                pair.withdraw(&request);
+            }
+            pair.settle();
+            if pair.broken || pair.random.bool() {
+                pair.reconnect();
+            }
+        }
+        pair.weather = Weather::default();
+        pair.reconnect();
+        pair.settle();
+        let shown: Vec<_> = pair.approvals.keys().collect();
+        assert_eq!(shown, pair.pending.keys().collect::<Vec<_>>(), "seed {seed}");
     }
 }

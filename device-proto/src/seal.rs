@@ -31,6 +31,8 @@ pub enum KeyUse {
     Token,
     /// The refresh token, kept by the server, useless without the challenge (D-032).
     Refresh,
+    /// A request that waits for the person's decision (D-060).
+    Approval,
 }
 
 impl KeyUse {
@@ -38,6 +40,7 @@ impl KeyUse {
         match self {
             Self::Token => b"ciba device-doc v1 token",
             Self::Refresh => b"ciba device-doc v1 refresh",
+            Self::Approval => b"ciba device-doc v1 approval",
         }
     }
 }

@@ -15,10 +15,14 @@ use crate::cause::chain;
 use crate::ciba::{Name, Pending, Terminals};
 use crate::clock::now;
 use crate::config::Config;
-use crate::device::{self, Sessions};
+use crate::device::{self, NoApprover, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
+use crate::oauth::clients::Clients;
+use crate::oauth::configured;
 use crate::oauth::keys::Keys;
+use crate::oauth::offer::Offer;
+use crate::oauth::register::{self, Registrations};
 use crate::openid::{Foundation, OpenId};
 use crate::page;
 use crate::peer::addressed;
@@ -41,6 +45,7 @@ pub(crate) struct App {
     sessions: Sessions,
     logins: Logins,
     keys: Arc<Keys>,
+    registrations: Registrations,
     openid: Option<OpenId>,
     behind_tls_proxy: bool,
 }
@@ -60,12 +65,16 @@ impl App {
             .join("auth/callback")
             .context("making the callback's URL")?;
         let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
+        let offer = Arc::new(Offer::of(config, &public_url));
+        let configured = configured::clients(&config.clients, &offer)?;
+        let clients = Arc::new(Clients::new(configured, Arc::clone(&store)));
         let (provider, work) = (Arc::new(provider), Work::default());
         let sessions = Sessions::new(
             config,
             public_url.clone(),
             Arc::clone(&store),
             Arc::clone(&provider),
+            Arc::new(NoApprover),
             shutdown.clone(),
             work.clone(),
         );
@@ -104,6 +113,7 @@ impl App {
             sessions,
             logins,
             keys,
+            registrations: Registrations::new(&config.oauth, offer, clients),
             behind_tls_proxy: config.behind_tls_proxy,
         })
     }
@@ -115,6 +125,7 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
+            .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
             .merge(self.openid.as_ref().map(OpenId::routes).unwrap_or_default())
             .merge(more);
@@ -133,6 +144,7 @@ impl App {
         let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
         while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
         self.sessions.forget_quiet();
+        self.sessions.drop_ended_approvals();
         self.logins.forget_quiet();
         if let Some(openid) = &self.openid {
             openid.sweep().await;
@@ -143,6 +155,7 @@ impl App {
                 "the new signing keys cannot be used; the old ones stay"
             );
         }
+        self.registrations.forget_quiet();
     }
 }
 

@@ -79,6 +79,33 @@ impl Refusal {
         }
     }
 
+    /// The token that the request carries is not good (RFC 6750 §3.1).
+    pub(crate) const fn invalid_token(description: &'static str) -> Self {
+        let refusal = Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description);
+        Self {
+            challenge: Some(r#"Bearer error="invalid_token""#),
+            ..refusal
+        }
+    }
+
+    /// The request needs a token and has none; such an answer has no error code in its challenge (RFC 6750 §3.1).
+    pub(crate) const fn token_missing(description: &'static str) -> Self {
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::invalid_token(description)
+        }
+    }
+
+    /// What a client registers cannot be (RFC 7591 §3.2.2).
+    pub(crate) const fn invalid_client_metadata(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata", description)
+    }
+
+    /// A redirect URI that a client registers cannot be (RFC 7591 §3.2.2).
+    pub(crate) const fn invalid_redirect_uri(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri", description)
+    }
+
     /// The client may not do this at all.
     pub(crate) const fn unauthorized_client(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unauthorized_client", description)
@@ -159,12 +186,15 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "login_required", description)
     }
 
-    /// The client asks too often; after `wait` it may ask again (C-405).
+    /// An address or a client asks too often for a limit of C-405; after `wait` it may ask again.
     pub(crate) const fn busy(description: &'static str, wait: Duration) -> Self {
-        let code = "temporarily_unavailable";
         Self {
             retry_after: Some(wait),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, description)
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                description,
+            )
         }
     }
 
@@ -185,6 +215,11 @@ impl Refusal {
     pub(crate) const fn unavailable(description: &'static str) -> Self {
         let code = "temporarily_unavailable";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, description)
+    }
+
+    /// Returns the words for the client's developer.
+    pub(crate) const fn description(&self) -> &'static str {
+        self.description
     }
 
     const fn new(status: StatusCode, code: &'static str, description: &'static str) -> Self {

@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
             } else {
                 OsStr::new(rest)
             };
-            return self.value(if letter == 'H' { "header" } else { "" }, value);
+            return self.value(options::long_name(letter), value);
         }
         Ok(())
     }
@@ -89,7 +89,9 @@ impl<'a> Reader<'a> {
         match name {
             "url" => self.url(text(value)?),
             "header" => check_header(text(value)?),
-            _ => Ok(()),
+            "request" => check_method(text(value)?),
+            _ if options::is_body(name) => Ok(()),
+            _ => check_line(value),
         }
     }
 
@@ -156,9 +158,30 @@ fn check_header(header: &str) -> Result<(), Error> {
     let is_ours = ["authorization", "host"]
         .iter()
         .any(|ours| name.eq_ignore_ascii_case(ours));
-    if is_ours || header.starts_with('@') || header.contains(['\r', '\n']) {
+    if is_ours || name.is_empty() || header.starts_with('@') {
         let reason = "ciba gives Authorization, the URL gives Host, and what is in a file is not known";
         return Err(refused("this header", reason));
+    }
+    check_line(OsStr::new(header))
+}
+
+/// Refuses a method that is more than one word (RFC 9110 §9.1): curl would write the rest into the request.
+fn check_method(method: &str) -> Result<(), Error> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !method.is_empty() && method.bytes().all(is_letter) {
+        Ok(())
+    } else {
+        Err(refused("this method", "it is one word of letters"))
+    }
+}
+
+/// Refuses a second line, which curl would write into the request as a header of its own.
+fn check_line(value: &OsStr) -> Result<(), Error> {
+    if value.as_encoded_bytes().iter().any(u8::is_ascii_control) {
+        return Err(refused(
+            "a value with a control character",
+            "it could add a header",
+        ));
     }
     Ok(())
 }
@@ -198,6 +221,8 @@ mod tests {
             "-o https://b.example/ https://a.example/x",
             "-A https://b.example/ -- https://a.example/x",
             "-H Accept:text/plain https://a.example/x -H X-Hosts:a",
+            "-d a\nb https://a.example/x --json {\n} -F a=b\nc",
+            "--request M-SEARCH https://a.example/x",
         ] {
             let request = read(line).unwrap();
             assert_eq!(
@@ -295,6 +320,19 @@ mod tests {
             "-H authorization:x",
             "-H Authorization;",
             "-H Host:b.example",
+            "-H :authority:b.example",
+            "-H X:a\r\nHost:b.example",
+            "-A x\r\nHost:b.example",
+            "-ex\nHost:b.example",
+            "--user-agent x\nHost:b.example",
+            "-b a=b\nHost:b.example",
+            "-r 0-1\nHost:b.example",
+            "-X GET\t/other",
+            "-XGET\r\nHost:b.example",
+            "--request a\u{e4}",
+            "-y\u{0}",
+            "--ciphers aNULL",
+            "--tls-max 1.0",
             "-H @file",
             "--header host:b.example",
             "--header=X:y",

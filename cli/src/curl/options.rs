@@ -23,11 +23,14 @@ const LONG_ALONE: &str = "clobber compressed create-dirs disable fail fail-early
     remove-on-error retry-all-errors retry-connrefused show-error silent tcp-nodelay tlsv1.2 tlsv1.3 tr-encoding";
 
 /// Long options with a value.
-const LONG_WITH_VALUE: &str = "cacert capath cert cert-type ciphers connect-timeout continue-at cookie cookie-jar data \
+const LONG_WITH_VALUE: &str = "cacert capath cert cert-type connect-timeout continue-at cookie cookie-jar data \
     data-ascii data-binary data-raw data-urlencode dump-header etag-compare etag-save expect100-timeout form form-string \
     header json keepalive-time key key-type limit-rate max-filesize max-redirs max-time output output-dir pinnedpubkey \
-    range referer request retry retry-delay retry-max-time speed-limit speed-time stderr time-cond tls-max upload-file \
+    range referer request retry retry-delay retry-max-time speed-limit speed-time stderr time-cond upload-file \
     url url-query user-agent write-out";
+
+/// Options whose value is, or may be, the body of a request: any bytes.
+const BODY: &str = "data data-ascii data-binary data-raw data-urlencode form form-string json";
 
 /// Returns what a short option takes, or why it is refused.
 pub(super) fn short(letter: char) -> Result<Takes, &'static str> {
@@ -51,13 +54,32 @@ pub(super) fn short(letter: char) -> Result<Takes, &'static str> {
     }
 }
 
+/// Returns the long name of a short option whose value is looked at; an empty one for the others.
+pub(super) fn long_name(letter: char) -> &'static str {
+    match letter {
+        'F' => "form",
+        'H' => "header",
+        'X' => "request",
+        'd' => "data",
+        _ => "",
+    }
+}
+
+/// Whether the value goes into the body of the request.
+pub(super) fn is_body(name: &str) -> bool {
+    is_in(BODY, name)
+}
+
+fn is_in(list: &str, name: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| known == name)
+}
+
 /// Returns what a long option takes, or why it is refused. Its name has to be whole: which ones curl may shorten is for
 /// its version to say.
 pub(super) fn long(name: &str) -> Result<Takes, &'static str> {
-    let is_in = |list: &str| list.split_ascii_whitespace().any(|known| known == name);
-    if is_in(LONG_ALONE) {
+    if is_in(LONG_ALONE, name) {
         Ok(Takes::Nothing)
-    } else if is_in(LONG_WITH_VALUE) {
+    } else if is_in(LONG_WITH_VALUE, name) {
         Ok(Takes::Value)
     } else {
         Err(reason(name))
@@ -66,7 +88,9 @@ pub(super) fn long(name: &str) -> Result<Takes, &'static str> {
 
 fn reason(name: &str) -> &'static str {
     match name {
-        "insecure" => "the server that gets the token has to prove who it is",
+        "insecure" | "ciphers" | "tls-max" | "tls13-ciphers" => {
+            "the server that gets the token has to prove who it is"
+        }
         "verbose" | "trace" | "trace-ascii" | "libcurl" => "it writes the token down",
         "location-trusted" => "it passes the token on to every host that a redirect names",
         "config" => "what is in the file is not known",
@@ -98,6 +122,12 @@ mod tests {
         }
         for letter in SHORT_WITH_VALUE.chars() {
             assert_eq!(short(letter), Ok(Takes::Value), "{letter}");
+        }
+        for name in BODY.split_ascii_whitespace() {
+            assert!(is_body(name) && long(name) == Ok(Takes::Value), "{name}");
+        }
+        for letter in "FHXd".chars() {
+            assert_eq!(long(long_name(letter)), short(letter), "{letter}");
         }
     }
 

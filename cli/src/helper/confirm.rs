@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{QueueSelector, tcflush};
+use rustix::process::getpgrp;
+use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 
 use crate::terminal::Plain;
 
@@ -20,15 +21,17 @@ const MAX_ANSWER: usize = 64;
 pub(super) struct Terminal(File);
 
 impl Terminal {
-    /// Opens it; `None` where there is none, or where git was told not to prompt.
+    /// Opens it; `None` where there is none, where git was told not to prompt, and for a job in the background: the terminal
+    /// would stop it until the person looks (SIGTTOU).
     pub(super) fn open() -> Option<Self> {
         let quiet =
             std::env::var_os("GIT_TERMINAL_PROMPT").is_some_and(|value| value == "0" || value == "false");
         if quiet {
             return None;
         }
-        let opened = File::options().read(true).write(true).open("/dev/tty");
-        opened.ok().map(Self)
+        let opened = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        let is_in_front = tcgetpgrp(&opened).is_ok_and(|group| group == getpgrp());
+        is_in_front.then_some(Self(opened))
     }
 
     /// Asks; whatever is not a clear yes is a no.

@@ -182,14 +182,16 @@ fn too_old() -> Error {
 fn parse(bytes: &[u8]) -> Result<Option<Request>, Error> {
     let (mut protocol, mut host, mut path) = ("", "", None);
     let mut request = Request::default();
-    for (number, line) in text(bytes)?
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .enumerate()
-    {
+    for (number, line) in lines(bytes)?.enumerate() {
         if number == MAX_LINES || line.len() > MAX_LINE {
             return Err(malformed());
         }
+        if let Some(challenge) = line.strip_prefix(b"wwwauth[]=") {
+            // As the server sent it, which need not be UTF-8 (RFC 9110 §5.5).
+            request.offered.challenge(&String::from_utf8_lossy(challenge));
+            continue;
+        }
+        let line = std::str::from_utf8(line).map_err(|_| malformed())?;
         let (key, value) = line.split_once('=').ok_or_else(malformed)?;
         match key {
             "protocol" => protocol = value,
@@ -197,7 +199,6 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Error> {
             "path" => path = Some(value),
             "username" => request.username = Field::new(value),
             "capability[]" => request.capability(value),
-            "wwwauth[]" => request.offered.challenge(value),
             "state[]" => request.state_of_ours(value),
             _ => {}
         }
@@ -209,13 +210,13 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Error> {
     Ok(Some(request))
 }
 
-/// Returns the text of what git says, which holds no byte that git would not send.
-fn text(bytes: &[u8]) -> Result<&str, Error> {
-    let has_control = bytes.iter().any(|byte| matches!(byte, 0 | b'\r'));
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !has_control => Ok(text),
-        _ => Err(malformed()),
+/// Returns the lines before the empty one, without bytes that git would not send.
+fn lines(bytes: &[u8]) -> Result<impl Iterator<Item = &[u8]>, Error> {
+    if bytes.iter().any(|byte| matches!(byte, 0 | b'\r')) {
+        return Err(malformed());
     }
+    let lines = bytes.split(|&byte| byte == b'\n');
+    Ok(lines.take_while(|line| !line.is_empty()))
 }
 
 fn malformed() -> Error {
@@ -468,6 +469,8 @@ mod tests {
             );
         }
         assert!(parse(b"protocol=https\nhost=\xff\n").is_err());
+        let latin_1 = parse(b"protocol=https\nhost=a\nwwwauth[]=Basic realm=\"Caf\xe9\"\n");
+        assert!(latin_1.ok().flatten().unwrap().offered.basic);
         let most = format!("{PLACE}{}", "unknown[]=x\n".repeat(MAX_LINES - 2));
         assert!(parse(most.as_bytes()).is_ok());
     }

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode, Error> {
     let reply = match arguments {
         [] => ahead(&prefixes),
         [url] => match url.to_str().and_then(Field::new) {
-            Some(url) => after_a_failure(&url, &prefixes, is_unauthorized(&input()?))?,
+            Some(url) => after_a_failure(&url, &prefixes, is_unauthorized(&input()?), ask_for)?,
             None => return Err(Error::usage("the URL holds characters that do not print")),
         },
         _ => return Err(Error::usage("go gives its GOAUTH command a URL or nothing")),
@@ -66,17 +66,29 @@ fn ahead(prefixes: &[Field]) -> Reply {
         })
 }
 
-fn after_a_failure(url: &Field, prefixes: &[Field], unauthorized: bool) -> Result<Reply, Error> {
+fn after_a_failure(
+    url: &Field,
+    prefixes: &[Field],
+    unauthorized: bool,
+    mut ask: impl FnMut(&Field, Option<u64>) -> Result<Credential, Error>,
+) -> Result<Reply, Error> {
     if !url.as_str().starts_with(HTTPS) {
         return Ok(Reply::default());
     }
-    let given = prefixes.iter().find(|prefix| covers(prefix, url));
-    let asked = ask_for(url, None).and_then(|credential| match given {
-        Some(_) if unauthorized => ask_for(url, Some(credential.serial)),
-        _ => Ok(credential),
-    });
-    match asked {
-        Ok(credential) => Ok(block(Reply::default(), given.unwrap_or(url), &credential)),
+    let mut answer = || {
+        let held = ask(url, None)?;
+        // A rule for a path may be before the prefix's: its token is for the URL, and not for all of the prefix.
+        let given = prefixes
+            .iter()
+            .filter(|prefix| covers(prefix, url))
+            .find(|prefix| ask(prefix, None).is_ok_and(|given| given.serial == held.serial));
+        match given {
+            Some(prefix) if unauthorized => Ok((prefix, ask(url, Some(held.serial))?)),
+            _ => Ok((url, held)),
+        }
+    };
+    match answer() {
+        Ok((place, credential)) => Ok(block(Reply::default(), place, &credential)),
         Err(error) if has_no_rule(&error) => Ok(Reply::default()),
         Err(error) => Err(error),
     }
@@ -179,6 +191,47 @@ mod tests {
             assert_eq!(covers(&prefix, &field(url)), covered, "{url}");
         }
         assert!(covers(&field("https://h/"), &field("https://h/a")));
+    }
+
+    #[test]
+    fn a_path_s_token_is_not_given_for_the_whole_host() {
+        // By the URL: the number of the token that its rule gives; one more after a refusal.
+        let ask = |url: &Field, refused: Option<u64>| {
+            let serial = if url.as_str().contains("/secret") { 40 } else { 10 };
+            let mut credential = Credential::for_test("abc", Scheme::Auto);
+            credential.serial = refused.map_or(serial, |refused| refused + 1);
+            credential.token =
+                super::super::HeaderText::new(format!("t{}", credential.serial).into()).unwrap();
+            Ok(credential)
+        };
+        let prefixes = [field("https://h")];
+        for (url, unauthorized, expected) in [
+            (
+                "https://h/mod",
+                true,
+                "https://h\n\nAuthorization: Bearer t11\n\n",
+            ),
+            (
+                "https://h/mod",
+                false,
+                "https://h/mod\n\nAuthorization: Bearer t10\n\n",
+            ),
+            (
+                "https://h/secret/mod",
+                true,
+                "https://h/secret/mod\n\nAuthorization: Bearer t40\n\n",
+            ),
+            (
+                "https://other/mod",
+                true,
+                "https://other/mod\n\nAuthorization: Bearer t10\n\n",
+            ),
+        ] {
+            let reply = after_a_failure(&field(url), &prefixes, unauthorized, ask);
+            assert_eq!(reply.unwrap_or_default().text(), expected, "{url}");
+        }
+        let reply = after_a_failure(&field("http://h/mod"), &prefixes, true, ask);
+        assert_eq!(reply.unwrap_or_default().text(), "");
     }
 
     #[test]

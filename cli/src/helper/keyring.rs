@@ -71,19 +71,16 @@ fn parse(arguments: &[OsString]) -> Option<(Form, String)> {
         }
     }
     match names.as_slice() {
-        ["get", service, _user] => Some((form, url(service)?)),
-        ["get", service] if form.with_name => Some((form, url(service)?)),
+        ["get", service, _user] if is_url(service) => Some((form, (*service).into())),
+        ["get", service] if form.with_name && is_url(service) => Some((form, (*service).into())),
         _ => None,
     }
 }
 
-/// Returns the URL of a service: pip and uv name an index by its URL, and then by `host:port`.
-fn url(service: &str) -> Option<String> {
-    if service.contains("://") {
-        return Some(service.to_owned());
-    }
-    let is_host = |c: char| c.is_alphanumeric() || ".-:[]".contains(c);
-    (!service.is_empty() && service.chars().all(is_host)).then(|| format!("https://{service}"))
+/// pip and uv name an index by its URL. What pip asks next, by `host:port`, is not answered: an index at `http://` has the
+/// same name there, and the token would go to it in the clear.
+fn is_url(service: &str) -> bool {
+    service.contains("://")
 }
 
 impl Form {
@@ -149,16 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn pip_and_uv_ask_by_url_and_by_host() {
+    fn pip_and_uv_ask_by_url() {
         let (plain, json) = (false, true);
         for (line, with_name, json, url) in [
             ("get https://h/simple/ oauth2", false, plain, "https://h/simple/"),
-            ("get h:8443 oauth2", false, plain, "https://h:8443"),
-            ("get [::1]:8443 oauth2", false, plain, "https://[::1]:8443"),
-            ("--mode creds get h", true, plain, "https://h"),
-            ("get --mode=creds h oauth2", true, plain, "https://h"),
-            ("--mode creds --output json get h", true, json, "https://h"),
-            ("--mode password --output=json get h me", false, json, "https://h"),
+            ("get http://127.0.0.1/ oauth2", false, plain, "http://127.0.0.1/"),
+            ("--mode creds get https://h", true, plain, "https://h"),
+            ("get --mode=creds https://h oauth2", true, plain, "https://h"),
+            (
+                "--mode creds --output json get https://h",
+                true,
+                json,
+                "https://h",
+            ),
+            (
+                "--mode password --output=json get https://h me",
+                false,
+                json,
+                "https://h",
+            ),
         ] {
             assert_eq!(
                 parsed(line),
@@ -174,15 +180,19 @@ mod tests {
             "",
             "get",
             "get h",
-            "get h a b",
+            "get https://h a b",
+            "get https://h",
+            "get h oauth2",
+            "get h:8443 oauth2",
+            "--mode creds get h",
             "set https://h oauth2",
             "del h oauth2",
             "diagnose",
             "--list-backends",
             "--disable",
-            "-b x get h oauth2",
+            "-b x get https://h oauth2",
             "--mode",
-            "--mode other get h oauth2",
+            "--mode other get https://h oauth2",
             "get my_passwords oauth2",
             "get a\nb oauth2",
             "get a/b oauth2",

@@ -60,8 +60,11 @@ fn parse(info: &OsStr) -> Result<Request, Error> {
         cluster: Option<Cluster>,
     }
     #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
     struct Cluster {
         server: String,
+        #[serde(default)]
+        insecure_skip_tls_verify: bool,
     }
     if info.len() > MAX_INFO {
         return Err(Error::usage(format!("{INFO} is longer than {MAX_INFO} bytes")));
@@ -69,9 +72,14 @@ fn parse(info: &OsStr) -> Result<Request, Error> {
     let said: ExecCredential = serde_json::from_slice(info.as_bytes()).map_err(|_| not_kubectl())?;
     let version = VERSIONS.into_iter().find(|version| *version == said.api_version);
     let version = version.filter(|_| said.kind == "ExecCredential");
+    let version = version.ok_or_else(unknown_version)?;
+    let cluster = said.spec.cluster.ok_or_else(no_cluster)?;
+    if cluster.insecure_skip_tls_verify {
+        return Err(unproven());
+    }
     Ok(Request {
-        version: version.ok_or_else(unknown_version)?,
-        server: said.spec.cluster.ok_or_else(no_cluster)?.server,
+        version,
+        server: cluster.server,
     })
 }
 
@@ -88,6 +96,13 @@ fn unknown_version() -> Error {
 fn no_cluster() -> Error {
     Error::usage("kubectl does not say which cluster the token is for")
         .hint("put provideClusterInfo: true into the kubeconfig's exec section")
+}
+
+fn unproven() -> Error {
+    Error::usage(
+        "the kubeconfig has insecure-skip-tls-verify, and a cluster that gets a token has to prove who it is",
+    )
+    .hint("put certificate-authority there instead")
 }
 
 fn reply(request: &Request, credential: &Credential) -> Reply {
@@ -170,6 +185,16 @@ mod tests {
         let refused = parse(OsStr::new(info)).err().unwrap();
         let hint = refused.failure().and_then(|failure| failure.hint.clone());
         assert!(hint.is_some_and(|hint| hint.contains("provideClusterInfo: true")));
+    }
+
+    #[test]
+    fn a_cluster_that_need_not_prove_who_it_is_gets_no_token() {
+        let with = |value: &str| {
+            let field = format!("\"insecure-skip-tls-verify\":{value},\"server\"");
+            parsed(&INFO_V1.replace("\"server\"", &field))
+        };
+        assert!(with("true").is_err_and(|said| said.contains("insecure-skip-tls-verify")));
+        assert!(with("false").is_ok());
     }
 
     #[test]

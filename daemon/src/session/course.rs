@@ -298,6 +298,8 @@ impl Turn<'_> {
         match reply {
             Reply::Ended { .. } => self.finish(End::Confirmed),
             Reply::TokenReady { id, .. } => self.answered(&id, &Ok(())),
+            // This daemon decides nothing yet.
+            Reply::Decided { .. } => {}
             Reply::Error {
                 id,
                 error,

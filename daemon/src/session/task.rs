@@ -387,6 +387,8 @@ impl Session<'_> {
                 device::Event::Session(view) => self.happened(SessionEvent::Updated(view)),
                 device::Event::Synced => self.happened(SessionEvent::Connected),
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
+                // This daemon shows none yet.
+                device::Event::Approval { .. } | device::Event::ApprovalGone { .. } => {}
                 // The link has made news of its own of it.
                 device::Event::Disconnected(_) => {}
             }

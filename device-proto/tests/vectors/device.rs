@@ -235,6 +235,8 @@ fn told(event: &Event) -> String {
         Event::Sealed { resource, sealed } => format!("{resource}={sealed}"),
         Event::Session(view) => format!("{view:?}"),
         Event::Reply(reply) => format!("reply {}", reply.id()),
+        Event::Approval { request, .. } => format!("approval({request})"),
+        Event::ApprovalGone { request } => format!("approval gone({request})"),
         Event::Disconnected(why) => format!("over({why})"),
     }
 }

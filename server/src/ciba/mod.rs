@@ -4,6 +4,7 @@
 mod asked;
 mod authenticate;
 mod decide;
+pub(crate) mod deliver;
 mod details;
 mod grant;
 mod hook;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::secret::Places;
-use super::{Config, Error, Limits, ciba, explain, keys, login, oauth, outgoing, resource, url};
+use super::{
+    Config, Error, Limits, ciba, client, explain, keys, login, oauth, outgoing, resource, url, user,
+};
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
 #[derive(Deserialize)]
@@ -31,6 +33,10 @@ pub(super) struct File {
     oauth: oauth::Section,
     #[serde(default)]
     ciba: ciba::Section,
+    #[serde(default)]
+    client: Vec<client::Section>,
+    #[serde(default)]
+    user: Vec<user::User>,
 }
 
 /// `[store]`
@@ -76,6 +82,10 @@ impl File {
             let problem = "is needed, since `listen` is not a loopback address";
             return Err(Error::value("public_url", problem));
         }
+        if !self.listen.ip().is_loopback() && !self.behind_tls_proxy {
+            let problem = "must be true, since `listen` is not a loopback address: this server speaks plain HTTP, and a proxy in front has to end TLS";
+            return Err(Error::value("behind_tls_proxy", problem));
+        }
         let ciba = self.ciba.understand(places)?;
         let hint_age = ciba.as_ref().map(|ciba| ciba.id_token_hint_age);
         Ok(Config {
@@ -90,6 +100,8 @@ impl File {
             resources: resource::understand(self.resource)?,
             oauth: self.oauth.understand(places)?,
             ciba,
+            clients: client::understand(self.client, places)?,
+            users: user::understand(self.user)?,
         })
     }
 }

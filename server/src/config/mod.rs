@@ -3,6 +3,7 @@
 //! A section of the file is a file here. After [`Config::load`] every option has its own type and is within its limits.
 
 mod ciba;
+mod client;
 mod error;
 mod explain;
 mod file;
@@ -19,6 +20,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod url;
+mod user;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -30,6 +32,7 @@ pub(crate) use self::ciba::{
     Ciba, Deliver, DetailsType, HintKind, Limits as CibaLimits, Mail, MailSecurity, Mode, Notify, Terminal,
     Webhook,
 };
+pub(crate) use self::client::{Client, Terms, is_id};
 pub use self::error::Error;
 use self::file::File;
 pub(crate) use self::keys::Keys;
@@ -42,6 +45,8 @@ pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
 pub(crate) use self::template::Template;
+pub(crate) use self::url::is_loopback;
+pub(crate) use self::user::User;
 use crate::outgoing::Rules;
 
 /// The checked configuration.
@@ -68,6 +73,10 @@ pub struct Config {
     pub(crate) oauth: OAuth,
     /// How people are asked for their consent on behalf of clients; `None`: they are not.
     pub(crate) ciba: Option<Ciba>,
+    /// The clients that the operator names.
+    pub(crate) clients: Vec<Client>,
+    /// The people that the operator names.
+    pub(crate) users: Vec<User>,
 }
 
 impl Config {
@@ -117,6 +126,8 @@ impl Config {
             keys: Keys::default(),
             oauth: OAuth::default(),
             ciba: None,
+            clients: Vec::new(),
+            users: Vec::new(),
         }
     }
 

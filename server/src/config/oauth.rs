@@ -28,6 +28,8 @@ pub(crate) struct OAuth {
     pub(crate) issuer_is_only_audience: bool,
     /// Failed client authentications, a minute, for each address and client id; 0: not limited (C-405).
     pub(crate) failures_per_minute: u32,
+    /// Clients that one address may register, a minute; 0: not limited.
+    pub(crate) registrations_per_minute: u32,
 }
 
 /// Who may register a client.
@@ -55,6 +57,7 @@ pub(super) struct Section {
     clock_tolerance: u64,
     issuer_is_only_audience: bool,
     failures_per_minute: u32,
+    registrations_per_minute: u32,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -85,6 +88,7 @@ impl Default for Section {
             clock_tolerance: 30,
             issuer_is_only_audience: false,
             failures_per_minute: 20,
+            registrations_per_minute: 20,
         }
     }
 }
@@ -118,6 +122,7 @@ impl Section {
             clock_tolerance: super::within(tolerance, &CLOCK_TOLERANCE)?,
             issuer_is_only_audience: self.issuer_is_only_audience,
             failures_per_minute: self.failures_per_minute,
+            registrations_per_minute: self.registrations_per_minute,
         })
     }
 }

@@ -206,3 +206,88 @@ fn d_005_a_login_may_take_seconds_to_an_hour() {
         assert_eq!(error, "limits.login_expires_in: must be 5 to 3600 seconds");
     }
 }
+
+#[test]
+fn a_client_has_an_id_of_its_own_and_keeps_its_metadata_as_it_is_written() {
+    let client = |text: &str| format!("{GOOD}[[client]]\nclient_id = \"reports\"\n{text}\n");
+    let config = parse(
+        &client("client_secret = \"hunter2\"\ngrant_types = [\"a\"]\n[client.terms]\nrefresh_tokens = true"),
+        &[],
+    )
+    .unwrap();
+    let [read] = &config.clients[..] else {
+        panic!("one client")
+    };
+    assert_eq!(read.id, "reports");
+    assert_eq!(read.secret.as_deref().map(String::as_str), Some("hunter2"));
+    assert_eq!(read.metadata["grant_types"], serde_json::json!(["a"]));
+    assert!(read.terms.refresh_tokens && !read.terms.poll_after_push && read.metadata.len() == 1);
+    let twice = client("[[client]]\nclient_id = \"reports\"");
+    assert_eq!(refused(&twice), "client.client_id: two clients have the same one");
+    assert!(
+        refused(&client("[client.terms]\nrefresh_token = true")).contains("did you mean `refresh_tokens`?")
+    );
+    let error = refused(&client("client_secret = \"hunter2\"\nclient_secret_file = \"x\""));
+    assert!(
+        error.starts_with("client.client_secret: ") && !error.contains("hunter2"),
+        "{error}"
+    );
+    for id in ["", "two words", "tab\\t", "é", &"x".repeat(201)] {
+        let error = refused(&format!("{GOOD}[[client]]\nclient_id = \"{id}\""));
+        assert!(error.starts_with("client.client_id: must have"), "{error}");
+    }
+}
+
+#[test]
+fn c_181_a_name_of_a_configured_user_leads_to_one_person() {
+    let users = |one: &str, other: &str| {
+        format!("{GOOD}[[user]]\nsub = \"1\"\n{one}\n[[user]]\nsub = \"2\"\n{other}\n")
+    };
+    let config = parse(
+        &users("email = \"a@example.com\"", "email = \"b@example.com\""),
+        &[],
+    )
+    .unwrap();
+    assert_eq!((config.users.len(), config.users[1].sub.as_str()), (2, "2"));
+    for (one, other, key) in [
+        (
+            "email = \"a@example.com\"",
+            "email = \"A@Example.com\"",
+            "user.email",
+        ),
+        ("username = \"a\"", "username = \"a\"", "user.username"),
+        ("phone = \"+1\"", "phone = \"+1\"", "user.phone"),
+        ("email = \" \"", "", "user.email"),
+    ] {
+        assert!(
+            refused(&users(one, other)).starts_with(&format!("{key}: ")),
+            "{key}"
+        );
+    }
+    let same = format!("{GOOD}[[user]]\nsub = \"1\"\n[[user]]\nsub = \"1\"");
+    assert!(refused(&same).starts_with("user.sub: two users"));
+    assert!(refused(&format!("{GOOD}[[user]]\nsub = \"1\"\nmail = \"x\"")).contains("did you mean `email`?"));
+}
+
+#[test]
+fn c_002_the_public_url_is_an_origin_alone() {
+    let with = |url: &str| refused(&format!("public_url = \"{url}\"\n{GOOD}"));
+    for url in [
+        "http://ciba.example.com",
+        "https://ciba.example.com/path",
+        "https://ciba.example.com/?x",
+        "https://ciba.example.com/#x",
+        "https://user@ciba.example.com",
+        "ciba.example.com",
+    ] {
+        assert!(with(url).starts_with("public_url: "), "{url}");
+    }
+}
+
+#[test]
+fn c_013_plain_http_is_served_on_loopback_or_behind_a_tls_proxy() {
+    let open = GOOD.replace("127.0.0.1:0", "0.0.0.0:80");
+    let open = format!("public_url = \"https://ciba.example.com\"\n{open}");
+    assert!(refused(&open).starts_with("behind_tls_proxy: must be true"));
+    assert!(parse(&format!("behind_tls_proxy = true\n{open}"), &[]).is_ok());
+}

@@ -7,10 +7,12 @@ use super::Error;
 /// Reads `public_url`: an origin without a path.
 pub(super) fn public(text: &str) -> Result<Url, Error> {
     let url = secure("public_url", text)?;
-    if url.path() == "/" && url.query().is_none() && url.fragment().is_none() {
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !has_user {
         return Ok(url);
     }
-    Err(Error::value("public_url", "must have no path, query or fragment"))
+    let problem = "must have no user, path, query or fragment";
+    Err(Error::value("public_url", problem))
 }
 
 /// Reads the URL at a key.
@@ -24,7 +26,7 @@ pub(super) fn secure(key: &str, text: &str) -> Result<Url, Error> {
 }
 
 /// Whether a URL stays on this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -1,10 +1,11 @@
-//! What a device asks for over its socket (D-040 … D-044), and what it is answered.
+//! What a device asks for over its socket (D-040 … D-044, D-065), and what it is answered.
 
 use std::time::Duration;
 
 use device_proto::RequestId;
 use device_proto::ask::{Ask, Reply};
 
+use super::approvals;
 use super::edit::edit;
 use super::grant;
 use super::record::Record;
@@ -27,7 +28,7 @@ pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -
     let Some(room) = sessions.registry.hold_for(session, &ask) else {
         return error(ask.id().into(), "slow_down", "too much is asked for at once");
     };
-    if matches!(ask, Ask::Token { .. }) && sessions.asks.check(session).is_err() {
+    if !matches!(ask, Ask::End { .. }) && sessions.asks.check(session).is_err() {
         return error(ask.id().into(), "slow_down", "too much is asked for");
     }
     match ask {
@@ -42,6 +43,14 @@ pub(super) async fn answer(sessions: &Sessions, session: &RequestId, ask: Ask) -
                 tracing::warn!(error = chain(&cause), code, "a token could not be renewed");
                 error(id, code, &cause.to_string())
             }
+        },
+        Ask::Decide {
+            id,
+            request,
+            decision,
+        } => match approvals::decide(sessions, &room, &request, decision).await {
+            Ok(()) => Reply::Decided { id },
+            Err(why) => error(id, why.code(), &why.to_string()),
         },
         Ask::End { id } => match end(sessions, &room).await {
             Ok(()) => Reply::Ended { id },

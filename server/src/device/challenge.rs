@@ -73,7 +73,7 @@ mod tests {
         let (server_key, session) = (ServerKey::draw(), RequestId::from_random(random()));
         let challenge: [u8; 32] = random();
         let ours = Challenge::new(&server_key.0);
-        for key_use in [KeyUse::Token, KeyUse::Refresh] {
+        for key_use in [KeyUse::Token, KeyUse::Refresh, KeyUse::Approval] {
             let key = Key::of_challenge(Challenge::new(&challenge), &session, key_use);
             let kept = key.seal("urn:d:x", random::<NONCE_LEN>(), b"a token");
             let mut buffer = [0; 64];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use device_proto::RequestId;
 
+use super::audience;
 use super::record::Record;
 use super::records::{Edit, SessionError};
 use super::room::Room;
@@ -55,6 +56,7 @@ pub(super) async fn edit<T, E: From<SessionError>>(
     }
     if let Some((record, version)) = kept {
         room.show(&record.stage, version, &lock);
+        audience::note(sessions, room, &record.stage);
     }
     Ok(done)
 }

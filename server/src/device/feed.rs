@@ -86,6 +86,16 @@ impl Feed {
     /// Writes entries as far as they are new; a token that is not among them goes.
     pub(super) fn write(&mut self, entries: &[Entry]) {
         let update = self.doc.write_all_of(Map::Tokens, &changes(entries));
+        self.publish(update);
+    }
+
+    /// Writes the requests that are shown; one that is not among them goes.
+    pub(super) fn write_approvals(&mut self, entries: &[Entry]) {
+        let update = self.doc.write_all_of(Map::Approvals, &changes(entries));
+        self.publish(update);
+    }
+
+    fn publish(&mut self, update: Vec<u8>) {
         if update == EMPTY_UPDATE {
             return;
         }

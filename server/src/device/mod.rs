@@ -1,6 +1,9 @@
 //! A device session: born at `authorize`, alive on its `socket`, ended by its device, its person or its clock.
 
 mod answer;
+mod approvals;
+mod approver;
+mod audience;
 mod authorize;
 mod challenge;
 mod edit;
@@ -16,6 +19,7 @@ mod renew;
 mod renewed;
 mod room;
 mod sessions;
+mod shown;
 mod sign_in;
 mod single_flight;
 mod socket;
@@ -24,6 +28,9 @@ mod user_code;
 use axum::Router;
 use axum::routing::{any, get};
 
+pub(crate) use approver::NoApprover;
+#[expect(unused_imports, reason = "the OpenID provider implements it")]
+pub(crate) use approver::{Approver, Undecided};
 pub(crate) use sessions::Sessions;
 pub(crate) use sign_in::{NotWaiting, Outcome, Return, Waiting};
 

@@ -54,6 +54,7 @@ pub(super) async fn publish(
     let exchanged = exchanged(sessions, &record.resource, grant).await?;
     let token = exchanged.as_ref().unwrap_or(&grant.access);
     let ours = sessions.registry.with_challenge(room, |challenge| Active {
+        sub: grant.subject.clone(),
         subject: subject.to_owned(),
         grant: grant::seal(challenge, &room.session, grant).sealed,
         ends: grant.ends(),

@@ -68,6 +68,9 @@ pub(crate) enum Stage {
 /// What an active session has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Active {
+    /// The `sub` of the person who signed in. Records of older servers have it in the grant alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sub: Option<String>,
     /// Who signed in, for people.
     pub(crate) subject: String,
     /// What the provider gave for the login, sealed with the challenge under a key of its own.
@@ -187,6 +190,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::shown::MAX_SHOWN_BYTES;
 
     const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
 
@@ -208,6 +212,7 @@ mod tests {
 
     fn active() -> Active {
         Active {
+            sub: None,
             subject: "Alice".into(),
             grant: sealed(device_proto::seal::MAX_SEALED),
             ends: None,
@@ -254,6 +259,9 @@ mod tests {
         assert_eq!(active.hold(&urn(0), token(each + 1, later()), NOW), Err(TooMany));
         let bytes = serde_json::to_vec(&active).unwrap().len();
         assert!(bytes < store::VALUE_BYTES_MAX, "{bytes}");
-        const { assert!(MAX_TOKEN_BYTES + MAX_TOKENS * 64 < device_proto::device::MAX_SERVER_FRAME) };
+        const {
+            let rest = MAX_TOKENS * 64 + MAX_SHOWN_BYTES;
+            assert!(MAX_TOKEN_BYTES + rest < device_proto::device::MAX_SERVER_FRAME);
+        };
     }
 }

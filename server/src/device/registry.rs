@@ -1,6 +1,6 @@
 //! The rooms in memory: which sessions this server has at hand (rule 1 of the architecture).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,10 +23,25 @@ const MAX_ROOMS: usize = 100_000;
 
 /// Every room in memory.
 pub(super) struct Registry {
-    rooms: Mutex<HashMap<RequestId, Arc<Room>>>,
+    rooms: Mutex<Rooms>,
     /// A device has joined.
     joined: Notify,
     server_key: ServerKey,
+}
+
+/// The rooms, and whose they are.
+#[derive(Default)]
+struct Rooms {
+    by_session: HashMap<RequestId, Place>,
+    /// The sessions of each person who is signed in on one.
+    by_person: HashMap<Arc<str>, HashSet<RequestId>>,
+}
+
+/// A room's place.
+struct Place {
+    room: Arc<Room>,
+    /// The `sub` of the person who is signed in.
+    person: Option<Arc<str>>,
 }
 
 /// Keeps the session's room for a piece of work, whether its device stays or not.
@@ -40,6 +55,8 @@ pub(super) struct Seat<'a> {
     registry: &'a Registry,
     pub(super) room: Arc<Room>,
     id: u64,
+    /// Whether it opened the room.
+    pub(super) is_first: bool,
 }
 
 impl Default for Registry {
@@ -62,23 +79,30 @@ impl Registry {
         challenge: Challenge<'_>,
         bell: &Arc<Notify>,
     ) -> Result<Seat<'_>, Full> {
-        let existing = self.rooms().get(session).cloned();
+        let existing = self.rooms().room(session).cloned();
         let fresh = existing.unwrap_or_else(|| Arc::new(self.open(session, record, challenge)));
-        let (room, id) = {
+        let (room, id, is_first) = {
             let mut rooms = self.rooms();
-            if rooms.len() >= MAX_ROOMS && !rooms.contains_key(session) {
+            let by_session = &mut rooms.by_session;
+            if by_session.len() >= MAX_ROOMS && !by_session.contains_key(session) {
                 return Err(Full);
             }
-            let room = Arc::clone(rooms.entry(session.clone()).or_insert(fresh));
+            let is_first = !by_session.contains_key(session);
+            let place = by_session.entry(session.clone()).or_insert(Place {
+                room: fresh,
+                person: None,
+            });
+            let room = Arc::clone(&place.room);
             // Under the map's lock: otherwise the empty room could be removed in between.
             let id = room.listen(bell)?;
-            (room, id)
+            (room, id, is_first)
         };
         self.joined.notify_waiters();
         Ok(Seat {
             registry: self,
             room,
             id,
+            is_first,
         })
     }
 
@@ -105,7 +129,7 @@ impl Registry {
     pub(super) fn hold_for(&self, session: &RequestId, ask: &Ask) -> Option<Hold<'_>> {
         let most = match ask {
             Ask::End { .. } => usize::MAX,
-            Ask::Token { .. } => MAX_HOLDS,
+            Ask::Token { .. } | Ask::Decide { .. } => MAX_HOLDS,
         };
         self.hold_beside(session, most)
     }
@@ -126,7 +150,7 @@ impl Registry {
 
     fn hold_beside(&self, session: &RequestId, most: usize) -> Option<Hold<'_>> {
         let rooms = self.rooms();
-        let room = Arc::clone(rooms.get(session).filter(|room| room.hold(most))?);
+        let room = Arc::clone(rooms.room(session).filter(|room| room.hold(most))?);
         Some(Hold { registry: self, room })
     }
 
@@ -139,8 +163,75 @@ impl Registry {
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<Room>>> {
+    /// Notes who is signed in on a session. Returns whether this is news to its room.
+    pub(super) fn note_person(&self, session: &RequestId, person: Option<&str>) -> bool {
+        self.rooms().note_person(session, person)
+    }
+
+    /// Returns who is signed in on a session.
+    pub(super) fn person_of(&self, session: &RequestId) -> Option<Arc<str>> {
+        self.rooms().by_session.get(session)?.person.clone()
+    }
+
+    /// Returns the rooms of the sessions on which a person is signed in.
+    pub(super) fn rooms_of(&self, person: &str) -> Vec<Arc<Room>> {
+        let rooms = self.rooms();
+        let sessions = rooms.by_person.get(person).into_iter().flatten();
+        sessions
+            .filter_map(|session| rooms.room(session).cloned())
+            .collect()
+    }
+
+    /// Returns the rooms of all people.
+    pub(super) fn rooms_with_person(&self) -> Vec<Arc<Room>> {
+        let rooms = self.rooms();
+        let sessions = rooms.by_person.values().flatten();
+        sessions
+            .filter_map(|session| rooms.room(session).cloned())
+            .collect()
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rooms {
+    fn room(&self, session: &RequestId) -> Option<&Arc<Room>> {
+        Some(&self.by_session.get(session)?.room)
+    }
+
+    fn note_person(&mut self, session: &RequestId, person: Option<&str>) -> bool {
+        let Some(place) = self.by_session.get_mut(session) else {
+            return false;
+        };
+        if place.person.as_deref() == person {
+            return false;
+        }
+        let person: Option<Arc<str>> = person.map(Into::into);
+        let before = std::mem::replace(&mut place.person, person.clone());
+        self.leave(session, before);
+        if let Some(person) = person {
+            self.by_person.entry(person).or_default().insert(session.clone());
+        }
+        true
+    }
+
+    fn remove(&mut self, session: &RequestId) {
+        if let Some(place) = self.by_session.remove(session) {
+            self.leave(session, place.person);
+        }
+    }
+
+    /// Takes a session off its person's list.
+    fn leave(&mut self, session: &RequestId, person: Option<Arc<str>>) {
+        let Some(person) = person else { return };
+        if let Some(sessions) = self.by_person.get_mut(&person) {
+            sessions.remove(session);
+            if sessions.is_empty() {
+                self.by_person.remove(&person);
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::entries;
 use super::feed::{Feed, Full, News};
 use super::record::{Record, SealedGrant, Stage};
 use super::renewed::Renewed;
+use super::shown::ShownApprovals;
 use super::single_flight::{Flights, SingleFlight, Wanted};
 use crate::clock::now;
 
@@ -42,6 +43,8 @@ struct State {
     /// Until when a person has to sign in, Unix seconds; `None` once the session is not pending.
     login_ends: Option<u64>,
     is_over: bool,
+    /// The requests that its person may decide.
+    approvals: ShownApprovals,
     flights: Flights<Renewed>,
     /// A grant that the store has yet to keep; the one in the record is spent. The room stays until then.
     unsaved: Option<SealedGrant>,
@@ -63,6 +66,7 @@ impl Room {
             shown: None,
             login_ends,
             is_over: false,
+            approvals: ShownApprovals::default(),
             flights: Flights::default(),
             unsaved: None,
             holds: 0,
@@ -90,10 +94,26 @@ impl Room {
         let mut state = self.state();
         let is_worn = state.feed.is_worn();
         if is_worn {
-            let entries = entries::whole(stage, &state.challenge);
+            let mut entries = entries::whole(stage, &state.challenge);
+            entries.extend(state.approvals.entries());
             state.feed.begin_anew(&entries);
         }
         is_worn
+    }
+
+    /// Changes which requests are shown, and wakes every socket if there is something new.
+    pub(super) fn change_approvals(&self, change: impl FnOnce(&mut ShownApprovals)) {
+        let mut state = self.state();
+        change(&mut state.approvals);
+        if state.approvals.take_change() {
+            let entries = state.approvals.entries();
+            state.feed.write_approvals(&entries);
+        }
+    }
+
+    /// Whether its doc is mostly shadows.
+    pub(super) fn is_worn(&self) -> bool {
+        self.state().feed.is_worn()
     }
 
     /// Returns the flight for what is asked of the provider for this session.

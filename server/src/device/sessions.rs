@@ -7,6 +7,7 @@ use device_proto::RequestId;
 use store::Store;
 use url::Url;
 
+use super::approver::Approver;
 use super::limits;
 use super::records::Records;
 use super::registry::Registry;
@@ -25,6 +26,8 @@ pub(crate) struct Parts {
     pub(super) records: Records,
     pub(super) registry: Registry,
     pub(super) provider: Arc<Provider>,
+    /// What decides about the requests that devices are shown.
+    pub(super) approver: Arc<dyn Approver>,
     /// Which resources devices get tokens for.
     pub(super) rules: Vec<ResourceRule>,
     /// How browsers reach us; ends with a slash.
@@ -57,6 +60,7 @@ impl Sessions {
         public_url: Url,
         store: Arc<dyn Store>,
         provider: Arc<Provider>,
+        approver: Arc<dyn Approver>,
         shutdown: Shutdown,
         work: Work,
     ) -> Self {
@@ -64,6 +68,7 @@ impl Sessions {
             records: Records::new(store),
             registry: Registry::default(),
             provider,
+            approver,
             rules: config.resources.clone(),
             public_url,
             login_expires_in: config.limits.login_expires_in,

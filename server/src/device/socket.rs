@@ -18,12 +18,12 @@ use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use zeroize::Zeroizing;
 
 use super::answer;
+use super::audience;
 use super::edit;
 use super::feed::News;
 use super::record::Record;
 use super::records::SessionError;
 use super::registry::Seat;
-use super::room::Room;
 use super::sessions::Sessions;
 use crate::cause::chain;
 
@@ -213,7 +213,7 @@ impl<'a> Connection<'a> {
             self.seats.retain(|taken| &*taken.document != document);
             return send(websocket, self.socket.deny(document)?).await;
         };
-        catch_up(self.sessions, &self.seats[at].seat.room, &record).await?;
+        catch_up(self.sessions, &self.seats[at].seat, &record).await?;
         let state = self.seats[at].seat.snapshot();
         for frame in self.socket.grant(document, &state) {
             send(websocket, frame).await?;
@@ -387,11 +387,15 @@ async fn proven(
 }
 
 /// A person may have signed in after the record was read and before the room could hear of it.
-async fn catch_up(sessions: &Sessions, room: &Room, read: &Record) -> Result<(), Over> {
+async fn catch_up(sessions: &Sessions, seat: &Seat<'_>, read: &Record) -> Result<(), Over> {
     if !read.is_pending() {
+        // A room that was open already has heard of later records.
+        if seat.is_first {
+            audience::note(sessions, &seat.room, &read.stage);
+        }
         return Ok(());
     }
-    let shown = edit::show(sessions, room).await;
+    let shown = edit::show(sessions, &seat.room).await;
     shown.map_err(|error| Over::Close(unreadable(&error)))
 }
 

@@ -8,8 +8,7 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 pub(crate) use super::alg::Alg;
-
-use crate::config::Mode;
+use crate::config::{Mode, Terms};
 
 /// `grant_type` of a backchannel authentication request's redemption (CIBA Core §10.1).
 pub(crate) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
@@ -81,22 +80,6 @@ pub(crate) struct Metadata {
     pub(crate) terms: Terms,
 }
 
-/// What the operator decides about one client; it cannot be registered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a section")]
-pub(crate) struct Terms {
-    /// Resources whose tokens it may ask for (RFC 8707); without it, all that the server knows.
-    pub(crate) resources: Option<Vec<String>>,
-    /// Every request needs a binding message (C-106).
-    pub(crate) require_binding_message: bool,
-    /// It may name a `client_notification_uri` of its endpoint's origin (C-114).
-    pub(crate) client_notification_uri: bool,
-    /// A push client may poll once its delivery has failed for good (C-374).
-    pub(crate) poll_after_push: bool,
-    /// It gets refresh tokens without `offline_access` (C-302).
-    pub(crate) refresh_tokens: bool,
-}
-
 /// How a client proves who it is (C-026).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -128,12 +111,6 @@ impl SecretHash {
 impl Client {
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
         self.metadata.grant_types.iter().any(|own| own == grant_type)
-    }
-}
-
-impl Terms {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -2,14 +2,22 @@
 
 pub(crate) mod alg;
 pub(crate) mod authenticate;
+mod bearer;
 pub(crate) mod client;
 pub(crate) mod clients;
+pub(crate) mod configured;
+pub(crate) mod enrol;
 pub(crate) mod grants;
 mod hashes;
 pub(crate) mod issue;
+pub(crate) mod issuer;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+pub(crate) mod metadata;
+pub(crate) mod offer;
 pub(crate) mod parameters;
+pub(crate) mod plain;
+pub(crate) mod register;
 pub(crate) mod token_endpoint;
 
 use std::sync::Arc;

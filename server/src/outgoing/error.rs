@@ -19,6 +19,9 @@ pub(crate) enum CallError {
     /// The peer is down or busy; its status.
     #[error("it answers {0}")]
     Down(u16),
+    /// A header could not be written.
+    #[error("a header cannot be written")]
+    Malformed,
     /// The URL is not https (C-400).
     #[error("its URL is not https")]
     NotHttps,
@@ -27,13 +30,26 @@ pub(crate) enum CallError {
     Special(#[from] Special),
 }
 
+impl CallError {
+    /// Whether our own rules forbid the call: it will not go better later.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        match self {
+            Self::NotHttps | Self::Special(_) | Self::Malformed => true,
+            Self::Http(error) => special(error).is_some(),
+            Self::Certificates | Self::TooLong | Self::Down(_) => false,
+        }
+    }
+}
+
+/// Returns what our own resolver said.
+fn special(error: &reqwest::Error) -> Option<&Special> {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.into_iter().find_map(|cause| cause.downcast_ref())
+}
+
 /// Returns what broke a call, in words.
 fn plain(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    if let Some(special) = causes
-        .into_iter()
-        .find_map(|cause| cause.downcast_ref::<Special>())
-    {
+    if let Some(special) = special(error) {
         return special.to_string();
     }
     let text = if error.is_timeout() {

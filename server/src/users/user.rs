@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
+
 /// A person. `sub` is the one of the identity provider, so it is the same person for every client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section")]
@@ -26,6 +28,20 @@ pub(crate) struct User {
     /// Hash of the code that clients may have to send (C-201), in PHC form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_code: Option<String>,
+}
+
+impl From<&config::User> for User {
+    fn from(named: &config::User) -> Self {
+        Self {
+            sub: named.sub.clone(),
+            name: named.name.clone(),
+            email: named.email.clone(),
+            username: named.username.clone(),
+            phone: named.phone.clone(),
+            disabled: named.disabled,
+            user_code: named.user_code.clone(),
+        }
+    }
 }
 
 /// What a hint says about the person whom a client means.

@@ -187,6 +187,8 @@ impl Link {
             }
             Event::Reply(reply) => self.replies.push(reply),
             Event::Disconnected(over) => self.over = Some(over),
+            // No client asks for a decision here.
+            Event::Approval { .. } | Event::ApprovalGone { .. } => {}
         }
     }
 }

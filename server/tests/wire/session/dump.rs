@@ -125,6 +125,7 @@ fn opens(secret: &[u8; 32], session: &RequestId, resource: &str, sealed: &str) -
     let keys = [
         Key::of_challenge(Challenge::new(secret), session, KeyUse::Token),
         Key::of_challenge(Challenge::new(secret), session, KeyUse::Refresh),
+        Key::of_challenge(Challenge::new(secret), session, KeyUse::Approval),
         Key::of_server(secret, &[0; 16], session),
     ];
     let mut buffer = vec![0; sealed.plaintext_len()];

@@ -173,7 +173,7 @@ async fn d_034_the_newest_token_wins_at_a_device_that_kept_its_doc() {
             .find(|entry| entry.map == Map::Tokens)
             .expect("a new token is seen");
         assert_eq!(
-            (token.value == newest, &*token.key),
+            (token.value == Some(newest), &*token.key),
             (true, RESOURCE),
             "restart {restart}"
         );

@@ -1,0 +1,74 @@
+//! Requests that wait for a person's decision, on the person's devices (C-211): shown, withdrawn, decided (D-063 … D-065).
+
+use std::sync::Arc;
+
+use device_proto::approval::{Approval, ApprovalId};
+use device_proto::ask::Decision;
+
+use super::approver::Undecided;
+use super::room::Room;
+use super::sessions::Sessions;
+use super::{audience, edit};
+use crate::cause::chain;
+use crate::clock::now;
+
+impl Sessions {
+    /// Shows a request on every connected device of its person.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the OpenID provider calls it"))]
+    pub(crate) fn show_approval(&self, person: &str, approval: &Approval) {
+        for room in self.registry.rooms_of(person) {
+            if let Some(held) = audience::seal(self, &room, approval) {
+                room.change_approvals(|shown| shown.add(held, now()));
+                self.mend(&room);
+            }
+        }
+    }
+
+    /// Takes a request off every device of its person: it was decided, or its time is over.
+    pub(crate) fn withdraw_approval(&self, person: &str, request: &ApprovalId) {
+        for room in self.registry.rooms_of(person) {
+            room.change_approvals(|shown| shown.withdraw(request));
+            self.mend(&room);
+        }
+    }
+
+    /// Takes what has ended off every device.
+    pub(crate) fn drop_ended_approvals(&self) {
+        for room in self.registry.rooms_with_person() {
+            room.change_approvals(|shown| shown.drop_ended(now()));
+            self.mend(&room);
+        }
+    }
+
+    /// A doc that is mostly shadows of requests begins anew, which its record has to know.
+    fn mend(&self, room: &Arc<Room>) {
+        if !room.is_worn() {
+            return;
+        }
+        let (sessions, room) = (self.clone(), Arc::clone(room));
+        self.work.tasks.spawn(async move {
+            if let Err(error) = edit::show(&sessions, &room).await {
+                tracing::warn!(error = chain(&error), "a worn doc stays as it is");
+            }
+        });
+    }
+}
+
+/// Takes the decision of a room's person. What waits no longer is shown no longer.
+pub(super) async fn decide(
+    sessions: &Sessions,
+    room: &Room,
+    request: &ApprovalId,
+    decision: Decision,
+) -> Result<(), Undecided> {
+    let person = sessions.registry.person_of(&room.session);
+    let person = person.ok_or(Undecided::NotPending)?;
+    let decided = sessions.approver.decide(&person, request, decision).await;
+    if decided.err().is_none_or(Undecided::is_over) {
+        sessions.withdraw_approval(&person, request);
+    }
+    decided
+}
+
+#[cfg(test)]
+mod tests;

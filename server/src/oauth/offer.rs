@@ -1,0 +1,70 @@
+//! What this server offers to clients. Discovery announces it, and registration lets a client ask for nothing else.
+
+use url::Url;
+
+use super::client::{AuthMethod, CIBA_GRANT};
+use crate::config::{Config, Mode, Registration, is_loopback};
+
+/// `grant_type` of RFC 6749 §6.
+pub(crate) const REFRESH_GRANT: &str = "refresh_token";
+
+/// `grant_type` of RFC 6749 §4.4.
+pub(crate) const CLIENT_CREDENTIALS_GRANT: &str = "client_credentials";
+
+/// What is switched on.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// The scopes; `openid` is one of them.
+    pub(crate) scopes: Vec<String>,
+    /// The grants of the token endpoint.
+    pub(crate) grant_types: Vec<&'static str>,
+    /// How clients may authenticate (C-026).
+    pub(crate) auth_methods: Vec<AuthMethod>,
+    /// How tokens of a backchannel request reach a client; empty: CIBA is off (C-022).
+    pub(crate) modes: Vec<Mode>,
+    /// Clients may ask for the user's code (C-025).
+    pub(crate) user_codes: bool,
+    /// `acr_values_supported` (C-109)
+    pub(crate) acr_values: Vec<String>,
+    /// The types of `authorization_details`; `None`: every type (C-131).
+    pub(crate) details_types: Option<Vec<String>>,
+    /// Clients can register themselves (C-040).
+    pub(crate) registration: bool,
+    /// Clients may have endpoints on this machine (C-404).
+    pub(crate) loopback: bool,
+}
+
+impl Offer {
+    /// Returns what a configuration switches on, for a server that is reached at `public_url`.
+    pub(crate) fn of(config: &Config, public_url: &Url) -> Self {
+        let ciba = config.ciba.as_ref();
+        let modes = ciba.map(|ciba| ciba.modes.clone()).unwrap_or_default();
+        let is_redeemed = modes.iter().any(|mode| *mode != Mode::Push);
+        let grants = [REFRESH_GRANT, CLIENT_CREDENTIALS_GRANT];
+        let details = ciba.and_then(|ciba| ciba.details.as_ref());
+        Self {
+            scopes: config.oauth.scopes.clone(),
+            grant_types: is_redeemed
+                .then_some(CIBA_GRANT)
+                .into_iter()
+                .chain(grants)
+                .collect(),
+            auth_methods: vec![
+                AuthMethod::ClientSecretBasic,
+                AuthMethod::ClientSecretPost,
+                AuthMethod::PrivateKeyJwt,
+            ],
+            modes,
+            user_codes: ciba.is_some_and(|ciba| ciba.user_codes),
+            acr_values: ciba.map(|ciba| ciba.acr_values.clone()).unwrap_or_default(),
+            details_types: details.map(|types| types.keys().cloned().collect()),
+            registration: !matches!(config.oauth.registration, Registration::Off),
+            loopback: is_loopback(public_url),
+        }
+    }
+
+    /// Whether the server answers backchannel authentication requests.
+    pub(crate) fn has_ciba(&self) -> bool {
+        !self.modes.is_empty()
+    }
+}

@@ -168,6 +168,7 @@ fn longer() -> Op {
         resource: None,
         min_valid: Some(LONGER),
         force: false,
+        tool: None,
     }
 }
 
@@ -181,6 +182,7 @@ async fn with_tokens(resources: usize) -> Result<Quantity> {
             resource,
             min_valid: None,
             force: false,
+            tool: None,
         };
         agent.ask::<Token>(op).await?;
     }

@@ -80,6 +80,7 @@ pub(crate) fn token(profile: Option<ProfileName>) -> Op {
         resource: None,
         min_valid: None,
         force: false,
+        tool: None,
     }
 }
 

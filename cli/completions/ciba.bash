@@ -201,7 +201,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__audit)
-            opts="-n -h --profile --lines --json --help"
+            opts="-n -f -h --profile --lines --follow --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -108,6 +108,7 @@ complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcom
 complete -c ciba -n "__fish_ciba_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand audit" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand audit" -s n -l lines -d 'Entries to show, the last ones' -r
+complete -c ciba -n "__fish_ciba_using_subcommand audit" -s f -l follow -d 'Go on with the tokens that are handed out from now on, until interrupted'
 complete -c ciba -n "__fish_ciba_using_subcommand audit" -l json -d 'Print a JSON object for each'
 complete -c ciba -n "__fish_ciba_using_subcommand audit" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand exec" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r

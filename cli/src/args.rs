@@ -128,6 +128,12 @@ impl Invocation {
     /// Holds the command line to what the derive cannot say.
     fn check(self) -> Result<Self, clap::Error> {
         let problem = match (&self.command, self.one_shot.is_given()) {
+            (Some(Command::Curl(_) | Command::Curlrc(_) | Command::Netrc(_)), _)
+                if self.profile.is_some() =>
+            {
+                "--profile does not go with this command: the host's rule says which login. \
+                 To change it: ciba --profile NAME allow HOST --resource URN"
+            }
             (Some(_), true) => {
                 "options before a command are for a one-shot login: ciba --url URL. \
                  To stay logged in: ciba start --url URL, then ciba token"

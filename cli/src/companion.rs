@@ -17,6 +17,7 @@ use ipc_proto::{Op, ProfileName, Token};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::command::exec;
 use crate::error::Error;
 use crate::{ask, clock, token_file};
 
@@ -199,6 +200,7 @@ impl Kept {
             resource: self.resource.clone(),
             min_valid: None,
             force: false,
+            tool: Some(exec::TOOL.into()),
         };
         let asked: Result<Token, Error> =
             ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE));

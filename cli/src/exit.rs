@@ -39,6 +39,7 @@ impl From<ErrorCode> for Exit {
             ErrorCode::Timeout => Self::Timeout,
             ErrorCode::BadRequest => Self::Usage,
             ErrorCode::NoRule
+            | ErrorCode::BadConfiguration
             | ErrorCode::InvalidTarget
             | ErrorCode::KeychainUnavailable
             | ErrorCode::KeychainLocked
@@ -70,6 +71,7 @@ mod tests {
             (ErrorCode::UnknownProfile, 3),
             (ErrorCode::InvalidTarget, 1),
             (ErrorCode::NoRule, 1),
+            (ErrorCode::BadConfiguration, 1),
             (ErrorCode::Denied, 5),
             (ErrorCode::ServerUnreachable, 4),
             (ErrorCode::KeychainUnavailable, 1),

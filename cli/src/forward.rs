@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::{ask, companion, trust};
 
+/// The tool, as the audit names it, whatever the other end says.
+const TOOL: &str = "forward";
+
 /// Connections served at the same time.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -47,12 +50,18 @@ impl Grant {
                 resource,
                 min_valid,
                 force: false,
+                tool: _,
             } => Ok(Op::Token {
                 profile: self.profile(profile)?,
                 resource: Some(self.resource(resource.as_deref())?),
                 min_valid: within(min_valid)?,
                 force: false,
+                tool: Some(TOOL.into()),
             }),
+            Op::Credential { .. } => Err(refusal(
+                "a forwarded socket knows resources and no rules: the helpers of git, docker and others get nothing there",
+            )
+            .hint("ciba token, or: ciba exec -- PROGRAM")),
             _ => Err(refusal("only tokens pass through a forwarded socket")),
         }
     }
@@ -288,11 +297,14 @@ mod tests {
                 resource: Some(resource.into()),
                 min_valid,
                 force: false,
+                tool: Some("forward".into()),
             })
         };
         assert_eq!(admitted(r#"{"id":1,"op":"token"}"#), token("urn:d:git", None));
         assert_eq!(
-            admitted(r#"{"id":1,"op":"token","resource":"urn:d:x","profile":"default","min_valid":300}"#),
+            admitted(
+                r#"{"id":1,"op":"token","resource":"urn:d:x","profile":"default","min_valid":300,"tool":"git"}"#
+            ),
             token("urn:d:x", Some(300))
         );
         assert_eq!(

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::changes::Changes;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
 
@@ -124,52 +125,6 @@ fn nothing_in(directory: &Path) -> Error {
 
 fn unread(error: &io::Error) -> Error {
     Error::internal(format!("the log cannot be read: {error}"))
-}
-
-/// Tells that something in a directory has changed.
-#[cfg(target_os = "linux")]
-struct Changes(File);
-
-#[cfg(target_os = "linux")]
-impl Changes {
-    fn of(directory: &Path) -> io::Result<Self> {
-        use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
-
-        let queue = init(CreateFlags::CLOEXEC)?;
-        add_watch(&queue, directory, WatchFlags::MODIFY | WatchFlags::CREATE)?;
-        Ok(Self(queue.into()))
-    }
-
-    /// Waits for a change. May return without one, as when the process was stopped and goes on.
-    fn wait(&self) -> io::Result<()> {
-        match (&self.0).read(&mut [0; 4096]) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Looks again from time to time: an interactive command, where no other call is to be had.
-#[cfg(not(target_os = "linux"))]
-struct Changes;
-
-#[cfg(not(target_os = "linux"))]
-impl Changes {
-    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
-    fn of(_: &Path) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    #[expect(clippy::unused_self, reason = "as on Linux")]
-    fn wait(&self) -> io::Result<()> {
-        /// Nanoseconds between two looks: a quarter of a second.
-        const GLANCE: rustix::event::Timespec = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: 250_000_000,
-        };
-        rustix::event::poll(&mut [], Some(&GLANCE))?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use crate::exit::Exit;
 
 mod args;
 mod ask;
+mod audit_file;
 mod browser;
+mod changes;
 mod checkup;
 mod clock;
 mod command;

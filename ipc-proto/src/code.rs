@@ -20,6 +20,8 @@ pub enum ErrorCode {
     InvalidTarget,
     /// No rule of the user's configuration names the host.
     NoRule,
+    /// The user's configuration cannot be read, so no rule is in force.
+    BadConfiguration,
     /// The person was asked before the token left, and did not agree.
     Denied,
     /// The server cannot be reached, or is not what it claims to be.
@@ -55,6 +57,7 @@ impl ErrorCode {
             Self::UnknownProfile => "unknown_profile",
             Self::InvalidTarget => "invalid_target",
             Self::NoRule => "no_rule",
+            Self::BadConfiguration => "bad_configuration",
             Self::Denied => "denied",
             Self::ServerUnreachable => "server_unreachable",
             Self::KeychainUnavailable => "keychain_unavailable",
@@ -81,13 +84,14 @@ mod tests {
     use super::*;
 
     /// Every code with the word that it has become known by.
-    const KNOWN: [(ErrorCode, &str); 17] = [
+    const KNOWN: [(ErrorCode, &str); 18] = [
         (ErrorCode::NotLoggedIn, "not_logged_in"),
         (ErrorCode::LoginRequired, "login_required"),
         (ErrorCode::LoginDenied, "login_denied"),
         (ErrorCode::UnknownProfile, "unknown_profile"),
         (ErrorCode::InvalidTarget, "invalid_target"),
         (ErrorCode::NoRule, "no_rule"),
+        (ErrorCode::BadConfiguration, "bad_configuration"),
         (ErrorCode::Denied, "denied"),
         (ErrorCode::ServerUnreachable, "server_unreachable"),
         (ErrorCode::KeychainUnavailable, "keychain_unavailable"),

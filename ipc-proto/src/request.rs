@@ -70,6 +70,9 @@ pub enum Op {
         /// Do not serve what is in memory: ask the server for a new one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
+        /// What asks, for the audit: a word as in `credential`; `token` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool: Option<String>,
     },
     /// A token for a service, as a rule of the user's configuration has it. Answer: [`Credential`](crate::Credential);
     /// with `interactive` perhaps an [`Event::Confirm`](crate::Event::Confirm) before.
@@ -312,6 +315,7 @@ mod tests {
                 resource: Some("urn:d:x".into()),
                 min_valid: Some(60),
                 force: true,
+                tool: Some("exec".into()),
             },
             Op::Credential {
                 url: "https://git.example.com/a".into(),
@@ -375,7 +379,8 @@ mod tests {
                 profile: None,
                 resource: None,
                 min_valid: None,
-                force: false
+                force: false,
+                tool: None,
             }
         );
         assert!(

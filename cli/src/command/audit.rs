@@ -1,23 +1,21 @@
 //! `ciba audit`: which tokens were handed out, from the file that the daemon keeps beside its log.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-
 use ipc_proto::AuditEntry;
 
+use crate::audit_file::AuditFile;
+use crate::changes::Changes;
 use crate::error::Error;
 use crate::terminal::{self, Plain};
-
-/// Bytes of a file that are read. The daemon begins a new one long before.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Entries to show, the last ones
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
     lines: usize,
+
+    /// Go on with the tokens that are handed out from now on, until interrupted
+    #[arg(short, long)]
+    follow: bool,
 
     /// Print a JSON object for each
     #[arg(long)]
@@ -26,44 +24,33 @@ pub(crate) struct Args {
 
 /// Shows the last entries. Asks no daemon: the file outlives it.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    let file = ipc_proto::audit_file(|name| std::env::var_os(name))
+    let path = ipc_proto::audit_file(|name| std::env::var_os(name))
         .ok_or_else(|| Error::usage("HOME is not set: there is no place for an audit"))?;
-    let mut last = VecDeque::new();
-    for file in [before(&file), file] {
-        read(&file, args.lines, &mut last)
-            .map_err(|error| Error::internal(format!("the audit cannot be read: {error}")))?;
+    let directory = path.parent().unwrap_or(&path).to_owned();
+    let mut audit = AuditFile::at(path);
+    let changes = args.follow.then(|| Changes::of(&directory)).transpose();
+    let changes = changes.map_err(|error| unread(&error))?;
+    let all = audit.all().map_err(|error| unread(&error))?;
+    print(&all[all.len().saturating_sub(args.lines)..], args.json)?;
+    while let Some(changes) = &changes {
+        changes.wait().map_err(|error| unread(&error))?;
+        print(&audit.more().map_err(|error| unread(&error))?, args.json)?;
     }
-    for entry in &last {
-        if args.json {
-            terminal::print_json(entry)?;
+    Ok(())
+}
+
+fn unread(error: &std::io::Error) -> Error {
+    Error::internal(format!("the audit cannot be read: {error}"))
+}
+
+fn print(entries: &[AuditEntry], json: bool) -> Result<(), Error> {
+    entries.iter().try_for_each(|entry| {
+        if json {
+            terminal::print_json(entry)
         } else {
-            terminal::print(line(entry).as_bytes())?;
+            terminal::print(line(entry).as_bytes())
         }
-    }
-    Ok(())
-}
-
-/// Returns the file before this one.
-fn before(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
-}
-
-/// Adds a file's entries, of which the last `count` stay. A line that is none, such as one that a full disk cut off, is
-/// passed over; a file that is not there has none.
-fn read(path: &Path, count: usize, last: &mut VecDeque<AuditEntry>) -> io::Result<()> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    for line in BufReader::new(file.take(MAX_FILE)).split(b'\n') {
-        last.extend(serde_json::from_slice::<AuditEntry>(&line?));
-        while last.len() > count {
-            last.pop_front();
-        }
-    }
-    Ok(())
+    })
 }
 
 /// Returns an entry as a line.
@@ -108,24 +95,5 @@ mod tests {
             line(&entry),
             "2026-01-31T12:00:00Z  git  -  urn:d:git  default  -  \u{fffd}[2J\n"
         );
-    }
-
-    #[test]
-    fn the_last_entries_stay_and_what_is_none_is_passed_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("audit.jsonl");
-        let second = ENTRY.replace("\"serial\":7", "\"serial\":8");
-        std::fs::write(before(&path), format!("{ENTRY}\n")).unwrap();
-        std::fs::write(&path, format!("{second}\nnoise\n\n{{\"time\":")).unwrap();
-        let numbers = |count| {
-            let mut last = VecDeque::new();
-            for file in [before(&path), path.clone()] {
-                read(&file, count, &mut last).unwrap();
-            }
-            last.iter().map(|entry| entry.serial).collect::<Vec<_>>()
-        };
-        assert_eq!(numbers(50), [7, 8]);
-        assert_eq!(numbers(1), [8]);
-        assert!(numbers(0).is_empty());
     }
 }

@@ -18,6 +18,9 @@ use crate::{ask, print, token_file, trust};
 /// How long the daemon may take: it may have to ask the server for a new token.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The tool, as the audit names it.
+pub(crate) const TOOL: &str = "exec";
+
 /// The variable that names the file.
 const FILE: &str = "CIBA_TOKEN_FILE";
 
@@ -57,6 +60,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         resource: resource.clone(),
         min_valid: args.min_valid,
         force: false,
+        tool: Some(TOOL.into()),
     };
     let token: Token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
     let secret = print::printable(&token)?;

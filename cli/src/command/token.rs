@@ -42,6 +42,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         resource: or_variable(args.resource, "CIBA_RESOURCE")?,
         min_valid: args.min_valid,
         force: false,
+        tool: None,
     };
     let form = match (args.header, args.bearer, args.json) {
         (true, _, _) => Form::Header,

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use ipc_proto::{Configuration, ErrorCode, HostRule, Op};
+use ipc_proto::{Configuration, ErrorCode, Failure, HostRule, Op};
 
 use super::{Credential, Field, PATIENCE, Reply, Wanted, credential, input, tell};
 use crate::ask;
@@ -18,9 +18,13 @@ const TOOL: &str = "go";
 const HTTPS: &str = "https://";
 
 pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode, Error> {
-    let prefixes = prefixes(&ask::whoever_serves(Op::Configuration {}, |connection, op| {
+    let configuration: Configuration = ask::whoever_serves(Op::Configuration {}, |connection, op| {
         connection.ask(op, PATIENCE)
-    })?);
+    })?;
+    if let Some(problem) = &configuration.problem {
+        return Err(broken(problem));
+    }
+    let prefixes = prefixes(&configuration);
     let reply = match arguments {
         [] => ahead(&prefixes),
         [url] => match url.to_str().and_then(Field::new) {
@@ -100,6 +104,14 @@ fn ask_for(url: &Field, refused: Option<u64>) -> Result<Credential, Error> {
         tool: TOOL,
         refused,
     })
+}
+
+/// Says what the daemon says of other tools' requests then.
+fn broken(problem: &str) -> Error {
+    let message = format!("no rule is in force, the configuration is wrong: {problem}");
+    Failure::new(ErrorCode::BadConfiguration, message)
+        .hint("ciba config check")
+        .into()
 }
 
 fn has_no_rule(error: &Error) -> bool {

@@ -1,7 +1,7 @@
 //! Helpers as whole programs, for tools that no test here can run.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -16,16 +16,21 @@ fn credential() -> Value {
 
 /// Runs a helper with this on its standard input.
 fn helper(home: &Home, words: &[&str], said: &str) -> (Option<i32>, String) {
-    let mut command = home.command(words);
+    spoken(home.command(words), said).0
+}
+
+/// The same, and what it writes to standard error.
+fn spoken(mut command: Command, said: &str) -> ((Option<i32>, String), String) {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A helper that needs no input may have ended.
     let _ = child.stdin.take().unwrap().write_all(said.as_bytes());
     let output = child.wait_with_output().unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    ((output.status.code(), text(output.stdout)), text(output.stderr))
 }
 
 #[test]
@@ -68,6 +73,65 @@ fn without_a_rule_each_tool_hears_so_in_its_own_way() {
             (Some(status), printed.into()),
             "{words:?}"
         );
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_said_in_one_line_and_no_tool_asks_for_a_password() {
+    let broken = json!({"id": 1, "error": {"code": "bad_configuration", "message": "line 2 is wrong",
+        "hint": "ciba config check"}});
+    let configuration = json!({"id": 1, "ok": {"problem": "line 2 is wrong", "rules": []}});
+    let line = "line 2 is wrong; hint: ciba config check";
+    let get = "{\"v\":1,\"kind\":\"get\",\"registry\":{\"index-url\":\"sparse+https://h/\"}}\n";
+    let kube = "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\
+        \"spec\":{\"cluster\":{\"server\":\"https://h\"}}}";
+    for (words, said, status, printed) in [
+        (
+            &["git-credential", "get"][..],
+            "protocol=https\nhost=h\n",
+            1,
+            "quit=1\n".to_owned(),
+        ),
+        (
+            &["bazel-credential", "get"],
+            r#"{"uri":"https://h"}"#,
+            1,
+            String::new(),
+        ),
+        (&["docker-credential", "get"], "h", 1, format!("{line}\n")),
+        (
+            &["cargo-credential", "--cargo-plugin"],
+            get,
+            0,
+            format!(
+                "{{\"v\":[1]}}\n{{\"Err\":{{\"caused-by\":[],\"kind\":\"other\",\"message\":\"{line}\"}}}}\n"
+            ),
+        ),
+        (
+            &["keyring", "get", "https://h/simple/", "oauth2"],
+            "",
+            1,
+            String::new(),
+        ),
+        (&["kube-credential"], "", 1, String::new()),
+        (&["goauth"], "", 1, String::new()),
+    ] {
+        let answer = if words == ["goauth"] {
+            &configuration
+        } else {
+            &broken
+        };
+        let home = Home::with_lines(std::slice::from_ref(answer));
+        let mut command = home.command(words);
+        command.env("KUBERNETES_EXEC_INFO", kube);
+        let (output, errors) = spoken(command, said);
+        assert_eq!(output, (Some(status), printed), "{words:?}");
+        let is_cargo = words[0] == "cargo-credential";
+        assert!(
+            is_cargo || errors.starts_with("ciba: ") && errors.ends_with(&format!("{line}\n")),
+            "{errors}"
+        );
+        assert!(errors.lines().count() <= 1, "{errors}");
     }
 }
 

@@ -177,6 +177,29 @@ fn what_could_send_the_token_elsewhere_is_refused_before_it_is_asked_for() {
 }
 
 #[test]
+fn a_profile_is_the_rules_choice() {
+    let home = Home::with_lines(&[credential("auto")]);
+    for arguments in [
+        &["--profile", "work", "curl", "https://a.example/"][..],
+        &["curlrc", "https://a.example/", "--profile", "work"],
+        &["netrc", "--profile=work", "a.example"],
+    ] {
+        let run = home.ciba(arguments);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(
+            run.stderr.contains("the host's rule says which login"),
+            "{}",
+            run.stderr
+        );
+    }
+    assert!(home.is_quiet());
+    // A variable is for the commands that take one.
+    let mut command = home.command(&["curlrc", "https://a.example/"]);
+    command.env("CIBA_PROFILE", "work");
+    assert_eq!(finish(command).status, Some(0));
+}
+
+#[test]
 fn a_host_without_a_rule_gets_nothing() {
     let no_rule = json!({"id": 1, "error": {"code": "no_rule", "message": "no rule names a.example",
         "hint": "ciba allow a.example --resource <urn>"}});

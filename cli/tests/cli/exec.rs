@@ -69,10 +69,10 @@ fn a_program_has_the_token_in_its_environment() {
         "printf %s \"$CIBA_TOKEN$MINE$CIBA_TOKEN_FILE\"; exit 7",
     ];
     for (options, expected) in [
-        (&[][..], json!({"id": 1, "op": "token"})),
+        (&[][..], json!({"id": 1, "op": "token", "tool": "exec"})),
         (
             &["--resource", "urn:d:x", "--env", "MINE"],
-            json!({"id": 1, "op": "token", "resource": "urn:d:x"}),
+            json!({"id": 1, "op": "token", "resource": "urn:d:x", "tool": "exec"}),
         ),
     ] {
         let run = home.ciba(&[&["exec"], options, &["--"], &program].concat());

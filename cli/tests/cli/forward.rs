@@ -46,7 +46,7 @@ fn tokens_of_named_resources_pass_and_nothing_else() {
         assert_eq!(far(&home, &socket, arguments), Run::new(0, "abc\n", ""));
         assert_eq!(
             home.request(),
-            json!({"id": 1, "op": "token", "resource": resource})
+            json!({"id": 1, "op": "token", "resource": resource, "tool": "forward"})
         );
     }
     for arguments in [

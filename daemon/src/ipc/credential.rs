@@ -27,7 +27,7 @@ impl Wanted {
         let bad = |message: String| Failure::new(ErrorCode::BadRequest, message);
         Ok(Self {
             service: Service::parse(url).map_err(|error| bad(format!("no token for this URL: {error}")))?,
-            tool: Tool::try_from(tool).map_err(|error| bad(error.to_string()))?,
+            tool: Tool::named(tool)?,
         })
     }
 }
@@ -157,6 +157,6 @@ fn no_rule(wanted: &Wanted) -> Failure {
 }
 
 fn broken(problem: &str) -> Failure {
-    let message = format!("the rules cannot be read: {problem}");
-    Failure::new(ErrorCode::NoRule, message).hint("ciba config check")
+    let message = format!("no rule is in force, the configuration is wrong: {problem}");
+    Failure::new(ErrorCode::BadConfiguration, message).hint("ciba config check")
 }

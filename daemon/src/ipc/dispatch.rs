@@ -11,6 +11,7 @@ use super::credential::Wanted;
 use super::reply::Reply;
 use crate::agent::{StartAsk, Step, TokenAsk, Which};
 use crate::handover::HandOverError;
+use crate::rules::Tool;
 
 /// Answers one request. Dropping the future abandons it; a login it waits for is cancelled.
 pub(super) async fn answer(op: Op, caller: &Caller, context: &Context, reply: Reply) {
@@ -36,9 +37,10 @@ impl Call<'_> {
                 resource,
                 min_valid,
                 force,
+                tool,
             } => {
-                self.token(TokenAsk::of(profile, resource.as_deref(), min_valid, force))
-                    .await;
+                let ask = TokenAsk::of(profile, resource.as_deref(), min_valid, force);
+                self.token(ask, tool).await;
             }
             Op::Start {
                 url,
@@ -78,11 +80,12 @@ impl Call<'_> {
         }
     }
 
-    async fn token(&self, ask: Result<TokenAsk, Failure>) {
+    async fn token(&self, ask: Result<TokenAsk, Failure>, tool: Option<String>) {
         let token = async {
-            let ask = ask?;
+            let (ask, tool) = (ask?, tool.map(Tool::named).transpose()?);
             let token = self.context.agent.token(&ask).await?;
-            self.audit("token", None, &ask.profile, &token);
+            let tool = tool.as_ref().map_or("token", Tool::as_str);
+            self.audit(tool, None, &ask.profile, &token);
             Ok::<_, Failure>(token)
         };
         match token.await {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ipc_proto::MAX_TOOL;
+use ipc_proto::{ErrorCode, Failure, MAX_TOOL};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -23,6 +23,15 @@ pub(crate) struct Tool(String);
 pub(crate) struct ToolError;
 
 impl Tool {
+    /// Reads the word of a client.
+    ///
+    /// # Errors
+    ///
+    /// `bad_request`.
+    pub(crate) fn named(word: String) -> Result<Self, Failure> {
+        Self::try_from(word).map_err(|error| Failure::new(ErrorCode::BadRequest, error.to_string()))
+    }
+
     /// Returns the word.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

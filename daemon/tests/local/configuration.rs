@@ -96,7 +96,7 @@ fn a_host_gets_its_token_by_the_file_that_was_read_last_and_none_by_a_broken_one
     configure(&home, &RULE.replace("git.example.com", "*.com"));
     daemon.signal(Signal::HUP);
     wait_until("a broken file gives nothing", || {
-        credential(&home)["code"] == "no_rule"
+        credential(&home)["code"] == "bad_configuration"
     });
     let told = credential(&home);
     assert!(
@@ -111,7 +111,7 @@ fn a_host_gets_its_token_by_the_file_that_was_read_last_and_none_by_a_broken_one
         "{shown}"
     );
     let refused = CREDENTIAL.replace("credential", "refused");
-    assert_eq!(home.connect().ask(&refused)["error"]["code"], "no_rule");
+    assert_eq!(home.connect().ask(&refused)["error"]["code"], "bad_configuration");
     let confirm = r#"{"id":1,"op":"confirm","number":1,"allow":true}"#;
     assert_eq!(home.connect().ask(confirm)["error"]["code"], "bad_request");
 }

@@ -20,6 +20,8 @@ use crate::guard::guarded;
 use crate::login::{self, Logins};
 use crate::oauth::clients::Clients;
 use crate::oauth::configured;
+use crate::oauth::discovery;
+use crate::oauth::issuer::issuer;
 use crate::oauth::keys::Keys;
 use crate::oauth::offer::Offer;
 use crate::oauth::register::{self, Registrations};
@@ -29,7 +31,7 @@ use crate::peer::addressed;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
 use crate::token::Provider;
-use crate::users::Users;
+use crate::users::{User, Users};
 
 /// Records removed at once: the store's writer is busy meanwhile.
 const SWEEP_AT_ONCE: usize = 100;
@@ -45,6 +47,7 @@ pub(crate) struct App {
     sessions: Sessions,
     logins: Logins,
     keys: Arc<Keys>,
+    offer: Arc<Offer>,
     registrations: Registrations,
     openid: Option<OpenId>,
     behind_tls_proxy: bool,
@@ -88,7 +91,7 @@ impl App {
         );
         let order = config.ciba.as_ref().map(|ciba| ciba.login_hint.clone());
         let users = Arc::new(Users::new(
-            Vec::new(),
+            config.users.iter().map(User::from).collect(),
             order.unwrap_or_default(),
             Arc::clone(&store),
         ));
@@ -98,6 +101,7 @@ impl App {
             public_url: public_url.clone(),
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
+            clients: Arc::clone(&clients),
             users,
             browsers,
             terminals: Arc::new(NoTerminals),
@@ -113,7 +117,8 @@ impl App {
             sessions,
             logins,
             keys,
-            registrations: Registrations::new(&config.oauth, offer, clients),
+            registrations: Registrations::new(&config.oauth, Arc::clone(&offer), clients),
+            offer,
             behind_tls_proxy: config.behind_tls_proxy,
         })
     }
@@ -125,6 +130,11 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
+            .merge(discovery::routes(
+                &issuer(&self.public_url),
+                &self.offer,
+                Arc::clone(&self.keys),
+            ))
             .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
             .merge(self.openid.as_ref().map(OpenId::routes).unwrap_or_default())

@@ -16,6 +16,7 @@ use crate::oauth::client::CIBA_GRANT;
 use crate::oauth::clients::Clients;
 use crate::oauth::grants::Grants;
 use crate::oauth::issue::Issuer;
+use crate::oauth::issuer::issuer;
 use crate::oauth::keys::Keys;
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
 use crate::serve::Work;
@@ -34,6 +35,7 @@ pub(crate) struct Foundation {
     pub(crate) public_url: Url,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
@@ -45,11 +47,9 @@ impl OpenId {
     /// Puts the provider together; `None`: the configuration does not switch it on.
     pub(crate) fn new(config: &Config, on: Foundation) -> Option<Self> {
         let ciba = config.ciba.clone()?;
-        // An issuer is compared as a string, and has no slash at its end (C-002).
-        let name = on.public_url.as_str().trim_end_matches('/').to_owned();
+        let name = issuer(&on.public_url);
         let url = format!("{name}{}", oauth::token_endpoint::PATH);
-        let clients = Arc::new(Clients::new(Vec::new(), Arc::clone(&on.store)));
-        let authenticator = Authenticator::new(Arc::clone(&clients), config.oauth.failures_per_minute);
+        let authenticator = Authenticator::new(Arc::clone(&on.clients), config.oauth.failures_per_minute);
         let authenticator = Arc::new(authenticator);
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
         let issuer = Arc::new(Issuer::new(name, on.keys, grants, &config.oauth));
@@ -57,7 +57,7 @@ impl OpenId {
             public_url: on.public_url,
             store: on.store,
             authenticator: Arc::clone(&authenticator),
-            clients,
+            clients: on.clients,
             users: on.users,
             issuer,
             browsers: on.browsers,

@@ -135,7 +135,7 @@ pub(crate) fn checked(registered: Map<String, Value>, id: &str, offer: &Offer) -
             &mut members,
             "tls_client_certificate_bound_access_tokens",
             BOUND_TOKENS,
-            offer.auth_methods.contains(&AuthMethod::TlsClientAuth),
+            offer.has_certificates(),
         )?,
         terms: Terms::default(),
     };

@@ -3,9 +3,11 @@
 pub(crate) mod alg;
 pub(crate) mod authenticate;
 mod bearer;
+mod claims;
 pub(crate) mod client;
 pub(crate) mod clients;
 pub(crate) mod configured;
+pub(crate) mod discovery;
 pub(crate) mod enrol;
 pub(crate) mod grants;
 mod hashes;

@@ -63,6 +63,11 @@ impl Offer {
         }
     }
 
+    /// Whether the server reads clients' certificates (RFC 8705).
+    pub(crate) fn has_certificates(&self) -> bool {
+        self.auth_methods.contains(&AuthMethod::TlsClientAuth)
+    }
+
     /// Whether the server answers backchannel authentication requests.
     pub(crate) fn has_ciba(&self) -> bool {
         !self.modes.is_empty()

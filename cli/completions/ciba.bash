@@ -25,6 +25,9 @@ _ciba() {
             ciba,audit)
                 cmd="ciba__subcmd__audit"
                 ;;
+            ciba,client)
+                cmd="ciba__subcmd__client"
+                ;;
             ciba,completions)
                 cmd="ciba__subcmd__completions"
                 ;;
@@ -64,6 +67,9 @@ _ciba() {
             ciba,netrc)
                 cmd="ciba__subcmd__netrc"
                 ;;
+            ciba,request)
+                cmd="ciba__subcmd__request"
+                ;;
             ciba,restart)
                 cmd="ciba__subcmd__restart"
                 ;;
@@ -84,6 +90,15 @@ _ciba() {
                 ;;
             ciba,watch)
                 cmd="ciba__subcmd__watch"
+                ;;
+            ciba__subcmd__client,add)
+                cmd="ciba__subcmd__client__subcmd__add"
+                ;;
+            ciba__subcmd__client,list)
+                cmd="ciba__subcmd__client__subcmd__list"
+                ;;
+            ciba__subcmd__client,remove)
+                cmd="ciba__subcmd__client__subcmd__remove"
                 ;;
             ciba__subcmd__config,check)
                 cmd="ciba__subcmd__config__subcmd__check"
@@ -119,7 +134,7 @@ _ciba() {
 
     case "${cmd}" in
         ciba)
-            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
+            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop request client allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -216,6 +231,110 @@ _ciba() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__client)
+            opts="-h --profile --help add list remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__client__subcmd__add)
+            opts="-h --issuer --client-id --client-secret-file --client-key-file --client-auth --keychain --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-auth)
+                    COMPREPLY=($(compgen -W "client_secret_basic client_secret_post" -- "${cur}"))
+                    return 0
+                    ;;
+                --keychain)
+                    COMPREPLY=($(compgen -W "secret-service kernel macos memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__client__subcmd__list)
+            opts="-h --json --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__client__subcmd__remove)
+            opts="-h --issuer --client-id --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -565,7 +684,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__man)
-            opts="-h --profile --help ciba start token add status watch stop allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
+            opts="-h --profile --help ciba start token add status watch stop request client allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -590,6 +709,92 @@ _ciba() {
             fi
             case "${prev}" in
                 --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__request)
+            opts="-h --profile --issuer --client-id --client-secret-file --client-key-file --client-auth --login-hint --login-hint-token-file --id-token-hint-file --scope --binding-message --requested-expiry --acr-values --resource --authorization-details --user-code-file --mode --ping-listen --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-auth)
+                    COMPREPLY=($(compgen -W "client_secret_basic client_secret_post" -- "${cur}"))
+                    return 0
+                    ;;
+                --login-hint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --login-hint-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-hint-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --binding-message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --requested-expiry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --acr-values)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authorization-details)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user-code-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -W "poll ping" -- "${cur}"))
+                    return 0
+                    ;;
+                --ping-listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -37,6 +37,8 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "add" -d 'Get a token of o
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "status" -d 'Show logins and the tokens in memory'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "watch" -d 'Print what happens to logins and tokens until interrupted'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "stop" -d 'Log out: end the session here and on the server'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "request" -d 'Ask a person for approval at an OpenID provider (CIBA), and print the token'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "client" -d 'Keep the credentials of clients for `ciba request`'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "allow" -d 'Let the tools give a host its token: write a rule'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "config" -d 'Show the configuration and its rules'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "audit" -d 'Show which tokens were handed out'
@@ -85,6 +87,52 @@ complete -c ciba -n "__fish_ciba_using_subcommand watch" -s h -l help -d 'Print 
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -l all -d 'End every session'
 complete -c ciba -n "__fish_ciba_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l issuer -d 'Issuer URL of the provider, exactly as it names itself' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l client-id -d 'Name of the client at the provider' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l client-secret-file -d 'File with the client secret; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l client-key-file -d 'File with the client\'s private key as PEM (P-256 or RSA), for private_key_jwt; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l client-auth -d 'How the secret is shown to the provider [default: client_secret_basic]' -r -f -a "client_secret_basic\t''
+client_secret_post\t''"
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l login-hint -d 'Name of the person, as the provider knows it' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l login-hint-token-file -d 'File with a token that names the person; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l id-token-hint-file -d 'File with an ID token of the person; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l scope -d 'What to ask for, with spaces between; openid has to be among it' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l binding-message -d 'Text that the person sees where they approve, to compare' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l requested-expiry -d 'Time after which the request should lapse: 120, 120s, 5m' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l acr-values -d 'Wanted authentication contexts, with spaces between' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l resource -d 'Service the token is for; may be given again' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l authorization-details -d 'File with a JSON array that says exactly what is to be allowed; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l user-code-file -d 'File with the code that only the person knows; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l mode -d 'How the daemon learns of the decision: poll asks again and again, ping is told as well' -r -f -a "poll\t''
+ping\t''"
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l ping-listen -d 'Address of this machine where the provider\'s ping arrives, behind the public URL that the client has registered' -r
+complete -c ciba -n "__fish_ciba_using_subcommand request" -l json -d 'Print a JSON object with everything that the provider gave'
+complete -c ciba -n "__fish_ciba_using_subcommand request" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and not __fish_seen_subcommand_from add list remove" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and not __fish_seen_subcommand_from add list remove" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Keep a client\'s secret or key; the secret is asked for, or read from standard input'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and not __fish_seen_subcommand_from add list remove" -f -a "list" -d 'Show the clients whose credentials are kept'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Forget a client\'s credential'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l issuer -d 'Issuer URL of the provider, exactly as it names itself' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l client-id -d 'Name of the client at the provider' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l client-secret-file -d 'File with the client secret; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l client-key-file -d 'File with the client\'s private key as PEM (P-256 or RSA), for private_key_jwt; - is standard input' -r -F
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l client-auth -d 'How the secret is shown to the provider [default: client_secret_basic]' -r -f -a "client_secret_basic\t''
+client_secret_post\t''"
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l keychain -d 'Where to keep it [env: CIBA_KEYCHAIN]' -r -f -a "secret-service\t''
+kernel\t''
+macos\t''
+memory\t''"
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from list" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from list" -l json -d 'Print a JSON object'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -l issuer -d 'Issuer URL of the provider, exactly as it names itself' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -l client-id -d 'Name of the client at the provider' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l resource -d 'Resource the token is for' -r
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l tool -d 'Tool that may ask, every tool without it; may be given again' -r

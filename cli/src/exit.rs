@@ -40,6 +40,7 @@ impl From<ErrorCode> for Exit {
             ErrorCode::BadRequest => Self::Usage,
             ErrorCode::NoRule
             | ErrorCode::BadConfiguration
+            | ErrorCode::InvalidClient
             | ErrorCode::InvalidTarget
             | ErrorCode::KeychainUnavailable
             | ErrorCode::KeychainLocked
@@ -73,6 +74,7 @@ mod tests {
             (ErrorCode::NoRule, 1),
             (ErrorCode::BadConfiguration, 1),
             (ErrorCode::Denied, 5),
+            (ErrorCode::InvalidClient, 1),
             (ErrorCode::ServerUnreachable, 4),
             (ErrorCode::KeychainUnavailable, 1),
             (ErrorCode::KeychainLocked, 1),

@@ -10,7 +10,8 @@ pub(crate) fn place(kept: &Kept) -> String {
     }
 }
 
-fn name(keychain: KeychainKind) -> &'static str {
+/// Returns what a keychain is, in a person's words.
+pub(crate) fn name(keychain: KeychainKind) -> &'static str {
     match keychain {
         KeychainKind::SecretService => "Secret Service, the desktop's keychain",
         KeychainKind::Kernel => "kernel keyring, ends with the next reboot",

@@ -33,6 +33,7 @@ mod logfile;
 mod login;
 mod print;
 mod screen;
+mod secret_input;
 mod service;
 mod terminal;
 mod token_file;

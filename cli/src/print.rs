@@ -1,6 +1,6 @@
 //! Step 11 of the token's way: a token as bytes on standard output, in the form that the reader understands.
 
-use ipc_proto::Token;
+use ipc_proto::{Granted, GrantedFields, Secret, Token};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -33,6 +33,37 @@ pub(crate) fn token(token: &Token, form: Form) -> Result<(), Error> {
         Form::Json => json(token),
     };
     terminal::print(&line)
+}
+
+/// Prints what a provider has granted: the access token, or all of it as a JSON object.
+pub(crate) fn granted(granted: &Granted, as_json: bool) -> Result<(), Error> {
+    let secret = granted.access_token.expose();
+    if !is_printable(secret) || secret.is_empty() {
+        return Err(unprintable());
+    }
+    let line = if as_json {
+        granted_json(granted)
+    } else {
+        line("", secret)
+    };
+    terminal::print(&line)
+}
+
+fn granted_json(granted: &Granted) -> Zeroizing<Vec<u8>> {
+    let shown = GrantedFields {
+        access_token: granted.access_token.expose(),
+        token_type: &granted.token_type,
+        expires_at: granted.expires_at,
+        scope: granted.scope.as_deref(),
+        id_token: granted.id_token.as_ref().map(Secret::expose),
+        refresh_token: granted.refresh_token.as_ref().map(Secret::expose),
+        authorization_details: granted.authorization_details.as_ref(),
+    };
+    // The daemon's line was no longer.
+    let mut line = Zeroizing::new(Vec::with_capacity(ipc_proto::MAX_LINE));
+    serde_json::to_writer(&mut *line, &shown).expect("a Vec takes every write, and no map has odd keys");
+    line.push(b'\n');
+    line
 }
 
 /// Returns the token itself; an error for one that a header cannot carry (RFC 6750 §2.1): it could carry a second header

@@ -49,6 +49,11 @@ pub(crate) fn tell(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Writes a question that is answered on the same line.
+pub(crate) fn ask(question: &str) {
+    let _ = io::stderr().write_all(question.as_bytes());
+}
+
 /// Tells a person what went wrong, and what to type next.
 pub(crate) fn tell_failure(failure: &Failure) {
     tell(format_args!("{} {}", red("ciba:"), Plain(&failure.message)));

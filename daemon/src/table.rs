@@ -87,6 +87,11 @@ impl Token {
     }
 }
 
+/// Returns the number of one more token that is handed out.
+pub(crate) fn next_serial() -> u64 {
+    LAST_SERIAL.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 impl AccessToken {
     /// Copies the text into locked memory, and numbers it.
     ///
@@ -96,7 +101,7 @@ impl AccessToken {
     pub(crate) fn copy_of(text: &str) -> Result<Self, Exhausted> {
         Ok(Self {
             text: Locked::copy_of(text.as_bytes())?,
-            serial: LAST_SERIAL.fetch_add(1, Ordering::Relaxed) + 1,
+            serial: next_serial(),
         })
     }
 

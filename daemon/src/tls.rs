@@ -13,6 +13,7 @@ const ALPN: &[u8] = b"http/1.1";
 pub(crate) fn install() {
     // Only a second call fails, and leaves the first one's choice.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 /// Returns a configuration that trusts what the system trusts. Made for each connection and dropped: the

@@ -144,6 +144,23 @@ pub enum Event {
         /// The question, on one line of plain characters ([`is_plain`](crate::is_plain)).
         question: String,
     },
+    /// The provider has taken a `request` and asks the person. Told to the client that made it alone.
+    Acknowledged {
+        /// What the request is called here: a short text made from its identifier, which opens nothing.
+        handle: String,
+        /// When it lapses, Unix seconds.
+        expires_at: u64,
+        /// Seconds between two questions to the provider.
+        interval: u64,
+    },
+    /// The person has not decided yet.
+    Waiting {
+        /// What the request is called here.
+        handle: String,
+        /// Why the provider could not be asked, for people; it is asked again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
     /// A login will end soon, and only a person can renew it.
     Expiring {
         /// Which login.
@@ -391,10 +408,10 @@ pub struct TokenFields<'a> {
 impl TokenFields<'_> {
     /// Returns room for texts whose every byte is escaped to two. Control characters take six; a token, all VSCHAR
     /// (RFC 6749 §A.12), has none.
-    fn room(&self) -> usize {
+    fn len(&self) -> usize {
         let texts = [self.access_token, self.token_type, self.resource];
         let bytes = texts.iter().map(|text| text.len()).sum::<usize>();
-        2 * (bytes + self.scope.map_or(0, str::len)) + ROOM
+        2 * (bytes + self.scope.map_or(0, str::len))
     }
 }
 
@@ -411,12 +428,17 @@ pub(crate) fn encode_with_token(
     more: usize,
     answer: impl Serialize,
 ) -> Zeroizing<Vec<u8>> {
+    encode_with_room(id, answer, token.len() + 2 * more)
+}
+
+/// Returns an answer with room for this many bytes of texts from the start.
+pub(crate) fn encode_with_room(id: &Id, answer: impl Serialize, bytes: usize) -> Zeroizing<Vec<u8>> {
     #[derive(Serialize)]
     struct Line<'a, T> {
         id: &'a Id,
         ok: T,
     }
-    line(&Line { id, ok: answer }, token.room() + 2 * more)
+    line(&Line { id, ok: answer }, bytes + ROOM)
 }
 
 /// Bytes a line without a token usually needs.
@@ -510,6 +532,15 @@ mod tests {
             Event::Expiring {
                 profile: profile.clone(),
                 expires_at,
+            },
+            Event::Acknowledged {
+                handle: "Jk3_aB-9".into(),
+                expires_at,
+                interval: 5,
+            },
+            Event::Waiting {
+                handle: "Jk3_aB-9".into(),
+                problem: Some("the provider does not answer in time".into()),
             },
             Event::Confirm {
                 number: 3,

@@ -13,7 +13,7 @@ use crate::{ProfileName, state_directory};
 pub struct AuditEntry {
     /// When, UTC (RFC 3339): `2026-01-31T12:00:00Z`.
     pub time: String,
-    /// The tool that asked: `token`, `start`, or the word in `credential`.
+    /// The tool that asked: `token`, `start`, `request`, or the word in `credential`.
     pub tool: String,
     /// The client's process id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,13 +22,18 @@ pub struct AuditEntry {
     /// not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
-    /// The service: its host, and its port where that is not the scheme's. Absent where no rule was asked.
+    /// The service: its host, and its port where that is not the scheme's; of a `request` the provider's. Absent where no
+    /// rule was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The token's resource.
+    /// The token's resource; of a `request` what the client named, else the provider itself.
     pub resource: String,
-    /// The login that it came from.
-    pub profile: ProfileName,
+    /// The login that it came from; absent for a `request`, which needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
+    /// The client of a `request`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// The token's number, which is the daemon's own.
     pub serial: u64,
 }
@@ -52,7 +57,8 @@ mod tests {
             executable: Some("/usr/bin/ciba".into()),
             host: Some("git.example.com:8443".into()),
             resource: "urn:d:git".into(),
-            profile: ProfileName::default(),
+            profile: Some(ProfileName::default()),
+            client_id: None,
             serial: 7,
         };
         let text = serde_json::to_string(&entry).unwrap();

@@ -24,6 +24,8 @@ pub enum ErrorCode {
     BadConfiguration,
     /// The person was asked before the token left, and did not agree.
     Denied,
+    /// A provider does not take the client's credentials, or there are none.
+    InvalidClient,
     /// The server cannot be reached, or is not what it claims to be.
     ServerUnreachable,
     /// No keychain can be used.
@@ -59,6 +61,7 @@ impl ErrorCode {
             Self::NoRule => "no_rule",
             Self::BadConfiguration => "bad_configuration",
             Self::Denied => "denied",
+            Self::InvalidClient => "invalid_client",
             Self::ServerUnreachable => "server_unreachable",
             Self::KeychainUnavailable => "keychain_unavailable",
             Self::KeychainLocked => "keychain_locked",
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     /// Every code with the word that it has become known by.
-    const KNOWN: [(ErrorCode, &str); 18] = [
+    const KNOWN: [(ErrorCode, &str); 19] = [
         (ErrorCode::NotLoggedIn, "not_logged_in"),
         (ErrorCode::LoginRequired, "login_required"),
         (ErrorCode::LoginDenied, "login_denied"),
@@ -93,6 +96,7 @@ mod tests {
         (ErrorCode::NoRule, "no_rule"),
         (ErrorCode::BadConfiguration, "bad_configuration"),
         (ErrorCode::Denied, "denied"),
+        (ErrorCode::InvalidClient, "invalid_client"),
         (ErrorCode::ServerUnreachable, "server_unreachable"),
         (ErrorCode::KeychainUnavailable, "keychain_unavailable"),
         (ErrorCode::KeychainLocked, "keychain_locked"),

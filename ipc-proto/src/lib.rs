@@ -12,6 +12,7 @@
 
 mod answer;
 mod audit;
+mod backchannel;
 mod code;
 mod configuration;
 mod credential;
@@ -31,6 +32,10 @@ pub use answer::{
     encode_token,
 };
 pub use audit::{AuditEntry, audit_file};
+pub use backchannel::{
+    Backchannel, ClientCredential, ClientKept, ClientMethod, Clients, Granted, GrantedFields, Hint,
+    SecretText, encode_granted,
+};
 pub use code::ErrorCode;
 pub use configuration::{Configuration, HostRule};
 pub use credential::{Credential, MAX_TOOL, MAX_URL, Scheme, Service, encode_credential};

@@ -4,8 +4,12 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use zeroize::Zeroizing;
 
-use crate::{ErrorCode, KeychainKind, ProfileName};
+use crate::{Backchannel, ClientCredential, ErrorCode, KeychainKind, ProfileName};
+
+/// Bytes a request without long texts needs.
+const ROOM: usize = 512;
 
 /// One request: an id to be echoed, and what is wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,6 +154,31 @@ pub enum Op {
     },
     /// Be told of every change until the connection is closed. Streams [`Event`](crate::Event) lines.
     Watch {},
+    /// Ask a person for approval at an OpenID provider, as its client. Streams [`Event`](crate::Event) lines, then
+    /// [`Granted`](crate::Granted). Closing the connection ends the wait.
+    Request(Box<Backchannel>),
+    /// Keep a client's credential in a keychain, in the place of the last one. Answer:
+    /// [`ClientKept`](crate::ClientKept).
+    ClientAdd {
+        /// The provider, exactly as it names itself.
+        issuer: String,
+        /// The client's name there.
+        client_id: String,
+        /// What it proves itself with.
+        credential: ClientCredential,
+        /// Where to keep it; the daemon chooses when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keychain: Option<KeychainKind>,
+    },
+    /// The clients whose credentials are kept. Answer: [`Clients`](crate::Clients).
+    Clients {},
+    /// Forget a client's credential in every keychain. Answer: `{}`.
+    ClientRemove {
+        /// The provider.
+        issuer: String,
+        /// The client's name there.
+        client_id: String,
+    },
     /// What works and what does not. Answer: [`Diagnosis`](crate::Diagnosis).
     Diagnose {},
     /// Become the program that is installed now, keeping every session. Answer: `{}`.
@@ -175,9 +204,15 @@ impl Request {
         }
     }
 
-    /// Returns the request as a line, newline included.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).expect("strings, numbers and booleans always serialize");
+    /// Returns the request as a line, newline included. It may hold a secret: the buffer never grows (I-008).
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let texts = match &self.op {
+            Op::Request(asked) => asked.len(),
+            Op::ClientAdd { credential, .. } => credential.secret.expose().len(),
+            _ => 0,
+        };
+        let mut line = Zeroizing::new(Vec::with_capacity(2 * texts + ROOM));
+        serde_json::to_writer(&mut *line, self).expect("strings, numbers and booleans always serialize");
         line.push(b'\n');
         line
     }
@@ -290,6 +325,10 @@ fn is_known(op: &str) -> bool {
             | "status"
             | "stop"
             | "watch"
+            | "request"
+            | "client_add"
+            | "clients"
+            | "client_remove"
             | "diagnose"
             | "hand_over"
             | "shutdown"

@@ -31,7 +31,7 @@ const DAEMON: Floors = &[
     &["ipc", "notify"],
     &["agent"],
     &["session", "diagnose", "loading"],
-    &["sync", "authorize", "handover"],
+    &["sync", "authorize", "handover", "request"],
     &["keychain", "config"],
     &["table", "server", "secret"],
     &["memory", "tls", "ownership"],

@@ -12,6 +12,7 @@ mod memory;
 mod notify;
 mod provider_faults;
 mod renewal;
+mod request;
 mod restart;
 mod road;
 mod site;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::script::Script;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
 
 /// How long one start may take. Once in some hundred starts on a busy machine Node hangs before the provider listens.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -91,6 +91,25 @@ impl Idp {
             .send()
             .await?;
         Ok(response.error_for_status()?.json().await?)
+    }
+
+    /// Waits until a backchannel request asks a person, and returns its `auth_req_id`.
+    pub async fn asked(&self) -> Result<String> {
+        until("a backchannel request", PATIENCE, async || {
+            let state = self.state().await.ok()?;
+            let requests = state["ciba"].as_object()?;
+            let mut pending = requests
+                .iter()
+                .filter(|(_, request)| request["state"] == "pending");
+            pending.next().map(|(id, _)| id.clone())
+        })
+        .await
+    }
+
+    /// Decides a backchannel request: `approve` or `deny`.
+    pub async fn decide(&self, auth_req_id: &str, result: &str) -> Result<()> {
+        let body = json!({ "auth_req_id": auth_req_id, "result": result });
+        self.post("ciba", &body).await.map(drop)
     }
 
     /// The process behind the provider.

@@ -1,6 +1,6 @@
 //! `ciba audit`: which tokens were handed out, from the file that the daemon keeps beside its log.
 
-use ipc_proto::AuditEntry;
+use ipc_proto::{AuditEntry, ProfileName};
 
 use crate::audit_file::AuditFile;
 use crate::changes::Changes;
@@ -58,13 +58,14 @@ fn line(entry: &AuditEntry) -> String {
     let host = entry.host.as_deref().unwrap_or("-");
     let program = entry.executable.as_deref().unwrap_or("-");
     let pid = entry.pid.map_or_else(|| "-".into(), |pid| pid.to_string());
-    let profile = entry.profile.to_string();
+    let login = entry.profile.as_ref().map(ProfileName::as_str);
+    let profile = login.or(entry.client_id.as_deref()).unwrap_or("-");
     let words = [
         &entry.time,
         &entry.tool,
         host,
         &entry.resource,
-        &profile,
+        profile,
         &pid,
         program,
     ];

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The pages by command, in the order of the help.
-pub(crate) const PAGES: [(&str, &str); 24] = [
+pub(crate) const PAGES: [(&str, &str); 26] = [
     ("ciba", include_str!("../../man/ciba.1")),
     ("start", include_str!("../../man/ciba-start.1")),
     ("token", include_str!("../../man/ciba-token.1")),
@@ -24,6 +24,8 @@ pub(crate) const PAGES: [(&str, &str); 24] = [
     ("status", include_str!("../../man/ciba-status.1")),
     ("watch", include_str!("../../man/ciba-watch.1")),
     ("stop", include_str!("../../man/ciba-stop.1")),
+    ("request", include_str!("../../man/ciba-request.1")),
+    ("client", include_str!("../../man/ciba-client.1")),
     ("allow", include_str!("../../man/ciba-allow.1")),
     ("config", include_str!("../../man/ciba-config.1")),
     ("audit", include_str!("../../man/ciba-audit.1")),

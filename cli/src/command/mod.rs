@@ -8,6 +8,7 @@ use crate::error::Error;
 pub(crate) mod add;
 pub(crate) mod allow;
 pub(crate) mod audit;
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod curl;
@@ -22,6 +23,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod netrc;
 pub(crate) mod one_shot;
+pub(crate) mod request;
 pub(crate) mod restart;
 pub(crate) mod service;
 pub(crate) mod start;
@@ -47,6 +49,10 @@ pub(crate) enum Command {
     Watch(watch::Args),
     /// Log out: end the session here and on the server
     Stop(stop::Args),
+    /// Ask a person for approval at an OpenID provider (CIBA), and print the token
+    Request(Box<request::Args>),
+    /// Keep the credentials of clients for `ciba request`
+    Client(client::Args),
     /// Let the tools give a host its token: write a rule
     Allow(allow::Args),
     /// Show the configuration and its rules
@@ -96,6 +102,8 @@ pub(crate) fn run(
         Some(Command::Status(args)) => status::run(&args, profile),
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Stop(args)) => stop::run(&args, profile),
+        Some(Command::Request(args)) => request::run(*args),
+        Some(Command::Client(args)) => client::run(args),
         Some(Command::Allow(args)) => allow::run(&args, profile.as_ref()),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),

@@ -40,7 +40,7 @@ pub(crate) struct Args {
 }
 
 /// Reads a keychain's word, and tells shells which there are.
-fn keychain() -> impl TypedValueParser<Value = KeychainKind> {
+pub(super) fn keychain() -> impl TypedValueParser<Value = KeychainKind> {
     PossibleValuesParser::new(KeychainKind::ALL.map(KeychainKind::word)).try_map(|word| word.parse())
 }
 

@@ -38,7 +38,7 @@ fn not_running() -> Error {
 fn sentence(event: &Event) -> String {
     let (profile, what) = match event {
         // A question goes to the client that can answer it, not to those that watch.
-        Event::Confirm { .. } => return String::new(),
+        Event::Confirm { .. } | Event::Acknowledged { .. } | Event::Waiting { .. } => return String::new(),
         Event::Authorize {
             profile,
             url,

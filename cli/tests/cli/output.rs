@@ -142,6 +142,8 @@ fn help_lists_every_command_with_what_it_does() {
            status       Show logins and the tokens in memory\n  \
            watch        Print what happens to logins and tokens until interrupted\n  \
            stop         Log out: end the session here and on the server\n  \
+           request      Ask a person for approval at an OpenID provider (CIBA), and print the token\n  \
+           client       Keep the credentials of clients for `ciba request`\n  \
            allow        Let the tools give a host its token: write a rule\n  \
            config       Show the configuration and its rules\n  \
            audit        Show which tokens were handed out\n  \

@@ -84,6 +84,11 @@ impl Agent {
         }
     }
 
+    /// Returns the keychains of this machine.
+    pub(crate) fn keychains(&self) -> &Keychains {
+        &self.0.services.keychains
+    }
+
     /// Goes on with a login of an earlier daemon, unless its profile has a newer one.
     pub(crate) fn resume(&self, login: HandedOver) {
         let mut sessions = self.sessions();

@@ -130,7 +130,8 @@ mod tests {
             executable: None,
             host: None,
             resource: "urn:d:git".into(),
-            profile: ipc_proto::ProfileName::default(),
+            profile: None,
+            client_id: None,
             serial,
         }
     }

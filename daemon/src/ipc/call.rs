@@ -28,7 +28,8 @@ impl Call<'_> {
             executable: self.caller.executable().map(Into::into),
             host,
             resource: token.resource.to_string(),
-            profile: profile.clone(),
+            profile: Some(profile.clone()),
+            client_id: None,
             serial: token.serial(),
         });
     }

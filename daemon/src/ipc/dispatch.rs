@@ -74,6 +74,16 @@ impl Call<'_> {
             Op::Status { profile } => self.reply.result(&agent.status(profile.as_ref()).await).await,
             Op::Stop { profile, all } => self.stop(Which::of(profile, all)).await,
             Op::Watch {} => self.watch().await,
+            // In a box: it can take much, and every request has room for it.
+            Op::Request(asked) => Box::pin(self.request(&asked)).await,
+            Op::ClientAdd {
+                issuer,
+                client_id,
+                credential,
+                keychain,
+            } => self.client_add(&issuer, &client_id, &credential, keychain).await,
+            Op::Clients {} => self.clients().await,
+            Op::ClientRemove { issuer, client_id } => self.client_remove(&issuer, &client_id).await,
             Op::Diagnose {} => self.diagnose().await,
             Op::HandOver {} => self.hand_over().await,
             Op::Shutdown {} => self.shutdown().await,
@@ -177,7 +187,7 @@ impl Call<'_> {
 
 /// An answer that holds nothing.
 #[derive(Serialize)]
-struct Done {}
+pub(super) struct Done {}
 
 /// Compares protocols (I-004). An older client is understood; a newer one may mean what we do not know.
 fn hello(protocol: u32) -> Result<Hello, Failure> {

@@ -8,6 +8,7 @@ mod credential;
 mod dispatch;
 mod hangup;
 mod reply;
+mod request;
 mod serve;
 mod starts;
 #[cfg(test)]

@@ -3,12 +3,13 @@
 
 use ipc_proto::{
     Event, Failure, Id, Service, TokenFields, encode_answer, encode_credential, encode_event, encode_failure,
-    encode_token,
+    encode_granted, encode_token,
 };
 use serde::Serialize;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::request::Granted;
 use crate::table::Token;
 
 /// Lines for one client that may wait to be written; then its requests wait.
@@ -82,6 +83,11 @@ impl Reply {
         self.out
             .send(encode_credential(&self.id, fields(token), shown))
             .await;
+    }
+
+    /// Answers with what a provider has granted.
+    pub(super) async fn granted(&self, granted: &Granted) {
+        self.out.send(encode_granted(&self.id, granted.fields())).await;
     }
 
     /// Answers with a token.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::{Item, Keychain, KeychainError};
+use super::{Client, ClientName, Item, Keychain, KeychainError};
 
 /// Kept in the test's own memory.
 #[derive(Default)]
@@ -25,6 +25,7 @@ pub(crate) struct Fake {
 #[derive(Default)]
 struct Inner {
     items: BTreeMap<ProfileName, Zeroizing<Vec<u8>>>,
+    clients: BTreeMap<String, Zeroizing<Vec<u8>>>,
     trouble: Option<Trouble>,
 }
 
@@ -116,6 +117,23 @@ impl Keychain for Fake {
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
         self.answer(|inner| {
             inner.items.remove(profile);
+        })
+    }
+
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, KeychainError>> {
+        let read = |client: &Zeroizing<Vec<u8>>| Client::decode(client).unwrap();
+        self.answer(|inner| inner.clients.values().map(read).collect())
+    }
+
+    fn keep_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>> {
+        self.answer(|inner| {
+            inner.clients.insert(client.name.digest(), client.encode());
+        })
+    }
+
+    fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>> {
+        self.answer(|inner| {
+            inner.clients.remove(&name.digest());
         })
     }
 

@@ -10,18 +10,22 @@ use rustix::io::Errno;
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::client::MAX_CLIENT;
 use super::item::MAX_ITEM;
-use super::{Item, Keychain, KeychainError};
+use super::{Client, ClientName, Item, Keychain, KeychainError};
 
 const KIND: KeychainKind = KeychainKind::Kernel;
 
-/// How the description of a key of ours begins; the profile follows.
-const PREFIX: &str = "ciba:";
+/// How the description of a login's key begins; the profile follows.
+const LOGIN: &str = "ciba:";
+
+/// How the description of a client's key begins; the digest of its name follows.
+const CLIENT: &str = "ciba-client:";
 
 /// Keys in the user's keyring that are looked through. The quota of a user is 200 by default.
 const MAX_KEYS: usize = 16 * 1024;
 
-/// The user's keyring. One key a profile, which its possessor alone may read.
+/// The user's keyring. One key a profile and one a client, which its possessor alone may read.
 pub(super) struct Kernel;
 
 impl Keychain for Kernel {
@@ -34,15 +38,27 @@ impl Keychain for Kernel {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>> {
-        answer(read())
+        answer(read(LOGIN, MAX_ITEM, |text| Item::decode(text).ok()))
     }
 
     fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>> {
-        answer(write(item))
+        answer(write(&login(&item.profile), &item.encode()))
     }
 
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
-        answer(delete(profile))
+        answer(delete(&login(profile)))
+    }
+
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, KeychainError>> {
+        answer(read(CLIENT, MAX_CLIENT, |text| Client::decode(text).ok()))
+    }
+
+    fn keep_client<'a>(&'a self, kept: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>> {
+        answer(write(&client(&kept.name), &kept.encode()))
+    }
+
+    fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>> {
+        answer(delete(&client(name)))
     }
 
     fn unlocked(&self) -> BoxFuture<'_, ()> {
@@ -50,42 +66,47 @@ impl Keychain for Kernel {
     }
 }
 
-fn read() -> Result<Vec<Item>, KeyError> {
+/// Returns what the keys of this kind hold.
+fn read<T>(prefix: &str, most: usize, decode: fn(&[u8]) -> Option<T>) -> Result<Vec<T>, KeyError> {
     ring()?;
-    let mut items = Vec::new();
-    for key in keys()?.into_iter().filter(is_ours) {
-        match item(key) {
-            Some(item) => items.push(item),
+    let mut found = Vec::new();
+    for key in keys()?.into_iter().filter(|key| is_ours(key, prefix)) {
+        match text(key, most).and_then(|text| decode(&text)) {
+            Some(item) => found.push(item),
             None => warn!(keychain = %KIND, "a key of ciba cannot be read; left out"),
         }
     }
-    Ok(items)
+    Ok(found)
 }
 
-fn write(item: &Item) -> Result<(), KeyError> {
+fn write(description: &str, text: &[u8]) -> Result<(), KeyError> {
     // A new key is for its possessor to read; the user's other processes see only that it is there.
-    ring()?.add_key(&description(&item.profile), &item.encode())?;
+    ring()?.add_key(description, text)?;
     Ok(())
 }
 
-fn delete(profile: &ProfileName) -> Result<(), KeyError> {
-    match ring()?.search(&description(profile)) {
+fn delete(description: &str) -> Result<(), KeyError> {
+    match ring()?.search(description) {
         Ok(key) => key.invalidate(),
         Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn description(profile: &ProfileName) -> String {
-    format!("{PREFIX}{profile}")
+fn login(profile: &ProfileName) -> String {
+    format!("{LOGIN}{profile}")
 }
 
-fn is_ours(key: &Key) -> bool {
+fn client(name: &ClientName) -> String {
+    format!("{CLIENT}{}", name.digest())
+}
+
+fn is_ours(key: &Key, prefix: &str) -> bool {
     // The crate panics at a description that is longer than its buffer.
     let Ok(Ok(data)) = catch_unwind(|| key.metadata()) else {
         return false;
     };
-    data.get_type() == KeyType::User && data.get_description().starts_with(PREFIX)
+    data.get_type() == KeyType::User && data.get_description().starts_with(prefix)
 }
 
 /// Returns the user's keyring, whose keys this process possesses from now on.
@@ -112,10 +133,15 @@ fn keys() -> Result<Vec<Key>, KeyError> {
         .collect())
 }
 
-fn item(key: Key) -> Option<Item> {
-    let mut text = Zeroizing::new(vec![0; MAX_ITEM]);
+/// Returns what a key holds, if that is not too long.
+fn text(key: Key, most: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(vec![0; most]);
     let len = key.read(&mut text).ok()?;
-    Item::decode(text.get(..len)?).ok()
+    if len > most {
+        return None;
+    }
+    text.truncate(len);
+    Some(text)
 }
 
 fn answer<'a, T: Send + 'a>(done: Result<T, KeyError>) -> BoxFuture<'a, Result<T, KeychainError>> {

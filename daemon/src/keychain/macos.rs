@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
-use super::{Item, Keychain, KeychainError};
+use super::{Client, ClientName, Item, Keychain, KeychainError};
 
 const KIND: KeychainKind = KeychainKind::Macos;
 
@@ -25,8 +25,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before a locked one is looked at again.
 const NEXT_LOOK: Duration = Duration::from_secs(60);
 
-/// The service of our passwords; their account is the profile.
-const SERVICE: &str = "ciba";
+/// The service of the passwords that are logins; their account is the profile.
+const LOGIN: &str = "ciba";
+
+/// The service of those that are clients; their account is the digest of the name.
+const CLIENT: &str = "ciba-client";
 
 /// The attribute that holds the account (`kSecAttrAccount`).
 const ACCOUNT: &str = "acct";
@@ -67,17 +70,31 @@ impl Keychain for Macos {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>> {
-        in_time(read)
+        in_time(|| read(LOGIN, |text| Item::decode(text).ok()))
     }
 
     fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>> {
         let (profile, secret) = (item.profile.clone(), item.encode());
-        in_time(move || set_generic_password(SERVICE, profile.as_str(), &secret))
+        in_time(move || set_generic_password(LOGIN, profile.as_str(), &secret))
     }
 
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
         let profile = profile.clone();
-        in_time(move || or_none(delete_generic_password(SERVICE, profile.as_str())).map(drop))
+        in_time(move || or_none(delete_generic_password(LOGIN, profile.as_str())).map(drop))
+    }
+
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, KeychainError>> {
+        in_time(|| read(CLIENT, |text| Client::decode(text).ok()))
+    }
+
+    fn keep_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>> {
+        let (digest, secret) = (client.name.digest(), client.encode());
+        in_time(move || set_generic_password(CLIENT, &digest, &secret))
+    }
+
+    fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>> {
+        let digest = name.digest();
+        in_time(move || or_none(delete_generic_password(CLIENT, &digest)).map(drop))
     }
 
     /// The system does not tell. The keychain opens with a login at the screen; after a remote one its user has to open it.
@@ -86,27 +103,27 @@ impl Keychain for Macos {
     }
 }
 
-fn read() -> Result<Vec<Item>> {
+fn read<T>(service: &str, decode: fn(&[u8]) -> Option<T>) -> Result<Vec<T>> {
     let mut items = Vec::new();
-    for account in accounts()? {
-        let options = PasswordOptions::new_generic_password(SERVICE, &account);
+    for account in accounts(service)? {
+        let options = PasswordOptions::new_generic_password(service, &account);
         let Some(secret) = or_none(generic_password(options))?.map(Zeroizing::new) else {
             continue;
         };
-        match Item::decode(&secret) {
-            Ok(item) => items.push(item),
-            Err(_) => warn!(keychain = %KIND, "a password of ciba cannot be read; left out"),
+        match decode(&secret) {
+            Some(item) => items.push(item),
+            None => warn!(keychain = %KIND, "a password of ciba cannot be read; left out"),
         }
     }
     Ok(items)
 }
 
 /// Returns the accounts of our passwords. The system gives the data of one password a call, never of many.
-fn accounts() -> Result<Vec<String>> {
+fn accounts(service: &str) -> Result<Vec<String>> {
     let mut search = ItemSearchOptions::new();
     search
         .class(ItemClass::generic_password())
-        .service(SERVICE)
+        .service(service)
         .limit(Limit::All)
         .load_attributes(true);
     let found = or_none(search.search())?.unwrap_or_default();

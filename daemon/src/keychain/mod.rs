@@ -1,6 +1,7 @@
-//! Where logins are kept so that they survive the daemon (D-052, D-053): one trait, and the places of each
-//! system behind it. Nothing here is touched while a token is served.
+//! Where logins (D-052, D-053) and the credentials of clients are kept so that they survive the daemon: one trait, and
+//! the places of each system behind it. Nothing here is touched while a token is served.
 
+pub(crate) mod client;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod item;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use ipc_proto::{KeychainKind, ProfileName};
 use thiserror::Error;
 
+pub(crate) use self::client::{Client, ClientName};
 pub(crate) use self::item::{Item, Unreadable};
 #[cfg(target_os = "linux")]
 use self::kernel::Kernel;
@@ -34,7 +36,7 @@ use self::secret_service::SecretService;
 /// the user: a second daemon, with another socket, must be kept from resuming the first one's logins.
 const ALLOWED: &str = "CIBA_ALLOWED_KEYCHAINS";
 
-/// A place that keeps logins. Every call answers within a deadline of its own.
+/// A place that keeps logins and clients. Every call answers within a deadline of its own.
 pub(crate) trait Keychain: Send + Sync {
     fn kind(&self) -> KeychainKind;
 
@@ -49,6 +51,15 @@ pub(crate) trait Keychain: Send + Sync {
 
     /// Forgets a profile's login. That there is none is no error.
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>>;
+
+    /// Returns every client it keeps for ciba. One that cannot be read is left out, and logged.
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, KeychainError>>;
+
+    /// Keeps a client in the place of the last one of its name.
+    fn keep_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>>;
+
+    /// Forgets a client. That there is none is no error.
+    fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>>;
 
     /// Waits until one that was locked or away may be there and open. Never by asking over and over.
     fn unlocked(&self) -> BoxFuture<'_, ()>;
@@ -80,7 +91,7 @@ impl Keychains {
         let list = list.as_deref().map(OsStr::to_string_lossy);
         let lasting = lasting().into_iter();
         let allowed = lasting.filter(|keychain| is_allowed(keychain.kind(), list.as_deref()));
-        Self::new(allowed.chain([Arc::new(Memory) as _]))
+        Self::new(allowed.chain([Arc::new(Memory::default()) as _]))
     }
 
     pub(crate) fn new(keychains: impl IntoIterator<Item = Arc<dyn Keychain>>) -> Self {
@@ -94,7 +105,7 @@ impl Keychains {
     /// Returns the one of that kind; what this system cannot have keeps nothing.
     pub(crate) fn find(&self, kind: KeychainKind) -> Arc<dyn Keychain> {
         let found = self.iter().find(|keychain| keychain.kind() == kind);
-        found.map_or_else(|| Arc::new(Memory) as _, Arc::clone)
+        found.map_or_else(|| Arc::new(Memory::default()) as _, Arc::clone)
     }
 
     /// Returns the one that is wanted; else the best one that is there. A locked one is there.
@@ -120,7 +131,7 @@ impl Keychains {
                 Err(reason) => tracing::info!(%reason, "keychain passed over"),
             }
         }
-        Ok(Arc::new(Memory))
+        Ok(Arc::new(Memory::default()))
     }
 }
 

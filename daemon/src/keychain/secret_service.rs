@@ -16,7 +16,7 @@ use zbus::{Address, Connection, MatchRule, MessageStream, connection, fdo, messa
 use zeroize::Zeroizing;
 
 use super::patience::pauses;
-use super::{Item, Keychain, KeychainError};
+use super::{Client, ClientName, Item, Keychain, KeychainError};
 
 const KIND: KeychainKind = KeychainKind::SecretService;
 
@@ -24,8 +24,10 @@ const KIND: KeychainKind = KeychainKind::SecretService;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The attributes of an item of ours. Services may keep them in clear.
-const APPLICATION: (&str, &str) = ("application", "ciba");
+const LOGIN: (&str, &str) = ("application", "ciba");
 const PROFILE: &str = "profile";
+const CLIENT: (&str, &str) = ("application", "ciba-client");
+const NAME_DIGEST: &str = "client";
 
 const CONTENT_TYPE: &str = "application/json";
 
@@ -66,9 +68,14 @@ impl SecretService {
         Service::connect_with_existing(secrets, self.connect().await?).await
     }
 
-    async fn read(&self) -> Result<Vec<Item>, Error> {
+    /// Returns what the items of this application hold.
+    async fn read<T>(
+        &self,
+        application: (&str, &str),
+        decode: fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         let service = self.open(EncryptionType::Dh).await?;
-        let found = service.search_items(HashMap::from([APPLICATION])).await?;
+        let found = service.search_items(HashMap::from([application])).await?;
         if !found.locked.is_empty() {
             if found.unlocked.is_empty() {
                 return Err(Error::Locked);
@@ -78,31 +85,41 @@ impl SecretService {
         let mut items = Vec::with_capacity(found.unlocked.len());
         for kept in &found.unlocked {
             let secret = Zeroizing::new(kept.get_secret().await?);
-            match Item::decode(&secret) {
-                Ok(item) => items.push(item),
-                Err(_) => warn!(keychain = %KIND, "an item of ciba cannot be read; left out"),
+            match decode(&secret) {
+                Some(item) => items.push(item),
+                None => warn!(keychain = %KIND, "an item of ciba cannot be read; left out"),
             }
         }
         Ok(items)
     }
 
-    async fn write(&self, item: &Item) -> Result<(), Error> {
+    async fn write(&self, label: &str, attributes: HashMap<&str, &str>, secret: &[u8]) -> Result<(), Error> {
         let service = self.open(EncryptionType::Dh).await?;
         let collection = service.get_default_collection().await?;
         // Some services answer a write to a locked collection with a prompt.
         collection.ensure_unlocked().await?;
-        let label = format!("ciba: login '{}' at {}", item.profile, item.server);
-        let attributes = attributes(&item.profile);
-        let (secret, replace) = (item.encode(), true);
+        let replace = true;
         collection
-            .create_item(&label, attributes, &secret, replace, CONTENT_TYPE)
+            .create_item(label, attributes, secret, replace, CONTENT_TYPE)
             .await?;
         Ok(())
     }
 
-    async fn delete(&self, profile: &ProfileName) -> Result<(), Error> {
+    async fn write_login(&self, item: &Item) -> Result<(), Error> {
+        let label = format!("ciba: login '{}' at {}", item.profile, item.server);
+        self.write(&label, login(&item.profile), &item.encode()).await
+    }
+
+    async fn write_client(&self, kept: &Client) -> Result<(), Error> {
+        let ClientName { issuer, client_id } = &kept.name;
+        let label = format!("ciba: client '{client_id}' at {issuer}");
+        self.write(&label, client(&kept.name.digest()), &kept.encode())
+            .await
+    }
+
+    async fn delete(&self, attributes: HashMap<&str, &str>) -> Result<(), Error> {
         let service = self.open(NO_SECRETS).await?;
-        let found = service.search_items(attributes(profile)).await?;
+        let found = service.search_items(attributes).await?;
         for kept in &found.unlocked {
             kept.delete().await?;
         }
@@ -140,15 +157,27 @@ impl Keychain for SecretService {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<Vec<Item>, KeychainError>> {
-        Box::pin(in_time(self.read()))
+        Box::pin(in_time(self.read(LOGIN, |text| Item::decode(text).ok())))
     }
 
     fn keep<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<(), KeychainError>> {
-        Box::pin(in_time(self.write(item)))
+        Box::pin(in_time(self.write_login(item)))
     }
 
     fn forget<'a>(&'a self, profile: &'a ProfileName) -> BoxFuture<'a, Result<(), KeychainError>> {
-        Box::pin(in_time(self.delete(profile)))
+        Box::pin(in_time(self.delete(login(profile))))
+    }
+
+    fn clients(&self) -> BoxFuture<'_, Result<Vec<Client>, KeychainError>> {
+        Box::pin(in_time(self.read(CLIENT, |text| Client::decode(text).ok())))
+    }
+
+    fn keep_client<'a>(&'a self, kept: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>> {
+        Box::pin(in_time(self.write_client(kept)))
+    }
+
+    fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>> {
+        Box::pin(in_time(async { self.delete(client(&name.digest())).await }))
     }
 
     fn unlocked(&self) -> BoxFuture<'_, ()> {
@@ -165,8 +194,12 @@ impl Keychain for SecretService {
     }
 }
 
-fn attributes(profile: &ProfileName) -> HashMap<&str, &str> {
-    HashMap::from([APPLICATION, (PROFILE, profile.as_str())])
+fn login(profile: &ProfileName) -> HashMap<&str, &str> {
+    HashMap::from([LOGIN, (PROFILE, profile.as_str())])
+}
+
+fn client(digest: &str) -> HashMap<&str, &str> {
+    HashMap::from([CLIENT, (NAME_DIGEST, digest)])
 }
 
 async fn is_open(bus: Connection) -> Result<(), Error> {

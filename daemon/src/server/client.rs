@@ -82,13 +82,18 @@ impl From<reqwest::Error> for HttpError {
 /// Makes what asks a server. It is made for one exchange: one that is kept would hold pools, and the system's
 /// certificates.
 pub(crate) fn client(server: &Server) -> Result<Client, HttpError> {
+    client_for(server.is_encrypted())
+}
+
+/// The same for anything that speaks HTTP: with TLS, or without it on this machine.
+pub(crate) fn client_for(is_encrypted: bool) -> Result<Client, HttpError> {
     let builder = Client::builder()
         // The WebSocket knows no proxy: a login must not begin where it cannot be followed.
         .no_proxy()
         .connect_timeout(CONNECT_DEADLINE)
         .timeout(DEADLINE)
         .redirect(Policy::none());
-    let builder = if server.is_encrypted() {
+    let builder = if is_encrypted {
         builder.https_only(true)
     } else {
         // No certificate is asked for on this machine.

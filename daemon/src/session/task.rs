@@ -224,8 +224,11 @@ fn log(event: &Event) {
             let code = error.as_ref().map(|failure| failure.code.word());
             info!(%profile, ?state, code, "session");
         }
-        // The link has said so, with the reason. A question is none of a session's.
-        Event::Disconnected { .. } | Event::Confirm { .. } => {}
+        // The link has said so, with the reason. A question, or a request, is none of a session's.
+        Event::Disconnected { .. }
+        | Event::Confirm { .. }
+        | Event::Acknowledged { .. }
+        | Event::Waiting { .. } => {}
     }
 }
 

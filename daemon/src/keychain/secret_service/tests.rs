@@ -85,7 +85,7 @@ async fn d_052_what_is_not_ours_is_left_out_and_left_alone() {
     let keychain = of(&keyring);
     let service = keychain.open(EncryptionType::Dh).await.unwrap();
     let collection = service.get_default_collection().await.unwrap();
-    for (attribute, value) in [("application", "other"), APPLICATION] {
+    for (attribute, value) in [("application", "other"), LOGIN] {
         let attributes = HashMap::from([(attribute, value)]);
         let item = collection.create_item("not ours", attributes, b"pass", false, "text/plain");
         item.await.unwrap();

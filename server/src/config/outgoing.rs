@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::Certificate;
 use serde::Deserialize;
 
 use super::Error;
 use super::secret::Places;
-use crate::outgoing::Rules;
+use crate::outgoing::{Authorities, Rules};
 
 /// Seconds that one call may take.
 const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=30;
@@ -39,15 +38,12 @@ impl Section {
 }
 
 /// Reads the certificates of a PEM file.
-fn authorities(file: &std::path::Path, places: &Places<'_>) -> Result<Vec<Certificate>, Error> {
+fn authorities(file: &std::path::Path, places: &Places<'_>) -> Result<Authorities, Error> {
     let wrong = |problem: String| Error::value("outgoing.ca_file", problem);
     let path = places.find(file).map_err(wrong)?;
-    let pem =
-        std::fs::read(&path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(wrong(format!("{} has no certificate in PEM", path.display()))),
-    }
+    let pem = std::fs::read_to_string(&path)
+        .map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
+    Authorities::read(&pem).ok_or_else(|| wrong(format!("{} has no certificate in PEM", path.display())))
 }
 
 /// Reads a network in CIDR form. An address alone is a network of one.
@@ -123,7 +119,7 @@ mod tests {
         std::fs::write(folder.path().join("ca.pem"), format!("{pem}{pem}")).unwrap();
         std::fs::write(folder.path().join("empty.pem"), "").unwrap();
         let file = |name: &str| understood(&format!("ca_file = \"{name}\""), folder.path());
-        assert_eq!(file("ca.pem").unwrap().authorities.len(), 2);
+        assert_eq!(file("ca.pem").unwrap().authorities.certificates().count(), 2);
         assert!(
             file("empty.pem")
                 .err()

@@ -2,6 +2,7 @@
 //! [`UntrustedHttp`] for a URL that an OAuth client named.
 
 mod address;
+mod authorities;
 mod endpoint;
 mod error;
 mod resolver;
@@ -10,6 +11,7 @@ pub(crate) mod stand_in;
 mod trusted;
 mod untrusted;
 
+pub(crate) use self::authorities::Authorities;
 pub(crate) use self::endpoint::{EndpointError, notification_endpoint};
 pub(crate) use self::error::CallError;
 pub(crate) use self::trusted::Http;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
-use super::{Answer, CallError, read};
+use super::{Answer, Authorities, CallError, read};
 
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -23,11 +23,17 @@ pub(crate) struct Http(reqwest::Client);
 impl Http {
     /// Makes the client of a peer. If the peer's own URL is https, so is every URL that it names.
     pub(crate) fn new(peer: &Url) -> Result<Self, CallError> {
+        Self::trusting(&Authorities::default(), peer)
+    }
+
+    /// Makes the client of a peer whose certificate may be of one of these authorities.
+    pub(crate) fn trusting(authorities: &Authorities, peer: &Url) -> Result<Self, CallError> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             // A redirect could lead a secret somewhere else.
             .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_merge(authorities.certificates())
             .https_only(peer.scheme() == "https")
             .build();
         client.map(Self).map_err(|_| CallError::Certificates)

@@ -10,6 +10,7 @@ use reqwest::dns::Resolve;
 use url::{Host, Url};
 
 use super::address::permit;
+use super::authorities::Authorities;
 use super::endpoint::{is_loopback_name, is_secure};
 use super::resolver::{Permitting, System};
 use super::{Answer, CallError, read};
@@ -26,8 +27,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// What the operator decides about such calls.
 #[derive(Clone)]
 pub(crate) struct Rules {
-    /// Certificates of authorities that are trusted beside the system's (C-400).
-    pub(crate) authorities: Vec<reqwest::Certificate>,
+    /// Authorities that are trusted beside the system's (C-400).
+    pub(crate) authorities: Authorities,
     /// Networks that may be called although their addresses are special (C-402).
     pub(crate) networks: Arc<[IpNet]>,
     /// How long a call may take.
@@ -37,7 +38,7 @@ pub(crate) struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            authorities: Vec::new(),
+            authorities: Authorities::default(),
             networks: Arc::new([]),
             timeout: ANSWER_WITHIN,
         }
@@ -85,7 +86,7 @@ impl UntrustedHttp {
             // Each call makes its own connection: none is kept open for a peer that we do not know.
             .pool_max_idle_per_host(0)
             .user_agent("ciba-server")
-            .tls_certs_merge(rules.authorities.iter().cloned())
+            .tls_certs_merge(rules.authorities.certificates())
             .build()
             .map_err(|_| CallError::Certificates)?;
         Ok(Self {

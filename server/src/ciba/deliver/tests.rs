@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::*;
-use crate::outgoing::Rules;
 use crate::outgoing::stand_in::{Received, Reply, StandIn};
+use crate::outgoing::{Authorities, Rules};
 
 /// A request that tells the test what becomes of it.
 struct Tracked {
@@ -210,7 +210,7 @@ async fn c_400_tls_needs_an_authority_that_the_operator_trusts() {
     let other = StandIn::https([Reply::Status(200)]).await;
     for (trusted, expected) in [(&server, Ended::Delivered), (&other, Ended::Failed)] {
         let rules = Rules {
-            authorities: reqwest::Certificate::from_pem_bundle(trusted.authority.as_bytes()).unwrap(),
+            authorities: Authorities::read(&trusted.authority).unwrap(),
             ..Rules::default()
         };
         let mut bench = Bench::new(&rules);
@@ -250,6 +250,8 @@ async fn c_407_the_log_names_the_request_and_the_client_and_no_secret() {
     let log = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_max_level(tracing::Level::DEBUG);
+    // With one subscriber alone, an event that another test's thread meets first is off for all threads.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
     let logging = tracing::subscriber::set_default(log.with_writer(Mutex::new(write)).finish());
     for reply in [
         Reply::Status(401),

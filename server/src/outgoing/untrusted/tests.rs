@@ -20,7 +20,7 @@ impl Resolve for Names {
 
 fn trusting(server: &StandIn) -> Rules {
     Rules {
-        authorities: reqwest::Certificate::from_pem_bundle(server.authority.as_bytes()).unwrap(),
+        authorities: Authorities::read(&server.authority).unwrap(),
         ..Rules::default()
     }
 }

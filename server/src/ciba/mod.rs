@@ -9,6 +9,11 @@ mod details;
 mod grant;
 mod hook;
 mod name;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "a new request tells people")
+)]
+pub(crate) mod notify;
 mod open;
 mod pace;
 mod pending;

@@ -12,10 +12,9 @@ use url::Url;
 
 use crate::browser;
 use crate::cause::chain;
-use crate::ciba::{Name, Pending, Terminals};
 use crate::clock::now;
 use crate::config::Config;
-use crate::device::{self, NoApprover, Sessions};
+use crate::device::{self, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins};
 use crate::oauth::clients::Clients;
@@ -30,6 +29,7 @@ use crate::page;
 use crate::peer::addressed;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
+use crate::terminals::Meeting;
 use crate::token::Provider;
 use crate::users::{User, Users};
 
@@ -72,12 +72,13 @@ impl App {
         let configured = configured::clients(&config.clients, &offer)?;
         let clients = Arc::new(Clients::new(configured, Arc::clone(&store)));
         let (provider, work) = (Arc::new(provider), Work::default());
+        let meeting = Meeting::default();
         let sessions = Sessions::new(
             config,
             public_url.clone(),
             Arc::clone(&store),
             Arc::clone(&provider),
-            Arc::new(NoApprover),
+            Arc::new(meeting.clone()),
             shutdown.clone(),
             work.clone(),
         );
@@ -104,12 +105,18 @@ impl App {
             clients: Arc::clone(&clients),
             users,
             browsers,
-            terminals: Arc::new(NoTerminals),
+            clients: Arc::clone(&clients),
+            is_on_loopback: offer.loopback,
+            terminals: Arc::new(meeting.clone()),
             shutdown: shutdown.clone(),
             work: work.clone(),
         };
+        let openid = OpenId::new(config, foundation)?;
+        if let Some(openid) = &openid {
+            meeting.introduce(sessions.clone(), openid.ciba.clone());
+        }
         Ok(Self {
-            openid: OpenId::new(config, foundation),
+            openid,
             public_url,
             shutdown,
             work,
@@ -167,15 +174,6 @@ impl App {
         }
         self.registrations.forget_quiet();
     }
-}
-
-/// Devices that see no requests.
-struct NoTerminals;
-
-impl Terminals for NoTerminals {
-    fn show(&self, _: &Pending) {}
-
-    fn withdraw(&self, _: &str, _: &Name) {}
 }
 
 /// `GET /healthz`: whether the store answers.

@@ -32,6 +32,7 @@ mod random;
 mod refusal;
 mod serve;
 mod shutdown;
+mod terminals;
 mod throttle;
 mod token;
 mod users;

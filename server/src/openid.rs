@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use store::Store;
 use url::Url;
 
 use crate::browser;
 use crate::cause::chain;
+use crate::ciba::deliver::Deliveries;
 use crate::ciba::{self, Ciba, Ground, Terminals};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::oauth;
 use crate::oauth::authenticate::Authenticator;
 use crate::oauth::client::CIBA_GRANT;
@@ -19,6 +21,7 @@ use crate::oauth::issue::Issuer;
 use crate::oauth::issuer::issuer;
 use crate::oauth::keys::Keys;
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
+use crate::outgoing::UntrustedHttp;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
 use crate::users::Users;
@@ -37,22 +40,32 @@ pub(crate) struct Foundation {
     pub(crate) keys: Arc<Keys>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
+
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
+    /// Whether our own issuer is on loopback (C-404).
+    pub(crate) is_on_loopback: bool,
     pub(crate) shutdown: Shutdown,
     pub(crate) work: Work,
 }
 
 impl OpenId {
     /// Puts the provider together; `None`: the configuration does not switch it on.
-    pub(crate) fn new(config: &Config, on: Foundation) -> Option<Self> {
-        let ciba = config.ciba.clone()?;
+    pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Option<Self>> {
+        let Some(ciba) = config.ciba.clone() else {
+            return Ok(None);
+        };
         let name = issuer(&on.public_url);
         let url = format!("{name}{}", oauth::token_endpoint::PATH);
         let authenticator = Authenticator::new(Arc::clone(&on.clients), config.oauth.failures_per_minute);
         let authenticator = Arc::new(authenticator);
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
         let issuer = Arc::new(Issuer::new(name, on.keys, grants, &config.oauth));
+        let is_told = ciba.modes.iter().any(|mode| *mode != Mode::Poll);
+        let http = is_told.then(|| UntrustedHttp::new(&config.outgoing, on.is_on_loopback));
+        let http = http.transpose().context("preparing calls to clients")?;
+        let forced = on.shutdown.forced().clone();
+        let deliveries = http.map(|http| Deliveries::new(http, on.work.tasks.clone(), forced));
         let ground = Ground {
             public_url: on.public_url,
             store: on.store,
@@ -62,6 +75,7 @@ impl OpenId {
             issuer,
             browsers: on.browsers,
             terminals: on.terminals,
+            deliveries,
             shutdown: on.shutdown,
             work: on.work,
         };
@@ -73,7 +87,7 @@ impl OpenId {
             grant_types,
             url,
         });
-        Some(Self { token_endpoint, ciba })
+        Ok(Some(Self { token_endpoint, ciba }))
     }
 
     pub(crate) fn routes(&self) -> Router {

@@ -134,7 +134,7 @@ impl Ciba {
         self.conclude(&name, approver, decision).await
     }
 
-    /// A person decides in their terminal, whose session began with a login.
+    /// A person decides in their terminal, on which they signed in before.
     pub(crate) async fn decide_in_terminal(
         &self,
         name: &Name,
@@ -228,6 +228,7 @@ impl Approval {
             auth_time: approver.auth_time,
             acr: approver.acr.clone(),
             amr: approver.amr.clone(),
+            grant: None,
             may_poll: false,
         }
     }

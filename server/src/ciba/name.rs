@@ -37,6 +37,11 @@ impl Name {
         (read.len() == bytes.len()).then_some(Self(bytes))
     }
 
+    /// Returns the hash.
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first characters of the name.
     pub(crate) fn handle(&self) -> String {
         let mut text = self.to_string();

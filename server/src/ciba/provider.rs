@@ -7,6 +7,7 @@ use std::sync::Arc;
 use store::Store;
 use url::Url;
 
+use super::deliver::Deliveries;
 use super::name::Name;
 use super::open::Open;
 use super::pending::{Pending, Terminals};
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub(super) issuer: Arc<Issuer>,
     pub(super) browsers: Arc<browser::Sessions>,
     pub(super) terminals: Arc<dyn Terminals>,
+    /// Of a server whose clients are told.
+    pub(super) deliveries: Option<Deliveries>,
     pub(super) wrong_codes: WrongCodes,
     /// Requests of one client.
     pub(super) asks: Option<Throttle<String>>,
@@ -60,6 +63,7 @@ pub(crate) struct Ground {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
+    pub(crate) deliveries: Option<Deliveries>,
     pub(crate) shutdown: Shutdown,
     pub(crate) work: Work,
 }
@@ -80,6 +84,7 @@ impl Ciba {
             open: Open::default(),
             asks: per_minute(config.limits.requests_per_minute).map(Throttle::per_minute),
             looks: per_minute(config.limits.looks_per_minute).map(Throttle::per_minute),
+            deliveries: ground.deliveries,
             wrong_codes: WrongCodes::default(),
             config,
             oauth,
@@ -98,7 +103,7 @@ impl Ciba {
     /// Takes in what was undecided when the server was last stopped (C-422).
     pub(crate) async fn resume(&self) -> Result<(), RequestsError> {
         for (name, request) in self.requests.all().await? {
-            self.resume_one(name, &request);
+            self.take_up(name, &request).await;
         }
         Ok(())
     }

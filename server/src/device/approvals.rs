@@ -5,7 +5,7 @@ use std::sync::Arc;
 use device_proto::approval::{Approval, ApprovalId};
 use device_proto::ask::Decision;
 
-use super::approver::Undecided;
+use super::approver::{SignedIn, Undecided};
 use super::room::Room;
 use super::sessions::Sessions;
 use super::{audience, edit};
@@ -14,7 +14,6 @@ use crate::clock::now;
 
 impl Sessions {
     /// Shows a request on every connected device of its person.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the OpenID provider calls it"))]
     pub(crate) fn show_approval(&self, person: &str, approval: &Approval) {
         for room in self.registry.rooms_of(person) {
             if let Some(held) = audience::seal(self, &room, approval) {
@@ -61,13 +60,28 @@ pub(super) async fn decide(
     request: &ApprovalId,
     decision: Decision,
 ) -> Result<(), Undecided> {
-    let person = sessions.registry.person_of(&room.session);
-    let person = person.ok_or(Undecided::NotPending)?;
+    let person = signed_in(sessions, room).await?;
     let decided = sessions.approver.decide(&person, request, decision).await;
     if decided.err().is_none_or(Undecided::is_over) {
-        sessions.withdraw_approval(&person, request);
+        sessions.withdraw_approval(&person.sub, request);
     }
     decided
+}
+
+async fn signed_in(sessions: &Sessions, room: &Room) -> Result<SignedIn, Undecided> {
+    let sub = sessions.registry.person_of(&room.session);
+    let sub = sub.ok_or(Undecided::NotPending)?.to_string();
+    let found = sessions.records.find(&room.session).await.map_err(|error| {
+        tracing::error!(error = chain(&error), "a session could not be read");
+        Undecided::Unavailable
+    })?;
+    let (mut record, _) = found.ok_or(Undecided::NotPending)?;
+    let begun = record.created_at;
+    let auth_time = record
+        .active()
+        .and_then(|active| active.auth_time)
+        .unwrap_or(begun);
+    Ok(SignedIn { sub, auth_time })
 }
 
 #[cfg(test)]

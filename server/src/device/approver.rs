@@ -16,15 +16,23 @@ pub(crate) trait Approver: Send + Sync {
     /// that is enough for this request is the rule of the implementation.
     fn decide<'a>(
         &'a self,
-        person: &'a str,
+        person: &'a SignedIn,
         request: &'a ApprovalId,
         decision: Decision,
     ) -> BoxFuture<'a, Result<(), Undecided>>;
 }
 
+/// The person whose device it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SignedIn {
+    /// The `sub` of the upstream provider.
+    pub(crate) sub: String,
+    /// When they last signed in, Unix seconds.
+    pub(crate) auth_time: u64,
+}
+
 /// Why a decision does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[expect(dead_code, reason = "the OpenID provider says them")]
 pub(crate) enum Undecided {
     /// No such request of this person waits: it never was, it is another person's, or it was decided.
     #[error("no such request waits for a decision")]
@@ -54,23 +62,5 @@ impl Undecided {
     /// Whether the request waits no longer.
     pub(super) fn is_over(self) -> bool {
         matches!(self, Self::NotPending | Self::Expired)
-    }
-}
-
-/// The approver of a server that is no OpenID provider.
-pub(crate) struct NoApprover;
-
-impl Approver for NoApprover {
-    fn pending<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Vec<Approval>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn decide<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a ApprovalId,
-        _: Decision,
-    ) -> BoxFuture<'a, Result<(), Undecided>> {
-        Box::pin(async { Err(Undecided::NotPending) })
     }
 }

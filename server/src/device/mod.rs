@@ -28,9 +28,7 @@ mod user_code;
 use axum::Router;
 use axum::routing::{any, get};
 
-pub(crate) use approver::NoApprover;
-#[expect(unused_imports, reason = "the OpenID provider implements it")]
-pub(crate) use approver::{Approver, Undecided};
+pub(crate) use approver::{Approver, SignedIn, Undecided};
 pub(crate) use sessions::Sessions;
 pub(crate) use sign_in::{NotWaiting, Outcome, Return, Waiting};
 

@@ -13,6 +13,7 @@ use super::record::{Active, Held, Record, Stage};
 use super::records::{Edit, SessionError};
 use super::room::Room;
 use super::sessions::Sessions;
+use crate::clock::now;
 use crate::random::random;
 use crate::token::{self, AccessToken, Grant, ProviderError, Target};
 
@@ -55,6 +56,7 @@ pub(super) async fn publish(
     let token = exchanged.as_ref().unwrap_or(&grant.access);
     let ours = sessions.registry.with_challenge(room, |challenge| Active {
         sub: grant.subject.clone(),
+        auth_time: Some(now().seconds()),
         subject: subject.to_owned(),
         grant: grant::seal(challenge, &room.session, grant).sealed,
         ends: grant.ends(),

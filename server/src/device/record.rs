@@ -71,6 +71,9 @@ pub(crate) struct Active {
     /// The `sub` of the person who signed in. Records of older servers have it in the grant alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sub: Option<String>,
+    /// When that person last signed in, Unix seconds. Records of older servers lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<u64>,
     /// Who signed in, for people.
     pub(crate) subject: String,
     /// What the provider gave for the login, sealed with the challenge under a key of its own.
@@ -213,6 +216,7 @@ mod tests {
     fn active() -> Active {
         Active {
             sub: None,
+            auth_time: None,
             subject: "Alice".into(),
             grant: sealed(device_proto::seal::MAX_SEALED),
             ends: None,

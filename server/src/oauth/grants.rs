@@ -77,7 +77,7 @@ impl GrantId {
         Self(Base64UrlUnpadded::encode_string(&random::<16>()))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

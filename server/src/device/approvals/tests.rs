@@ -59,13 +59,13 @@ impl Approver for List {
 
     fn decide<'a>(
         &'a self,
-        person: &'a str,
+        person: &'a SignedIn,
         request: &'a ApprovalId,
         _: Decision,
     ) -> BoxFuture<'a, Result<(), Undecided>> {
         let mut pending = self.pending();
         let decided = match pending.get(request) {
-            Some((whose, approval)) if whose == person => match approval.answer {
+            Some((whose, approval)) if *whose == person.sub => match approval.answer {
                 AnswerAt::Terminal => Ok(()),
                 AnswerAt::Browser => Err(Undecided::NeedsBrowser),
             },
@@ -242,6 +242,7 @@ impl Login {
         };
         Stage::Active(Active {
             sub: sub.map(Into::into),
+            auth_time: None,
             subject: "Somebody".into(),
             grant: grant::seal(self.challenge(), &self.session, &grant).sealed,
             ends: None,

@@ -1,6 +1,7 @@
 //! What every test of the server stands on: the program, those who talk to it, and the identity provider behind it.
 
 pub(crate) mod browser;
+pub(crate) mod ciba;
 pub(crate) mod idp;
 pub(crate) mod leak;
 pub(crate) mod link;

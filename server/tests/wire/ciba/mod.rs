@@ -1,0 +1,3 @@
+//! Backchannel authentication, by requirement number.
+
+mod road;

@@ -1,0 +1,185 @@
+//! A server that asks people on behalf of clients, and the calls of a client of it.
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use crate::kit::browser::http;
+use crate::kit::server::Server;
+use crate::kit::site::Site;
+
+/// Opens the approval hook.
+pub(crate) const HOOK: &str = "the-secret-of-the-test-hook";
+
+/// The clients' secret.
+pub(crate) const SECRET: &str = "a-secret-of-256-bits-that-only-a-test-would-write-down";
+
+/// What is asked for when it does not matter.
+pub(crate) const ASK: [(&str, &str); 2] = [("scope", "openid"), ("login_hint", "alice@example.com")];
+
+/// A server with `[ciba]` on.
+pub(crate) struct Provider {
+    pub(crate) site: Site,
+    pub(crate) server: Server,
+    http: Client,
+}
+
+/// An answer of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+/// Returns a site whose server asks people; `ciba` is TOML of its section.
+pub(crate) fn site(ciba: &str) -> Site {
+    // Nobody signs in at this provider: the test hook decides.
+    Site::new("http://127.0.0.1:9").and(format!(
+        "[ciba]\nenabled = true\ntest_hook_secret = \"{HOOK}\"\n{ciba}\n\
+         [[user]]\nsub = \"alice-1\"\nemail = \"alice@example.com\"\nusername = \"alice\"\nname = \"Alice\"\n\
+         [[user]]\nsub = \"bob-2\"\nemail = \"bob@example.com\"\n{}",
+        client("agent", "")
+    ))
+}
+
+/// Returns TOML of a poll client of this name; `more` is more of it.
+pub(crate) fn client(id: &str, more: &str) -> String {
+    let mode = if more.contains("delivery_mode") {
+        ""
+    } else {
+        "backchannel_token_delivery_mode = \"poll\"\n"
+    };
+    format!(
+        "[[client]]\nclient_id = \"{id}\"\nclient_secret = \"{SECRET}\"\nclient_name = \"The {id}\"\n\
+         grant_types = [\"urn:openid:params:grant-type:ciba\", \"refresh_token\"]\n{mode}{more}\n"
+    )
+}
+
+impl Provider {
+    pub(crate) async fn start(mut site: Site) -> Self {
+        let server = site.start().await;
+        Self {
+            site,
+            server,
+            http: http(),
+        }
+    }
+
+    /// A server with nothing out of the ordinary.
+    pub(crate) async fn plain() -> Self {
+        Self::start(site("")).await
+    }
+
+    /// Ends the server as a power cut would, and starts it again.
+    pub(crate) async fn crash(self) -> Self {
+        let Self {
+            mut site,
+            server,
+            http,
+        } = self;
+        server.kill().await;
+        let server = site.start().await;
+        Self { site, server, http }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.url)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(self.url(path))
+    }
+
+    /// Posts a form as this client.
+    pub(crate) async fn form_as(&self, client: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.post(path).basic_auth(client, Some(SECRET));
+        Answer::of(request.form(form)).await
+    }
+
+    /// Asks for a person as `agent`, with these parameters in place of those of [`ASK`] or beside them.
+    pub(crate) async fn ask(&self, with: &[(&str, &str)]) -> Answer {
+        self.ask_as("agent", with).await
+    }
+
+    pub(crate) async fn ask_as(&self, client: &str, with: &[(&str, &str)]) -> Answer {
+        let kept = ASK
+            .iter()
+            .filter(|(name, _)| !with.iter().any(|(other, _)| other == name));
+        let form: Vec<_> = kept.chain(with).copied().collect();
+        self.form_as(client, "/oauth2/bc-authorize", &form).await
+    }
+
+    /// Asks, and returns the `auth_req_id`.
+    pub(crate) async fn asked(&self, with: &[(&str, &str)]) -> String {
+        let answer = self.ask(with).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("auth_req_id")
+    }
+
+    /// Polls as `agent`.
+    pub(crate) async fn poll(&self, auth_req_id: &str) -> Answer {
+        self.poll_as("agent", auth_req_id).await
+    }
+
+    pub(crate) async fn poll_as(&self, client: &str, auth_req_id: &str) -> Answer {
+        let form = [
+            ("grant_type", "urn:openid:params:grant-type:ciba"),
+            ("auth_req_id", auth_req_id),
+        ];
+        self.form_as(client, "/oauth2/token", &form).await
+    }
+
+    /// The person says yes.
+    pub(crate) async fn allow(&self, auth_req_id: &str) -> Answer {
+        self.decide(auth_req_id, "allow").await
+    }
+
+    /// The person says no.
+    pub(crate) async fn deny(&self, auth_req_id: &str) -> Answer {
+        self.decide(auth_req_id, "deny").await
+    }
+
+    async fn decide(&self, auth_req_id: &str, action: &str) -> Answer {
+        let path = format!("/ciba/test-hook/{HOOK}?auth_req_id={auth_req_id}&action={action}");
+        Answer::of(self.post(&path)).await
+    }
+
+    /// What an approval page asks about a request.
+    pub(crate) async fn verify(&self, auth_req_id: &str) -> Answer {
+        let url = self.url(&format!("/ciba/verify?auth_req_id={auth_req_id}"));
+        Answer::of(self.http.get(url)).await
+    }
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.unwrap();
+        Self {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    pub(crate) fn text(&self, member: &str) -> String {
+        self.body[member].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Status and error code.
+    pub(crate) fn refusal(&self) -> (u16, &str) {
+        (
+            self.status.as_u16(),
+            self.body["error"].as_str().unwrap_or_default(),
+        )
+    }
+
+    /// Returns the claims of a JWT in the answer. Nothing is verified.
+    pub(crate) fn claims(&self, member: &str) -> Value {
+        use base64ct::{Base64UrlUnpadded, Encoding as _};
+        let token = self.text(member);
+        let payload = token.split('.').nth(1).unwrap();
+        serde_json::from_slice(&Base64UrlUnpadded::decode_vec(payload).unwrap()).unwrap()
+    }
+}

@@ -105,7 +105,6 @@ impl App {
             clients: Arc::clone(&clients),
             users,
             browsers,
-            clients: Arc::clone(&clients),
             is_on_loopback: offer.loopback,
             terminals: Arc::new(meeting.clone()),
             shutdown: shutdown.clone(),

@@ -31,7 +31,6 @@ pub(crate) use self::decide::{Approver, Decision, No, Shown, Status};
 pub(crate) use self::name::Name;
 pub(crate) use self::pending::{Pending, Terminals};
 pub(crate) use self::provider::{Ciba, Ground};
-use self::request::Request;
 
 /// Returns what clients and approval pages ask.
 pub(crate) fn routes(ciba: Ciba) -> Router {

@@ -21,6 +21,7 @@ pub(crate) mod parameters;
 pub(crate) mod plain;
 pub(crate) mod register;
 pub(crate) mod token_endpoint;
+pub(crate) mod used;
 
 use std::sync::Arc;
 

@@ -62,6 +62,11 @@ impl SigningKey {
         header.kid = Some(self.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.private).map_err(|_| KeyError::Sign)
     }
+
+    #[cfg(test)]
+    pub(super) fn into_private(self) -> EncodingKey {
+        self.private
+    }
 }
 
 /// Draws a key and returns it as PKCS #8 text. An RSA key takes some 100 ms.

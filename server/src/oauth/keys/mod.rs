@@ -196,6 +196,14 @@ fn add(folder: &Folder, plan: &mut Plan, alg: Alg, published: u64, signs_from: u
     Ok(())
 }
 
+/// Returns a private key of no server, and its public half as a JWK.
+#[cfg(test)]
+pub(crate) fn strangers_key(alg: Alg) -> (jsonwebtoken::EncodingKey, serde_json::Value) {
+    let key = key::SigningKey::read(alg, &key::draw(alg).expect("a key")).expect("a key");
+    let public = serde_json::to_value(&key.public).expect("a JWK");
+    (key.into_private(), public)
+}
+
 /// One key, for an operator to look at.
 pub(crate) struct Listed {
     pub(crate) kid: String,

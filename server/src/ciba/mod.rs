@@ -7,6 +7,7 @@ mod decide;
 pub(crate) mod deliver;
 mod details;
 mod grant;
+mod hint;
 mod hook;
 mod name;
 #[cfg_attr(
@@ -20,6 +21,7 @@ mod pending;
 mod provider;
 mod request;
 mod requests;
+mod signed;
 mod told;
 mod user_code;
 mod verify;

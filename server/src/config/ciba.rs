@@ -1,6 +1,7 @@
 //! `[ciba]`: whether and how people are asked for their consent on behalf of clients (CIBA Core).
 
 mod deliver;
+mod login_token;
 mod notify;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(crate) use self::deliver::Deliver;
+pub(crate) use self::login_token::{HintIssuer, IssuerKeys, LoginToken};
 pub(crate) use self::notify::{Mail, MailSecurity, Notify, Webhook};
 use super::Error;
 use super::secret::{self, Inline, Places};
@@ -35,6 +37,8 @@ pub(crate) struct Ciba {
     pub(crate) login_hint: Vec<HintKind>,
     /// A hint that names no known user gets an ack like any other (C-190).
     pub(crate) hide_unknown_users: bool,
+    /// What a `login_hint_token` is (C-182).
+    pub(crate) login_hint_token: LoginToken,
     /// How long after its end an ID Token still is a hint, seconds (C-189).
     pub(crate) id_token_hint_age: u64,
     /// For ID Token hints that are signed with HS256 (C-188).
@@ -148,6 +152,7 @@ pub(super) struct Section {
     require_binding_message: bool,
     login_hint: Vec<HintKind>,
     hide_unknown_users: bool,
+    login_hint_token: login_token::Section,
     id_token_hint_days: u64,
     id_token_hint_secret: Option<Inline>,
     id_token_hint_secret_file: Option<PathBuf>,
@@ -184,6 +189,7 @@ impl Default for Section {
             require_binding_message: false,
             login_hint: vec![HintKind::Email],
             hide_unknown_users: false,
+            login_hint_token: login_token::Section::default(),
             id_token_hint_days: 30,
             id_token_hint_secret: None,
             id_token_hint_secret_file: None,
@@ -240,6 +246,7 @@ impl Section {
             require_binding_message: self.require_binding_message,
             login_hint: self.login_hint,
             hide_unknown_users: self.hide_unknown_users,
+            login_hint_token: self.login_hint_token.understand(places)?,
             id_token_hint_age: 86_400
                 * super::within(("ciba.id_token_hint_days", self.id_token_hint_days), &HINT_DAYS)?,
             id_token_hint_secret: hint_secret,

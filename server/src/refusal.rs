@@ -65,12 +65,6 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_target", description)
     }
 
-    /// The hint of the person would have been good earlier (CIBA Core §13).
-    pub(crate) const fn expired_login_hint_token() -> Self {
-        let description = "the login_hint_token has expired";
-        Self::new(StatusCode::BAD_REQUEST, "expired_login_hint_token", description)
-    }
-
     /// The endpoint does not have this grant type.
     pub(crate) const fn unsupported_grant_type() -> Self {
         let description = "the grant type is not supported";

@@ -9,6 +9,7 @@ use crate::config::secret::Places;
 use crate::config::{Error, url};
 
 /// What a `login_hint_token` is.
+#[derive(Clone)]
 pub(crate) enum LoginToken {
     /// A JWT of one of these issuers.
     Jwt(Vec<HintIssuer>),
@@ -17,6 +18,7 @@ pub(crate) enum LoginToken {
 }
 
 /// A party that may name people to us.
+#[derive(Clone)]
 pub(crate) struct HintIssuer {
     /// Its `iss`.
     pub(crate) issuer: String,
@@ -24,6 +26,7 @@ pub(crate) struct HintIssuer {
 }
 
 /// Where the keys of an issuer are.
+#[derive(Clone)]
 pub(crate) enum IssuerKeys {
     /// This JWK Set, as JSON text from a file of the operator's.
     Set(Vec<u8>),

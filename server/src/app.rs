@@ -16,7 +16,7 @@ use crate::clock::now;
 use crate::config::Config;
 use crate::device::{self, Sessions};
 use crate::guard::guarded;
-use crate::login::{self, Logins};
+use crate::login::{self, Logins, People};
 use crate::oauth::clients::Clients;
 use crate::oauth::configured;
 use crate::oauth::discovery;
@@ -82,11 +82,20 @@ impl App {
             shutdown.clone(),
             work.clone(),
         );
+        let people = config.ciba.as_ref().map(|ciba| People {
+            users: Arc::new(Users::new(
+                config.users.iter().cloned().map(User::from).collect(),
+                ciba.login_hint.clone(),
+                Arc::clone(&store),
+            )),
+            browsers: browser::Sessions::new(Arc::clone(&store), public_url.clone()),
+        });
         let logins = Logins::new(
             config,
             public_url.clone(),
             Arc::clone(&store),
             sessions.clone(),
+            people,
             provider,
             work.tasks.clone(),
         );

@@ -14,7 +14,7 @@ use super::records::{Edit, SessionError};
 use super::sessions::Sessions;
 use crate::cause::chain;
 use crate::clock::now;
-use crate::token::{Grant, ProviderError, Redeem, SignedIn};
+use crate::token::{Grant, Person, ProviderError, Redeem, SignedIn};
 
 /// How long a device that is away may take to come back before the code is spent (D-022).
 const DEVICE_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ pub(crate) enum Return {
 pub(crate) enum Outcome {
     /// The device has its token.
     SignedIn {
-        /// Who signed in, for people.
-        name: String,
+        /// Who signed in.
+        person: Box<Person>,
     },
     /// The session ended while the person was at the provider.
     Expired,
@@ -114,12 +114,14 @@ impl Sessions {
         let Some(room) = self.registry.hold_connected(session, DEVICE_BACK_WITHIN).await else {
             return Outcome::DeviceAway;
         };
-        let SignedIn { grant, name } = match self.provider.redeem(code, redeem).await {
+        let SignedIn { grant, person } = match self.provider.redeem(code, redeem).await {
             Ok(signed_in) => signed_in,
             Err(error) => return self.provider_failed(session, &error).await,
         };
-        match publish(self, &room, &name, &grant).await {
-            Ok(()) => Outcome::SignedIn { name },
+        match publish(self, &room, &person.name, &grant).await {
+            Ok(()) => Outcome::SignedIn {
+                person: Box::new(person),
+            },
             Err(error) => self.unpublished(session, &grant, &error).await,
         }
     }

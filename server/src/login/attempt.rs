@@ -17,27 +17,46 @@ const VALID: u64 = 600;
 /// Under `state` in the store. Useless without the code and without the browser's cookie.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Attempt {
-    pub(super) session: RequestId,
+    pub(super) purpose: Purpose,
     pub(super) redeem: Redeem,
     /// SHA-256 of the browser's cookie: the browser that set out is the one that comes back (RFC 6749 §10.12).
     browser: String,
+}
+
+/// What the person signs in for.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Purpose {
+    /// The session of a device.
+    Device {
+        /// Which one.
+        session: RequestId,
+    },
+    /// A session of the browser itself.
+    Browser {
+        /// Where the browser is brought afterwards. It may name a request that waits for the person (its `auth_req_id`),
+        /// so it is sealed by the browser.
+        to: String,
+        /// When the person was asked to prove anew who they are, Unix seconds; `None`: they were not.
+        fresh_since: Option<u64>,
+    },
 }
 
 /// The attempts in the store.
 pub(super) struct Attempts(Arc<dyn Store>);
 
 impl Attempt {
-    pub(super) fn new(session: RequestId, redeem: Redeem, browser: &Browser) -> Self {
+    pub(super) fn new(purpose: Purpose, redeem: Redeem, browser: &Browser) -> Self {
         Self {
-            session,
+            purpose,
             redeem,
             browser: browser.print(),
         }
     }
 
     /// Whether this browser is the one that set out.
-    pub(super) fn is_of(&self, browser: Option<&Browser>) -> bool {
-        browser.is_some_and(|browser| browser.print().as_bytes().ct_eq(self.browser.as_bytes()).into())
+    pub(super) fn is_of(&self, browser: &Browser) -> bool {
+        browser.print().as_bytes().ct_eq(self.browser.as_bytes()).into()
     }
 }
 

@@ -7,10 +7,12 @@ use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Purpose};
 use super::browser::Browser;
 use super::logins::Logins;
 use super::page::Notice;
+use super::reason::plain_reason;
+use super::sign_in::{self, Way};
 use crate::cause::chain;
 use crate::device::{Outcome, Return};
 use crate::token::Redeem;
@@ -34,27 +36,49 @@ pub(super) async fn callback(
     let Ok(Query(returned)) = returned else {
         return Notice::NotFound.into_response();
     };
-    let browser = Browser::of(&jar, &logins.public_url);
     // In a task of its own: a code that was spent must reach the device, even if the tab is closed.
     let tasks = logins.tasks.clone();
-    let coming_back = async move { come_back(&logins, browser.as_ref(), returned).await };
-    let notice = tasks.spawn(coming_back).await;
-    notice.unwrap_or(Notice::ServerTrouble).into_response()
+    let coming_back = async move { come_back(&logins, jar, returned).await };
+    let response = tasks.spawn(coming_back).await;
+    response.unwrap_or_else(|_| Notice::ServerTrouble.into_response())
 }
 
-async fn come_back(logins: &Logins, browser: Option<&Browser>, returned: Returned) -> Notice {
-    let state = returned.state.as_deref().unwrap_or_default();
-    let attempt = match logins.attempts.take(state).await {
-        Ok(Some(attempt)) if attempt.is_of(browser) => attempt,
-        Ok(_) => return Notice::AlreadyUsed,
-        Err(error) => {
-            tracing::error!(error = chain(&error), "a login could not be read");
-            return Notice::ServerTrouble;
-        }
+async fn come_back(logins: &Logins, jar: CookieJar, returned: Returned) -> Response {
+    let (browser, attempt) = match attempt(logins, &jar, &returned).await {
+        Ok(found) => found,
+        Err(notice) => return notice.into_response(),
     };
-    let Attempt { session, redeem, .. } = attempt;
-    let back = understood(returned, redeem, &logins.issuer);
-    notice(logins.sessions.come_back(&session, back).await)
+    let back = understood(returned, attempt.redeem, &logins.issuer);
+    match attempt.purpose {
+        Purpose::Device { session } => {
+            let outcome = logins.sessions.come_back(&session, back).await;
+            if let (Outcome::SignedIn { person }, Some(people)) = (&outcome, &logins.people) {
+                people.remember(person).await;
+            }
+            notice(outcome).into_response()
+        }
+        Purpose::Browser { to, fresh_since } => {
+            let to = browser.open(&to);
+            sign_in::come_back(logins, jar, back, Way { to, fresh_since }).await
+        }
+    }
+}
+
+/// Returns the attempt that the browser comes back from, if it is the browser that set out.
+async fn attempt(
+    logins: &Logins,
+    jar: &CookieJar,
+    returned: &Returned,
+) -> Result<(Browser, Attempt), Notice> {
+    let browser = Browser::of(jar, &logins.public_url);
+    let state = returned.state.as_deref().unwrap_or_default();
+    let attempt = logins.attempts.take(state).await.map_err(|error| {
+        tracing::error!(error = chain(&error), "a login could not be read");
+        Notice::ServerTrouble
+    })?;
+    let pair = browser.zip(attempt);
+    pair.filter(|(browser, attempt)| attempt.is_of(browser))
+        .ok_or(Notice::AlreadyUsed)
 }
 
 /// Returns what the browser brought back.
@@ -85,7 +109,7 @@ fn understood(returned: Returned, redeem: Redeem, issuer: &str) -> Return {
 /// Returns what the person is told.
 pub(super) fn notice(outcome: Outcome) -> Notice {
     match outcome {
-        Outcome::SignedIn { name } => Notice::SignedIn { subject: name },
+        Outcome::SignedIn { person } => Notice::SignedIn { subject: person.name },
         Outcome::Expired => Notice::Expired,
         Outcome::AlreadyUsed => Notice::AlreadyUsed,
         Outcome::DeviceAway => Notice::NoLongerWaiting,
@@ -94,17 +118,5 @@ pub(super) fn notice(outcome: Outcome) -> Notice {
         },
         Outcome::ProviderDown => Notice::ProviderDown,
         Outcome::Failed => Notice::ServerTrouble,
-    }
-}
-
-/// An OAuth error code in a person's words.
-fn plain_reason(error: &str) -> &'static str {
-    match error {
-        "access_denied" => "The sign-in was cancelled or not allowed.",
-        "temporarily_unavailable" | "server_error" => "The identity provider has a problem right now.",
-        "login_required" | "interaction_required" | "consent_required" => {
-            "The identity provider needs you to sign in again."
-        }
-        _ => "The identity provider did not accept the sign-in.",
     }
 }

@@ -7,9 +7,10 @@ use axum_extra::extract::cookie::CookieJar;
 use device_proto::RequestId;
 use serde::Deserialize;
 
-use super::attempt::Attempt;
+use super::attempt::Purpose;
 use super::browser::Browser;
 use super::callback::notice;
+use super::departure::depart;
 use super::logins::Logins;
 use super::page::{Confirm, Notice};
 use crate::cause::chain;
@@ -97,12 +98,10 @@ async fn set_out(logins: &Logins, Peer(address): Peer, session: RequestId, brows
             return notice(told).into_response();
         }
     };
-    let attempt = Attempt::new(session, asked.redeem, browser);
-    if let Err(error) = logins.attempts.keep(&asked.state, &attempt).await {
-        tracing::error!(error = chain(&error), "a login could not be kept");
-        return Notice::ServerTrouble.into_response();
+    match depart(logins, asked, Purpose::Device { session }, browser).await {
+        Ok(away) => away.into_response(),
+        Err(_) => Notice::ServerTrouble.into_response(),
     }
-    Redirect::to(asked.url.as_str()).into_response()
 }
 
 /// How long ago the terminal asked, for a person.

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::attempt::Attempts;
+use super::people::People;
 use crate::config::{Config, Confirm};
 use crate::device::Sessions;
 use crate::throttle::{Network, Throttle};
@@ -21,6 +22,8 @@ pub(crate) struct Logins(Arc<Parts>);
 pub(crate) struct Parts {
     pub(super) attempts: Attempts,
     pub(super) sessions: Sessions,
+    /// `None`: nobody is asked for consent here, so people sign in to their devices alone.
+    pub(super) people: Option<People>,
     pub(super) provider: Arc<Provider>,
     /// The issuer, exactly as the provider names itself.
     pub(super) issuer: String,
@@ -49,12 +52,14 @@ impl Logins {
         public_url: Url,
         store: Arc<dyn Store>,
         sessions: Sessions,
+        people: Option<People>,
         provider: Arc<Provider>,
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Parts {
             attempts: Attempts::new(store),
             sessions,
+            people,
             provider,
             issuer: config.login.issuer.clone(),
             confirm: config.login.confirm,

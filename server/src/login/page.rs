@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
-use crate::page::respond;
+use crate::page::{Mark, respond, retry_after};
 
 /// Asks the person to compare the code with the terminal's before going on (D-020; RFC 8628 §5.4).
 #[derive(Template)]
@@ -57,13 +56,6 @@ pub(super) enum Notice {
     },
     /// No such login.
     NotFound,
-}
-
-/// The picture beside a notice; it says nothing that the words do not.
-enum Mark {
-    Check,
-    Clock,
-    Cross,
 }
 
 impl Confirm<'_> {
@@ -137,12 +129,11 @@ impl IntoResponse for Confirm<'_> {
 
 impl IntoResponse for Notice {
     fn into_response(self) -> Response {
-        let mut response = respond(self.status(), &self);
-        if let Self::TooMany { wait } = self {
-            let seconds = HeaderValue::from(wait.as_secs() + 1);
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+        let response = respond(self.status(), &self);
+        match self {
+            Self::TooMany { wait } => retry_after(response, wait),
+            _ => response,
         }
-        response
     }
 }
 

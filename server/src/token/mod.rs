@@ -14,7 +14,7 @@ mod revoke;
 
 pub(crate) use error::ProviderError;
 pub(crate) use grant::{AccessToken, Grant};
-pub(crate) use login::{Redeem, SignedIn};
+pub(crate) use login::{Asked, Person, Proof, Redeem, SignedIn};
 pub(crate) use provider::Provider;
 pub(crate) use resource::{ExchangeFor, Target, target};
 pub(crate) use revoke::Kind;

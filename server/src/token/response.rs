@@ -76,6 +76,12 @@ impl Response {
         serde_json::from_slice(answer.body()).map_err(|_| UNREADABLE)
     }
 
+    /// Wipes the tokens that nothing needs.
+    pub(super) fn wipe(self) {
+        drop(self.access_token.map(Zeroizing::new));
+        drop(self.refresh_token.map(Zeroizing::new));
+    }
+
     /// Takes the refresh token out, if there is one.
     pub(super) fn take_refresh_token(
         &mut self,

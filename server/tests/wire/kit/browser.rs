@@ -41,6 +41,23 @@ impl Browser {
         self.send(request).await
     }
 
+    /// Posts one form, as a page of the same site does, and follows nothing.
+    pub(crate) async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Page {
+        let origin = Url::parse(url).unwrap().origin().ascii_serialization();
+        let request = self.http.post(url).header(ORIGIN, origin).form(form);
+        self.send(request).await
+    }
+
+    /// Returns a cookie's value.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get(name).map(String::as_str)
+    }
+
+    /// Plants a cookie, as an attacker may.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Opens one address and follows every redirect.
     pub(crate) async fn open(&mut self, url: &str) -> Page {
         let page = self.get(url).await;
@@ -122,7 +139,10 @@ impl Browser {
         for cookie in response.headers().get_all(SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
+            match value {
+                "" => self.cookies.remove(name),
+                value => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
         }
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct Script {
     /// `refresh_expires_in`, as some providers have it.
     pub(crate) refresh_expires_in: Option<u64>,
     pub(crate) id_token: IdToken,
+    /// What the id_token says beyond or instead of the usual.
+    pub(crate) claims: Vec<(&'static str, Value)>,
     /// Takes a revocation request and never answers it.
     pub(crate) revocation_hangs: bool,
 }
@@ -162,6 +164,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Returns what the browser was last sent here with.
+    pub(crate) fn authorize(&self, name: &str) -> Option<&str> {
+        asked(self.authorize.as_ref()?, name)
+    }
+
     /// Returns the refresh tokens that came, in order.
     pub(crate) fn refreshed_with(&self) -> Vec<&str> {
         let tokens = self.token.iter().filter_map(|form| asked(form, "refresh_token"));
@@ -337,7 +344,7 @@ async fn token(State(world): State<Arc<World>>, Form(form): Form<Vec<(String, St
         answer["refresh_expires_in"] = seconds.into();
     }
     if script.id_token != IdToken::Missing {
-        answer["id_token"] = world.id_token(script.id_token).into();
+        answer["id_token"] = world.id_token(&script).into();
     }
     Json(answer).into_response()
 }
@@ -439,12 +446,18 @@ impl World {
         Some(*rotations)
     }
 
-    fn id_token(&self, wrong: IdToken) -> String {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    fn id_token(&self, script: &Script) -> String {
+        let (wrong, now) = (
+            script.id_token,
+            SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs(),
+        );
         let mut claims = json!({
             "iss": self.issuer, "aud": "ciba", "sub": "24400320", "name": "Alice Example",
             "iat": now, "exp": now + 300, "nonce": *self.nonce.lock().unwrap(),
         });
+        for (name, value) in &script.claims {
+            claims[*name] = value.clone();
+        }
         match wrong {
             IdToken::Issuer => claims["iss"] = "https://elsewhere.example".into(),
             IdToken::Audience => claims["aud"] = "another-client".into(),

@@ -153,7 +153,12 @@ impl Site {
 
     /// Returns how many people are on their way to the provider.
     pub(crate) async fn attempts(&self) -> u64 {
-        let count = self.store().count(Space::Login, UnixSeconds::new(0)).await;
+        self.count(Space::Login).await
+    }
+
+    /// Returns how many records of a kind there are.
+    pub(crate) async fn count(&self, space: Space) -> u64 {
+        let count = self.store().count(space, UnixSeconds::new(0)).await;
         count.unwrap()
     }
 

@@ -84,7 +84,7 @@ impl App {
         );
         let people = config.ciba.as_ref().map(|ciba| People {
             users: Arc::new(Users::new(
-                config.users.iter().cloned().map(User::from).collect(),
+                config.users.iter().map(User::from).collect(),
                 ciba.login_hint.clone(),
                 Arc::clone(&store),
             )),

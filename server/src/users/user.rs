@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 
-use crate::config;
-
 /// A person. `sub` is the one of the identity provider, so it is the same person for every client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section")]
@@ -42,20 +40,6 @@ impl From<&config::User> for User {
             phone: named.phone.clone(),
             disabled: named.disabled,
             user_code: named.user_code.clone(),
-        }
-    }
-}
-
-impl From<config::User> for User {
-    fn from(named: config::User) -> Self {
-        Self {
-            sub: named.sub,
-            name: named.name,
-            email: named.email,
-            username: named.username,
-            phone: named.phone,
-            disabled: named.disabled,
-            user_code: named.user_code,
         }
     }
 }

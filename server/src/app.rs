@@ -82,23 +82,6 @@ impl App {
             shutdown.clone(),
             work.clone(),
         );
-        let people = config.ciba.as_ref().map(|ciba| People {
-            users: Arc::new(Users::new(
-                config.users.iter().map(User::from).collect(),
-                ciba.login_hint.clone(),
-                Arc::clone(&store),
-            )),
-            browsers: browser::Sessions::new(Arc::clone(&store), public_url.clone()),
-        });
-        let logins = Logins::new(
-            config,
-            public_url.clone(),
-            Arc::clone(&store),
-            sessions.clone(),
-            people,
-            provider,
-            work.tasks.clone(),
-        );
         let order = config.ciba.as_ref().map(|ciba| ciba.login_hint.clone());
         let users = Arc::new(Users::new(
             config.users.iter().map(User::from).collect(),
@@ -106,6 +89,19 @@ impl App {
             Arc::clone(&store),
         ));
         let browsers = Arc::new(browser::Sessions::new(Arc::clone(&store), public_url.clone()));
+        let people = People {
+            users: Arc::clone(&users),
+            browsers: Arc::clone(&browsers),
+        };
+        let logins = Logins::new(
+            config,
+            public_url.clone(),
+            Arc::clone(&store),
+            sessions.clone(),
+            config.ciba.as_ref().map(|_| people),
+            provider,
+            work.tasks.clone(),
+        );
         let keys = Arc::new(keys);
         let foundation = Foundation {
             public_url: public_url.clone(),

@@ -20,12 +20,11 @@ const VALID: u64 = 12 * 60 * 60;
 /// The cookie; [`name`] says how it is really called.
 const COOKIE: &str = "ciba-session";
 
-/// A handle that is cheap to clone.
-#[derive(Clone)]
+/// The sessions.
 pub(crate) struct Sessions {
     store: Arc<dyn Store>,
     /// How browsers reach us.
-    public_url: Arc<Url>,
+    public_url: Url,
 }
 
 /// In the store. Nothing in it is a secret.
@@ -38,10 +37,7 @@ struct Record {
 
 impl Sessions {
     pub(crate) fn new(store: Arc<dyn Store>, public_url: Url) -> Self {
-        Self {
-            store,
-            public_url: Arc::new(public_url),
-        }
+        Self { store, public_url }
     }
 
     /// Returns the session of the browser that sent these cookies.

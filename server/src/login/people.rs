@@ -11,10 +11,9 @@ use crate::token::Person;
 use crate::users::{User, Users};
 
 /// Where people are remembered.
-#[derive(Clone)]
 pub(crate) struct People {
     pub(crate) users: Arc<Users>,
-    pub(crate) browsers: Sessions,
+    pub(crate) browsers: Arc<Sessions>,
 }
 
 impl People {

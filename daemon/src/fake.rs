@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
+use device_proto::approval::Approval;
 use device_proto::ask::{Ask, Reply};
 use device_proto::doc::{Change, Map};
 use device_proto::hub::{Decision, Socket};
@@ -148,6 +149,12 @@ impl Fake {
         self.send(Socket::update(SESSION, &update));
     }
 
+    /// Shows these requests, and no others.
+    pub(crate) fn show_approvals(&self, approvals: &[Approval]) {
+        let update = self.state().show_approvals(approvals);
+        self.send(Socket::update(SESSION, &update));
+    }
+
     pub(crate) fn session(&self, entries: &[(&str, &str)]) {
         let changes: Vec<_> = entries
             .iter()
@@ -205,6 +212,23 @@ impl State {
             key: resource,
             value: sealed.as_str(),
         }])
+    }
+
+    fn show_approvals(&mut self, approvals: &[Approval]) -> Vec<u8> {
+        let (session, challenge) = (SESSION.parse().unwrap(), Challenge::new(&self.challenge));
+        let sealed = approvals.iter().map(|approval| {
+            self.nonce += 1;
+            let sealed = approval.seal(challenge, &session, [self.nonce; 12]).unwrap();
+            (approval.request.as_str(), sealed.to_string())
+        });
+        let sealed: Vec<_> = sealed.collect();
+        let entries = sealed.iter().map(|(key, value)| Change {
+            map: Map::Approvals,
+            key,
+            value,
+        });
+        self.doc
+            .write_all_of(Map::Approvals, &entries.collect::<Vec<_>>())
     }
 
     fn begin(&mut self, body: &[u8]) -> Vec<u8> {

@@ -1,12 +1,12 @@
-//! Tells the desktop that a login ends or has ended, before its person learns it from a command that fails. It shows
-//! what to type and opens nothing; without a desktop it stays silent.
+//! Tells the desktop that a login ends or has ended, before its person learns it from a command that fails, and that a
+//! request waits for a decision. It shows what to type and opens nothing; without a desktop it stays silent.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::pending;
 use std::time::Duration;
 
-use ipc_proto::{ErrorCode, Event, ProfileName, ProfileStatus, SessionState};
+use ipc_proto::{Approval, ErrorCode, Event, ProfileName, ProfileStatus, SessionState};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify_rust::Notification;
@@ -24,6 +24,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Characters of each of its texts.
 const MAX_TEXT: usize = 300;
+
+/// Characters of a client's name.
+const MAX_NAME: usize = 80;
+
+/// Characters of what a client says: what to type has to follow it.
+const MAX_MESSAGE: usize = 200;
 
 /// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +66,11 @@ async fn follow(
     }
 }
 
-/// Returns what an event makes worth showing, unless it was the `last` thing shown of that login.
+/// Returns what an event makes worth showing, unless it was the `last` thing shown of that login. A request is told of once
+/// by its event.
 async fn news(event: Event, agent: &Agent, last: &mut HashMap<ProfileName, Notice>) -> Option<Notice> {
     let (profile, ends_at) = match event {
+        Event::Approval { approval, .. } => return Some(Notice::of_request(&approval)),
         Event::Expiring { profile, expires_at } => (profile, Some(expires_at)),
         Event::Session {
             profile,
@@ -101,6 +109,26 @@ impl Notice {
     }
 }
 
+impl Notice {
+    /// What the client says stands in quotation marks, as its own words.
+    fn of_request(approval: &Approval) -> Self {
+        let name = printable(&approval.client_name, MAX_NAME);
+        let said = approval.binding_message.as_deref().unwrap_or_default();
+        let said = match printable(said, MAX_MESSAGE) {
+            said if said.is_empty() => String::new(),
+            said => format!("It says: \u{201c}{said}\u{201d}. "),
+        };
+        let body = format!(
+            "{said}To see it and decide, type: ciba approve {}",
+            approval.handle()
+        );
+        Self {
+            summary: format!("\u{201c}{name}\u{201d} asks for your approval"),
+            body: printable(&body, MAX_TEXT),
+        }
+    }
+}
+
 /// Returns the hour and minute of a time in Unix seconds.
 fn clock(at: u64, zone: TimeZone) -> Option<String> {
     let at = Timestamp::from_second(i64::try_from(at).ok()?).ok()?;
@@ -109,7 +137,7 @@ fn clock(at: u64, zone: TimeZone) -> Option<String> {
 
 async fn show(notice: Notice) {
     match timeout(DEADLINE, desktop::show(notice)).await {
-        Ok(Ok(())) => info!("the desktop shows that a login ends"),
+        Ok(Ok(())) => info!("the desktop shows a notice"),
         // There is none, or it has no place for notifications.
         Ok(Err(error)) => debug!(%error, "no notification"),
         Err(_) => debug!("the desktop takes no notification in time"),
@@ -217,6 +245,55 @@ mod tests {
             .strip_prefix("Your login at https://c.example ends at ")
             .unwrap();
         assert_eq!((time.len(), &time[2..3]), (5, ":"));
+    }
+
+    fn request(name: &str, message: Option<&str>) -> Approval {
+        Approval {
+            request: "k3Qz-x7_".repeat(5),
+            client_name: name.into(),
+            client_uri: None,
+            scope: vec![],
+            binding_message: message.map(Into::into),
+            authorization_details: None,
+            agent: None,
+            created_at: 0,
+            expires_at: 0,
+            url: "https://c.example/ciba/approve?auth_req_id=secret".into(),
+            answer: ipc_proto::AnswerAt::Terminal,
+        }
+    }
+
+    #[test]
+    fn c_211_a_notice_of_a_request_quotes_its_client_and_holds_no_secret() {
+        let notice = Notice::of_request(&request("Shop", Some("Pay 20 EUR")));
+        assert_eq!(notice.summary, "\u{201c}Shop\u{201d} asks for your approval");
+        assert_eq!(
+            notice.body,
+            "It says: \u{201c}Pay 20 EUR\u{201d}. To see it and decide, type: ciba approve k3Qz-x7_"
+        );
+        let long = "x".repeat(1_000);
+        let notice = Notice::of_request(&request(&long, Some(&format!("\u{202e}\n{long}"))));
+        assert!(
+            notice.body.ends_with(": ciba approve k3Qz-x7_"),
+            "{}",
+            notice.body
+        );
+        assert!(notice.summary.chars().count() < 120);
+        assert!(!notice.body.contains(['\n', '\u{202e}']));
+        let notice = Notice::of_request(&request("Shop", None));
+        assert_eq!(notice.body, "To see it and decide, type: ciba approve k3Qz-x7_");
+    }
+
+    #[tokio::test]
+    async fn c_211_a_request_is_shown_unless_the_person_wants_no_notices() {
+        let approval = || Event::Approval {
+            profile: "work".parse().unwrap(),
+            approval: Box::new(request("Shop", None)),
+        };
+        let once = shown(&Settings::of_nobody(), [approval()]).await;
+        assert_eq!(once, ["\u{201c}Shop\u{201d} asks for your approval"]);
+        let off = Settings::of("[daemon]\nnotifications = false");
+        assert!(shown(&off, [approval()]).await.is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{ErrorCode, Id, Kept, ProfileName};
+use crate::{Approval, ErrorCode, Id, Kept, ProfileName};
 
 /// One line from the daemon. `T` is what the request's operation answers with.
 pub enum Message<T> {
@@ -72,6 +72,9 @@ pub struct Failure {
     /// What to do next: a command to type, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The page that does it instead, with [`ErrorCode::NeedsBrowser`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 impl Failure {
@@ -81,6 +84,7 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
+            url: None,
         }
     }
 
@@ -89,6 +93,15 @@ impl Failure {
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Adds the page that does it instead.
+    #[must_use]
+    pub fn url(self, url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
             ..self
         }
     }
@@ -160,6 +173,21 @@ pub enum Event {
         /// Why the provider could not be asked, for people; it is asked again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
+    },
+    /// A request waits for the person's decision.
+    Approval {
+        /// The login whose server it is at.
+        profile: ProfileName,
+        /// The request.
+        #[serde(flatten)]
+        approval: Box<Approval>,
+    },
+    /// A request waits no longer: it was decided, or has expired.
+    ApprovalGone {
+        /// The login whose server it was at.
+        profile: ProfileName,
+        /// Its name.
+        request: String,
     },
     /// A login will end soon, and only a person can renew it.
     Expiring {
@@ -546,6 +574,14 @@ mod tests {
                 number: 3,
                 question: "May git have a token for git.example.com?".into(),
             },
+            Event::Approval {
+                profile: profile.clone(),
+                approval: Box::new(approval()),
+            },
+            Event::ApprovalGone {
+                profile: profile.clone(),
+                request: "k3Qz".into(),
+            },
             Event::Session {
                 profile,
                 state: SessionState::Failed,
@@ -555,6 +591,40 @@ mod tests {
             let line = encode_event(&Id::from(7), &event);
             assert!(matches!(Message::<Hello>::decode(&line), Ok(Message::Event(e)) if e == event));
         }
+    }
+
+    fn approval() -> Approval {
+        Approval {
+            request: "k3Qz".into(),
+            client_name: "Shop".into(),
+            client_uri: None,
+            scope: vec!["openid".into()],
+            binding_message: Some("Pay".into()),
+            authorization_details: None,
+            agent: None,
+            created_at: 1,
+            expires_at: 5,
+            url: "https://c".into(),
+            answer: crate::AnswerAt::Browser,
+        }
+    }
+
+    #[test]
+    fn i_009_a_request_stands_beside_its_profile() {
+        let event = Event::Approval {
+            profile: ProfileName::default(),
+            approval: Box::new(approval()),
+        };
+        let line = encode_event(&Id::from(1), &event);
+        assert_eq!(
+            text(&line),
+            concat!(
+                r#"{"id":1,"event":"approval","profile":"default","request":"k3Qz","client_name":"Shop","#,
+                r#""scope":["openid"],"binding_message":"Pay","created_at":1,"expires_at":5,"url":"https://c","#,
+                r#""answer":"browser"}"#,
+                "\n"
+            )
+        );
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub enum ErrorCode {
     Denied,
     /// A provider does not take the client's credentials, or there are none.
     InvalidClient,
+    /// No request of this name waits for a decision.
+    UnknownRequest,
+    /// Several requests begin so.
+    AmbiguousRequest,
+    /// The request was decided or has expired meanwhile.
+    RequestOver,
+    /// The request is decided in the browser alone, after a login there.
+    NeedsBrowser,
     /// The server cannot be reached, or is not what it claims to be.
     ServerUnreachable,
     /// No keychain can be used.
@@ -62,6 +70,10 @@ impl ErrorCode {
             Self::BadConfiguration => "bad_configuration",
             Self::Denied => "denied",
             Self::InvalidClient => "invalid_client",
+            Self::UnknownRequest => "unknown_request",
+            Self::AmbiguousRequest => "ambiguous_request",
+            Self::RequestOver => "request_over",
+            Self::NeedsBrowser => "needs_browser",
             Self::ServerUnreachable => "server_unreachable",
             Self::KeychainUnavailable => "keychain_unavailable",
             Self::KeychainLocked => "keychain_locked",
@@ -87,7 +99,7 @@ mod tests {
     use super::*;
 
     /// Every code with the word that it has become known by.
-    const KNOWN: [(ErrorCode, &str); 19] = [
+    const KNOWN: [(ErrorCode, &str); 23] = [
         (ErrorCode::NotLoggedIn, "not_logged_in"),
         (ErrorCode::LoginRequired, "login_required"),
         (ErrorCode::LoginDenied, "login_denied"),
@@ -97,6 +109,10 @@ mod tests {
         (ErrorCode::BadConfiguration, "bad_configuration"),
         (ErrorCode::Denied, "denied"),
         (ErrorCode::InvalidClient, "invalid_client"),
+        (ErrorCode::UnknownRequest, "unknown_request"),
+        (ErrorCode::AmbiguousRequest, "ambiguous_request"),
+        (ErrorCode::RequestOver, "request_over"),
+        (ErrorCode::NeedsBrowser, "needs_browser"),
         (ErrorCode::ServerUnreachable, "server_unreachable"),
         (ErrorCode::KeychainUnavailable, "keychain_unavailable"),
         (ErrorCode::KeychainLocked, "keychain_locked"),

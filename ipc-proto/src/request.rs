@@ -129,6 +129,27 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keychain: Option<KeychainKind>,
     },
+    /// The requests that wait for the person's decision. Streams an [`Event::Approval`](crate::Event::Approval) for each, then
+    /// answers `{}`.
+    Approvals {
+        /// Only of this login; of all when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+        /// Do not answer: stream those that come and go until the connection is closed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        watch: bool,
+    },
+    /// The person's decision about a request. Answer: [`Decided`](crate::Decided).
+    Decide {
+        /// Its name, or a beginning of it that no other has, of
+        /// [`MIN_REQUEST_PREFIX`](crate::MIN_REQUEST_PREFIX) characters at least.
+        request: String,
+        /// Whether the client gets what it asks for.
+        approve: bool,
+        /// Only a request of this login.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<ProfileName>,
+    },
     /// Get a token of one more resource ahead of need. Answer: [`Added`](crate::Added).
     Add {
         /// The resource's URN.
@@ -321,6 +342,8 @@ fn is_known(op: &str) -> bool {
             | "confirm"
             | "configuration"
             | "start"
+            | "approvals"
+            | "decide"
             | "add"
             | "status"
             | "stop"
@@ -378,6 +401,15 @@ mod tests {
                 resource: None,
                 one_shot: true,
                 keychain: Some(KeychainKind::Kernel),
+            },
+            Op::Approvals {
+                profile: profile.clone(),
+                watch: true,
+            },
+            Op::Decide {
+                request: "k3Qz".into(),
+                approve: true,
+                profile: profile.clone(),
             },
             Op::Add {
                 resource: "urn:d:x".into(),

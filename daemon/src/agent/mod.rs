@@ -1,5 +1,6 @@
 //! The agent: who is logged in, and what a client may ask of it. Owns the sessions; answers from their tables.
 
+mod approvals;
 mod ask;
 mod choice;
 mod credential;

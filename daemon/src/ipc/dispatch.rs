@@ -66,6 +66,12 @@ impl Call<'_> {
                 self.reply.result(&noted.map(|()| Done {})).await;
             }
             Op::Confirm { number, allow } => self.reply.result(&self.answered(number, allow)).await,
+            Op::Approvals { profile, watch } => Box::pin(self.approvals(profile, watch)).await,
+            Op::Decide {
+                request,
+                approve,
+                profile,
+            } => Box::pin(self.decide(&request, approve, profile.as_ref())).await,
             Op::Configuration {} => self.reply.yes(&self.context.settings.shown()).await,
             Op::Add { resource, profile } => {
                 self.add(TokenAsk::of(profile, Some(&resource), None, false))
@@ -149,10 +155,7 @@ impl Call<'_> {
             match events.recv().await {
                 Ok(event) => self.reply.event(&event).await,
                 Err(RecvError::Closed) => break leaving(),
-                // A client must not go on with a picture that has holes.
-                Err(RecvError::Lagged(_)) => {
-                    break Failure::new(ErrorCode::Busy, "events were missed; watch again");
-                }
+                Err(RecvError::Lagged(_)) => break missed(),
             }
         };
         self.reply.no(&failure).await;
@@ -205,6 +208,11 @@ fn hello(protocol: u32) -> Result<Hello, Failure> {
     })
 }
 
-fn leaving() -> Failure {
+/// A client must not go on with a picture that has holes.
+pub(super) fn missed() -> Failure {
+    Failure::new(ErrorCode::Busy, "events were missed; watch again")
+}
+
+pub(super) fn leaving() -> Failure {
     HandOverError::Leaving.into()
 }

@@ -2,6 +2,7 @@
 //! last step of a token inside the daemon.
 
 mod accept;
+mod approvals;
 mod call;
 mod caller;
 mod credential;

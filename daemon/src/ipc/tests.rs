@@ -1,5 +1,7 @@
 //! Credentials, refusals, questions and the audit over one connection, with a login at a server of a few lines.
 
+mod approvals;
+
 use std::fs;
 use std::time::Duration;
 

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use device_proto::ResourceUrn;
-use device_proto::ask::{Ask, Reply};
+use device_proto::approval::ApprovalId;
+use device_proto::ask::{Ask, Decision, Reply};
 use ipc_proto::{ErrorCode, Event, Failure, Link};
 use tokio::time::Instant;
 
+use super::decisions::{self, Decisions};
 use super::flight::{Flights, Sent, WaiterId};
 use super::renewals::{Renewal, Renewals};
 use super::state::{Phase, SessionEvent, State};
@@ -34,7 +36,7 @@ const CLOSE_NORMAL: u16 = 1000;
 const NOT_NOW: Duration = Duration::from_millis(250);
 
 /// The longest time that is counted ahead: a server may claim any end for a token.
-const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
+pub(super) const HORIZON: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The time by both clocks, and a random number.
 #[derive(Clone, Copy)]
@@ -71,6 +73,12 @@ pub(super) enum Input {
         until: u64,
         /// Without a client that waits, the token is for later.
         waiter: Option<WaiterId>,
+    },
+    /// The person decided about a request.
+    Decide {
+        request: ApprovalId,
+        decision: Decision,
+        waiter: WaiterId,
     },
     /// A client wants the session ended, here and on the server.
     End,
@@ -123,6 +131,7 @@ pub(super) enum Keeping {
 pub(super) struct Course {
     stage: Stage,
     flights: Flights,
+    decisions: Decisions,
     renewals: Renewals,
     patience: Option<Patience>,
     keeping: Keeping,
@@ -163,6 +172,7 @@ impl Course {
         Self {
             stage: Stage::Lives,
             flights: Flights::default(),
+            decisions: Decisions::default(),
             renewals: Renewals::default(),
             patience: None,
             keeping: Keeping::Settled,
@@ -201,8 +211,10 @@ impl Course {
             .min();
         let wall = by_wall_clock
             .map(|at| now.instant + HORIZON.min(Duration::from_secs(at.saturating_sub(now.unix))));
-        [self.flights.next_due(now.instant), ending, first_link, page, wall]
+        let asked = [self.flights.next_due(now.instant), self.decisions.next_due()];
+        [ending, first_link, page, wall]
             .into_iter()
+            .chain(asked)
             .flatten()
             .min()
     }
@@ -261,6 +273,11 @@ impl Turn<'_> {
                 until,
                 waiter,
             } => self.fetch(resource, until, waiter),
+            Input::Decide {
+                request,
+                decision,
+                waiter,
+            } => self.decide(request, decision, waiter),
             Input::End => self.end(),
             Input::Retire => self.retire(),
             Input::Abandoned => self.abandon(),
@@ -298,13 +315,18 @@ impl Turn<'_> {
         match reply {
             Reply::Ended { .. } => self.finish(End::Confirmed),
             Reply::TokenReady { id, .. } => self.answered(&id, &Ok(())),
-            // This daemon decides nothing yet.
-            Reply::Decided { .. } => {}
+            Reply::Decided { id } => self.decided(&id, &Ok(())),
             Reply::Error {
                 id,
                 error,
                 error_description,
-            } => self.refused(&id, oauth_error::failure(&error, &error_description)),
+            } => match self.course.decisions.answered(&id) {
+                Some(waiter) => {
+                    let why = decisions::refused(&error, &error_description);
+                    self.answer(vec![waiter], &Err(why));
+                }
+                None => self.refused(&id, oauth_error::failure(&error, &error_description)),
+            },
         }
     }
 
@@ -333,8 +355,14 @@ impl Turn<'_> {
         if id == END_ID {
             return self.end_not_now();
         }
-        let busy = Failure::new(ErrorCode::Busy, "too many tokens are asked for at once");
+        let busy = Failure::new(ErrorCode::Busy, "too much is asked for at once");
+        self.decided(id, &Err(busy.clone()));
         self.put_off(id, busy);
+    }
+
+    fn decided(&mut self, id: &str, with: &Result<(), Failure>) {
+        let waiter = self.course.decisions.answered(id);
+        self.answer(waiter.into_iter().collect(), with);
     }
 
     fn answered(&mut self, id: &str, with: &Result<(), Failure>) {
@@ -354,8 +382,9 @@ impl Turn<'_> {
         self.effects.extend(answers);
     }
 
-    fn fail_flights(&mut self, failure: Failure) {
-        let waiters = self.course.flights.all();
+    fn fail_asks(&mut self, failure: Failure) {
+        let mut waiters = self.course.flights.all();
+        waiters.extend(self.course.decisions.all());
         self.answer(waiters, &Err(failure));
     }
 
@@ -364,6 +393,8 @@ impl Turn<'_> {
         let stood = self.is_connected();
         self.tell(SessionEvent::Lost(why));
         self.course.flights.connection_lost(self.now.instant);
+        let unsure = self.course.decisions.connection_lost();
+        self.answer(unsure, &Err(decisions::unconfirmed(ErrorCode::ServerUnreachable)));
         if let Stage::Ending { sent, .. } = &mut self.course.stage {
             *sent = Sent::Not(self.now.instant);
             if why.is_final() || stood && why == Lost::Closed(Some(CLOSE_NORMAL)) {
@@ -375,7 +406,7 @@ impl Turn<'_> {
         }
         // After a final loss the waiters hear the state's own failure, in `follow_up`.
         if !stood && !why.is_final() {
-            self.fail_flights(self.state.unreachable());
+            self.fail_asks(self.state.unreachable());
         }
     }
 
@@ -387,6 +418,13 @@ impl Turn<'_> {
         if is_urgent {
             self.hurry();
         }
+    }
+
+    fn decide(&mut self, request: ApprovalId, decision: Decision, waiter: WaiterId) {
+        self.course
+            .decisions
+            .add(request, decision, waiter, self.now.instant);
+        self.hurry();
     }
 
     fn end(&mut self) {
@@ -442,6 +480,8 @@ impl Turn<'_> {
             let failure = trouble.unwrap_or_else(slow);
             self.effects.push(Effect::Answer(waiter, Err(failure)));
         }
+        let undecided = self.course.decisions.overdue(instant);
+        self.answer(undecided, &Err(decisions::unconfirmed(ErrorCode::Timeout)));
         if matches!(self.course.stage, Stage::Ending { due, .. } if due <= instant) {
             return self.finish(End::Unconfirmed);
         }
@@ -468,8 +508,8 @@ impl Turn<'_> {
             self.effects.push(Effect::ClearTokens);
         }
         match self.state.phase() {
-            Phase::Failed(failure) => self.fail_flights(failure.clone()),
-            Phase::Ended => self.fail_flights(over()),
+            Phase::Failed(failure) => self.fail_asks(failure.clone()),
+            Phase::Ended => self.fail_asks(over()),
             Phase::Pending | Phase::Active => {}
         }
         if self.is_connected() {
@@ -479,7 +519,9 @@ impl Turn<'_> {
 
     fn send(&mut self) {
         let asks = self.course.flights.unsent(self.now.instant, self.now.unix);
-        self.effects.extend(asks.into_iter().map(Effect::Send));
+        let decisions = self.course.decisions.unsent();
+        self.effects
+            .extend(asks.into_iter().chain(decisions).map(Effect::Send));
         if let Stage::Ending { sent, .. } = &mut self.course.stage
             && sent.take_turn(self.now.instant)
         {
@@ -653,6 +695,54 @@ mod tests {
         case.fetch("three");
         assert_eq!(case.takes(token(30)), [""; 0], "ends too soon");
         assert_eq!(case.takes(token(61)), ["answer three"]);
+    }
+
+    fn decide(case: &mut Case, waiter: &'static str) -> Vec<String> {
+        let id = WaiterId(case.waiters.len() as u64);
+        case.waiters.push(waiter);
+        case.takes(Input::Decide {
+            request: ApprovalId::of_hash(&[7; 32]),
+            decision: Decision::Approve,
+            waiter: id,
+        })
+    }
+
+    fn decided(n: u8) -> Input {
+        Input::Replied(Reply::Decided {
+            id: format!("decision-{n}"),
+        })
+    }
+
+    #[test]
+    fn d_065_a_decision_is_answered_by_its_reply() {
+        let mut case = Case::active();
+        assert_eq!(decide(&mut case, "one"), ["send decision-1"]);
+        assert_eq!(case.takes(decided(1)), ["answer one"]);
+        assert_eq!(case.takes(decided(1)), [""; 0], "once");
+        decide(&mut case, "two");
+        let over = case.takes(refused("decision-2", "invalid_request"));
+        assert_eq!(over, ["fail two: request_over"]);
+        decide(&mut case, "three");
+        let busy = case.takes(Input::NotSent("decision-3".into()));
+        assert_eq!(busy, ["fail three: busy"]);
+    }
+
+    #[test]
+    fn d_065_a_decision_waits_for_the_link_and_is_never_sent_twice() {
+        let mut case = Case::active();
+        case.takes(Input::Lost(Lost::Broken));
+        assert_eq!(decide(&mut case, "one"), ["hurry"]);
+        assert_eq!(case.happens(SessionEvent::Connected), ["tell", "send decision-1"]);
+        let lost = case.takes(Input::Lost(Lost::Broken));
+        assert_eq!(lost, ["tell", "fail one: server_unreachable"]);
+        assert_eq!(case.happens(SessionEvent::Connected), ["tell"], "not again");
+        decide(&mut case, "two");
+        assert_eq!(case.next_due(), Some(20));
+        assert_eq!(case.tick_at(20), ["fail two: timeout"]);
+        case.takes(Input::Lost(Lost::Broken));
+        decide(&mut case, "three");
+        let denied = case.takes(Input::Lost(DENIED));
+        assert_eq!(denied, ["tell Failed", "clear", "fail three: login_required"]);
     }
 
     #[test]

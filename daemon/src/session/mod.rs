@@ -1,7 +1,9 @@
 //! A session: one login at one server, from its challenge to its end. One task owns it; the rest of the daemon holds
 //! [`Handle`]s.
 
+mod approvals;
 mod course;
+mod decisions;
 mod flight;
 mod keep;
 mod login;
@@ -10,14 +12,18 @@ mod renewals;
 mod state;
 mod task;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use device_proto::ResourceUrn;
-use ipc_proto::{ErrorCode, Event, Failure, KeychainKind, ProfileName, ProfileStatus};
+use device_proto::approval::ApprovalId;
+use device_proto::ask::Decision;
+use ipc_proto::{Approval, ErrorCode, Event, Failure, KeychainKind, ProfileName, ProfileStatus};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
+use self::approvals::Approvals;
+pub(crate) use self::decisions::needs_browser;
 pub(crate) use self::login::{Login, Step};
 pub(crate) use self::state::{Phase, State};
 use crate::handover::HandedOver;
@@ -64,12 +70,19 @@ struct Shared {
     purpose: Purpose,
     services: Services,
     table: Table,
+    approvals: Mutex<Approvals>,
     state: watch::Sender<State>,
     /// Notified when a token is used for the first time.
     used: Notify,
 }
 
 impl Shared {
+    /// Never held across an await.
+    fn approvals(&self) -> MutexGuard<'_, Approvals> {
+        // A map of whole entries is whole after any panic.
+        self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keychain(&self, item: &Item) -> Arc<dyn Keychain> {
         self.services.keychains.find(item.keychain)
     }
@@ -125,6 +138,12 @@ enum Command {
         until: u64,
         /// Without a client that waits, the token is for later.
         answer: Option<Answer<Result<(), Failure>>>,
+    },
+    /// Give the server the person's decision about a request.
+    Decide {
+        request: ApprovalId,
+        decision: Decision,
+        answer: Answer<Result<(), Failure>>,
     },
     /// Hand out what another daemon needs to go on with the session, if it is a lasting one.
     Save(Answer<Option<Zeroizing<Vec<u8>>>>),
@@ -182,6 +201,7 @@ impl Handle {
             purpose,
             services,
             table: Table::default(),
+            approvals: Mutex::default(),
             state,
             used: Notify::new(),
         });
@@ -245,6 +265,26 @@ impl Handle {
             until,
             answer: None,
         });
+    }
+
+    /// Returns the requests that wait for the person's decision.
+    pub(crate) fn approvals(&self) -> Vec<Approval> {
+        let now = now();
+        let approvals = self.shared.approvals();
+        let waiting = approvals.list().filter(|approval| approval.expires_at > now);
+        waiting.cloned().collect()
+    }
+
+    /// Gives the server the person's decision about a request.
+    pub(crate) async fn decide(&self, request: ApprovalId, decision: Decision) -> Result<(), Failure> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Decide {
+            request,
+            decision,
+            answer,
+        };
+        let _ = self.commands.send(command).await;
+        answered.await.unwrap_or_else(|_| Err(over()))
     }
 
     /// Ends the session here, on the server and in its keychain.

@@ -2,17 +2,18 @@
 //! [`Course`], and carries out what that decides.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use device_proto::ResourceUrn;
+use device_proto::approval::{Approval, ApprovalId};
 use device_proto::ask::Ask;
-use device_proto::device;
+use device_proto::{ResourceUrn, device};
 use ipc_proto::{Event, Failure, Kept, KeychainKind, Link};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::course::{Course, Effect, End, Input, Keeping, Now};
+use super::course::{Course, Effect, End, HORIZON, Input, Keeping, Now};
 use super::flight::WaiterId;
 use super::keep::{Keeper, Wish};
 use super::open::open;
@@ -47,6 +48,7 @@ struct LetGo<'a>(&'a Shared);
 impl Drop for LetGo<'_> {
     fn drop(&mut self) {
         self.0.table.clear();
+        self.0.clear_approvals();
         self.0.tell(SessionEvent::Ended);
         info!(profile = %self.0.purpose.profile, "let go");
     }
@@ -175,6 +177,7 @@ async fn ended(commands: &mut mpsc::Receiver<Command>) {
             Command::Fetch { answer, .. } => {
                 answer.into_iter().for_each(|answer| reply(answer, Err(over())));
             }
+            Command::Decide { answer, .. } => reply(answer, Err(over())),
             Command::Save(answer) => reply(answer, None),
             Command::End(answer) => return reply(answer, Outcome::COMPLETE),
             Command::Retire => return,
@@ -203,6 +206,21 @@ impl Shared {
         let _ = self.services.events.send(event);
     }
 
+    /// Tells that requests wait no longer.
+    fn announce_gone(&self, gone: Vec<ApprovalId>) {
+        for request in gone {
+            self.announce(Event::ApprovalGone {
+                profile: self.purpose.profile.clone(),
+                request: request.into(),
+            });
+        }
+    }
+
+    fn clear_approvals(&self) {
+        let gone = self.approvals().clear();
+        self.announce_gone(gone);
+    }
+
     /// Waits until no client follows the session any more.
     async fn abandoned(&self) {
         self.state.closed().await;
@@ -216,6 +234,13 @@ fn log(event: &Event) {
         Event::Connected { profile } => info!(%profile, "connected"),
         Event::Token { profile, .. } => info!(%profile, "a token arrived"),
         Event::Expiring { profile, .. } => info!(%profile, "ends soon"),
+        Event::Approval { profile, approval } => {
+            info!(%profile, request = approval.handle(), "a request waits for a decision");
+        }
+        Event::ApprovalGone { profile, request } => {
+            let request = ipc_proto::handle(request);
+            info!(%profile, request, "a request waits no longer");
+        }
         Event::Session {
             profile,
             state,
@@ -290,6 +315,7 @@ impl Session<'_> {
                 () = self.shared.used.notified() => self.note_use(),
                 () = self.shared.abandoned(), if self.lives_by_followers() => self.handle(Input::Abandoned),
                 () = at(self.next_due()) => self.handle(Input::Tick),
+                () = at(self.next_approval_end()) => self.expire_approvals(),
             }
         }
     }
@@ -321,7 +347,10 @@ impl Session<'_> {
             // A full queue holds one already.
             Effect::Hurry => _ = self.orders.try_send(Order::Hurry),
             Effect::Answer(waiter, with) => self.waiters.answer(waiter, with),
-            Effect::ClearTokens => self.shared.table.clear(),
+            Effect::ClearTokens => {
+                self.shared.table.clear();
+                self.shared.clear_approvals();
+            }
             Effect::Keep => self.wish(Wish::Keep),
             Effect::Forget => self.wish(Wish::Forget),
             Effect::ForgetProfile => self.wish(Wish::ForgetProfile),
@@ -354,6 +383,18 @@ impl Session<'_> {
                     waiter,
                 });
             }
+            Command::Decide {
+                request,
+                decision,
+                answer,
+            } => {
+                let waiter = self.waiters.admit(answer);
+                self.handle(Input::Decide {
+                    request,
+                    decision,
+                    waiter,
+                });
+            }
             Command::Save(answer) => reply(answer, self.saved()),
             Command::End(answer) => {
                 self.enders.push(answer);
@@ -373,7 +414,10 @@ impl Session<'_> {
 
     fn hear(&mut self, news: News) {
         match news {
-            News::Connecting => self.happened(SessionEvent::Connecting),
+            News::Connecting => {
+                self.shared.approvals().connecting();
+                self.happened(SessionEvent::Connecting);
+            }
             News::Heard(events) => self.heard(events),
             News::Lost(why) => self.handle(Input::Lost(why)),
         }
@@ -388,10 +432,14 @@ impl Session<'_> {
             match event {
                 device::Event::Sealed { resource, sealed } => self.sealed(resource, sealed),
                 device::Event::Session(view) => self.happened(SessionEvent::Updated(view)),
-                device::Event::Synced => self.happened(SessionEvent::Connected),
+                device::Event::Synced => {
+                    let gone = self.shared.approvals().synced();
+                    self.shared.announce_gone(gone);
+                    self.happened(SessionEvent::Connected);
+                }
                 device::Event::Reply(reply) => self.handle(Input::Replied(reply)),
-                // This daemon shows none yet.
-                device::Event::Approval { .. } | device::Event::ApprovalGone { .. } => {}
+                device::Event::Approval { request, sealed } => self.approval(&request, sealed),
+                device::Event::ApprovalGone { request } => self.approval_gone(request),
                 // The link has made news of its own of it.
                 device::Event::Disconnected(_) => {}
             }
@@ -424,6 +472,42 @@ impl Session<'_> {
             Ok(None) => {}
             Err(reason) => warn!(%profile, %reason, "a seal that yields no token is ignored"),
         }
+    }
+
+    fn approval(&self, request: &ApprovalId, sealed: String) {
+        let Item {
+            profile,
+            session,
+            secret,
+            ..
+        } = self.item;
+        let approval = match Approval::open(secret.challenge(), session, request, sealed) {
+            Ok(approval) => approval,
+            Err(reason) => return warn!(%profile, %reason, "a seal that yields no request is ignored"),
+        };
+        let news = self.shared.approvals().arrive(approval, now()).cloned();
+        if let Some(approval) = news {
+            self.shared.announce(Event::Approval {
+                profile: profile.clone(),
+                approval: Box::new(approval),
+            });
+        }
+    }
+
+    fn approval_gone(&self, request: ApprovalId) {
+        if self.shared.approvals().leave(&request) {
+            self.shared.announce_gone(vec![request]);
+        }
+    }
+
+    fn next_approval_end(&self) -> Option<Instant> {
+        let end = self.shared.approvals().next_end()?;
+        Some(Instant::now() + HORIZON.min(Duration::from_secs(end.saturating_sub(now()))))
+    }
+
+    fn expire_approvals(&self) {
+        let gone = self.shared.approvals().expire(now());
+        self.shared.announce_gone(gone);
     }
 
     /// Tokens that a client used are renewed before they end.

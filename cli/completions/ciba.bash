@@ -22,6 +22,12 @@ _ciba() {
             ciba,allow)
                 cmd="ciba__subcmd__allow"
                 ;;
+            ciba,approvals)
+                cmd="ciba__subcmd__approvals"
+                ;;
+            ciba,approve)
+                cmd="ciba__subcmd__approve"
+                ;;
             ciba,audit)
                 cmd="ciba__subcmd__audit"
                 ;;
@@ -39,6 +45,9 @@ _ciba() {
                 ;;
             ciba,curlrc)
                 cmd="ciba__subcmd__curlrc"
+                ;;
+            ciba,deny)
+                cmd="ciba__subcmd__deny"
                 ;;
             ciba,docker)
                 cmd="ciba__subcmd__docker"
@@ -134,7 +143,7 @@ _ciba() {
 
     case "${cmd}" in
         ciba)
-            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop request client allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
+            opts="-h -V --profile --url --resource --no-browser --qr --help --version start token add status watch stop request client approvals approve deny allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -205,6 +214,42 @@ _ciba() {
                     return 0
                     ;;
                 --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__approvals)
+            opts="-h --profile --json --watch --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ciba__subcmd__approve)
+            opts="-y -h --profile --yes --no-browser --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -471,6 +516,24 @@ _ciba() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ciba__subcmd__deny)
+            opts="-y -h --profile --yes --no-browser --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ciba__subcmd__docker)
             opts="-h --profile --help setup"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -684,7 +747,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__man)
-            opts="-h --profile --help ciba start token add status watch stop request client allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
+            opts="-h --profile --help ciba start token add status watch stop request client approvals approve deny allow config audit exec curl curlrc netrc forward git docker kube doctor logs restart service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -39,6 +39,9 @@ complete -c ciba -n "__fish_ciba_needs_command" -f -a "watch" -d 'Print what hap
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "stop" -d 'Log out: end the session here and on the server'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "request" -d 'Ask a person for approval at an OpenID provider (CIBA), and print the token'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "client" -d 'Keep the credentials of clients for `ciba request`'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "approvals" -d 'Show the requests that wait for your decision'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "approve" -d 'Give a client what it asks you for'
+complete -c ciba -n "__fish_ciba_needs_command" -f -a "deny" -d 'Refuse a client what it asks you for'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "allow" -d 'Let the tools give a host its token: write a rule'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "config" -d 'Show the configuration and its rules'
 complete -c ciba -n "__fish_ciba_needs_command" -f -a "audit" -d 'Show which tokens were handed out'
@@ -133,6 +136,18 @@ complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcom
 complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -l client-id -d 'Name of the client at the provider' -r
 complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand client; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand approvals" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand approvals" -l json -d 'Print a JSON object for each'
+complete -c ciba -n "__fish_ciba_using_subcommand approvals" -l watch -d 'Print each as it comes and goes, until interrupted'
+complete -c ciba -n "__fish_ciba_using_subcommand approvals" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand approve" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand approve" -s y -l yes -d 'Do not ask first'
+complete -c ciba -n "__fish_ciba_using_subcommand approve" -l no-browser -d 'Print the address of a page, and leave the browser alone'
+complete -c ciba -n "__fish_ciba_using_subcommand approve" -s h -l help -d 'Print help'
+complete -c ciba -n "__fish_ciba_using_subcommand deny" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
+complete -c ciba -n "__fish_ciba_using_subcommand deny" -s y -l yes -d 'Do not ask first'
+complete -c ciba -n "__fish_ciba_using_subcommand deny" -l no-browser -d 'Print the address of a page, and leave the browser alone'
+complete -c ciba -n "__fish_ciba_using_subcommand deny" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l resource -d 'Resource the token is for' -r
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l tool -d 'Tool that may ask, every tool without it; may be given again' -r

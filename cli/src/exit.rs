@@ -37,10 +37,13 @@ impl From<ErrorCode> for Exit {
             ErrorCode::ServerUnreachable => Self::Unreachable,
             ErrorCode::LoginDenied | ErrorCode::Denied => Self::Denied,
             ErrorCode::Timeout => Self::Timeout,
-            ErrorCode::BadRequest => Self::Usage,
+            ErrorCode::BadRequest | ErrorCode::AmbiguousRequest => Self::Usage,
             ErrorCode::NoRule
             | ErrorCode::BadConfiguration
             | ErrorCode::InvalidClient
+            | ErrorCode::UnknownRequest
+            | ErrorCode::RequestOver
+            | ErrorCode::NeedsBrowser
             | ErrorCode::InvalidTarget
             | ErrorCode::KeychainUnavailable
             | ErrorCode::KeychainLocked
@@ -75,6 +78,10 @@ mod tests {
             (ErrorCode::BadConfiguration, 1),
             (ErrorCode::Denied, 5),
             (ErrorCode::InvalidClient, 1),
+            (ErrorCode::UnknownRequest, 1),
+            (ErrorCode::AmbiguousRequest, 2),
+            (ErrorCode::RequestOver, 1),
+            (ErrorCode::NeedsBrowser, 1),
             (ErrorCode::ServerUnreachable, 4),
             (ErrorCode::KeychainUnavailable, 1),
             (ErrorCode::KeychainLocked, 1),

@@ -9,6 +9,7 @@ use crate::args::Invocation;
 use crate::error::Error;
 use crate::exit::Exit;
 
+mod approval;
 mod args;
 mod ask;
 mod audit_file;
@@ -32,6 +33,7 @@ mod launch;
 mod logfile;
 mod login;
 mod print;
+mod question;
 mod screen;
 mod secret_input;
 mod service;

@@ -20,9 +20,23 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Error> {
 
 /// Prints one JSON object on a line of its own. Not for tokens: its buffer is not wiped.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
-    let mut line = serde_json::to_vec(value).expect("a Vec takes every write, and no map has odd keys");
-    line.push(b'\n');
-    print(&line)
+    let line = serde_json::to_string(value).expect("a String takes every write, and no map has odd keys");
+    print(format!("{}\n", harmless(&line)).as_bytes())
+}
+
+/// Writes what could steer a terminal as JSON's escapes: outside of its texts JSON has no such characters.
+fn harmless(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if ipc_proto::is_plain(c) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        }
+    }
+    shown
 }
 
 struct Output;
@@ -143,6 +157,14 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_without_steering_the_terminal() {
+        let value = serde_json::json!({"a": "\u{9b}2J\u{202e}\u{e0062}\n Zoë"});
+        let line = harmless(&value.to_string());
+        assert_eq!(line, r#"{"a":"\u009b2J\u202e\udb40\udc62\n Zoë"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
 
     #[test]
     fn a_text_from_elsewhere_cannot_steer_the_terminal() {

@@ -129,11 +129,11 @@ pub struct Approval {
     pub expires_at: u64,
     /// The page where the person decides in a browser.
     pub url: String,
-    /// Where it may be decided: the server's rule.
+    /// Where it may be approved: the server's rule. It may be denied at both.
     pub answer: AnswerAt,
 }
 
-/// Where a request may be decided.
+/// Where a request may be approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerAt {

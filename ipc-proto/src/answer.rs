@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn i_009_a_request_stands_beside_its_profile() {
+    fn i_010_a_request_stands_beside_its_profile() {
         let event = Event::Approval {
             profile: ProfileName::default(),
             approval: Box::new(approval()),

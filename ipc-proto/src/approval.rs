@@ -38,11 +38,11 @@ pub struct Approval {
     pub expires_at: u64,
     /// The page that decides it in a browser.
     pub url: String,
-    /// Where it may be decided: the server's rule.
+    /// Where it may be approved: the server's rule. It may be denied at both.
     pub answer: AnswerAt,
 }
 
-/// Where a request may be decided.
+/// Where a request may be approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerAt {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i_009_a_request_is_called_by_the_beginning_of_its_name() {
+    fn i_010_a_request_is_called_by_the_beginning_of_its_name() {
         assert_eq!(handle("k3Qz-x7_abcdefg"), "k3Qz-x7_");
         for short in ["", "abc", "é"] {
             assert_eq!(handle(short), short, "not a name, and no panic");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn i_009_a_rule_from_the_future_needs_the_browser() {
+    fn i_010_a_rule_from_the_future_needs_the_browser() {
         let answer: AnswerAt = serde_json::from_str("\"from 2030\"").unwrap();
         assert_eq!(answer, AnswerAt::Browser);
     }

@@ -32,7 +32,7 @@ pub enum ErrorCode {
     AmbiguousRequest,
     /// The request was decided or has expired meanwhile.
     RequestOver,
-    /// The request is decided in the browser alone, after a login there.
+    /// The request is approved in the browser alone, after a login there.
     NeedsBrowser,
     /// The server cannot be reached, or is not what it claims to be.
     ServerUnreachable,

@@ -41,7 +41,7 @@ const CLIENT: Floors = &[
     &["main", "generated"],
     &["args"],
     &["command"],
-    &["helper", "login", "checkup", "service", "logfile"],
+    &["helper", "login", "approval", "checkup", "service", "logfile"],
     &["ask"],
     &["connection"],
     &["launch", "trust", "terminal"],

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// The pages by command, in the order of the help.
-pub(crate) const PAGES: [(&str, &str); 26] = [
+pub(crate) const PAGES: [(&str, &str); 29] = [
     ("ciba", include_str!("../../man/ciba.1")),
     ("start", include_str!("../../man/ciba-start.1")),
     ("token", include_str!("../../man/ciba-token.1")),
@@ -26,6 +26,9 @@ pub(crate) const PAGES: [(&str, &str); 26] = [
     ("stop", include_str!("../../man/ciba-stop.1")),
     ("request", include_str!("../../man/ciba-request.1")),
     ("client", include_str!("../../man/ciba-client.1")),
+    ("approvals", include_str!("../../man/ciba-approvals.1")),
+    ("approve", include_str!("../../man/ciba-approve.1")),
+    ("deny", include_str!("../../man/ciba-deny.1")),
     ("allow", include_str!("../../man/ciba-allow.1")),
     ("config", include_str!("../../man/ciba-config.1")),
     ("audit", include_str!("../../man/ciba-audit.1")),

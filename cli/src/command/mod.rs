@@ -7,12 +7,15 @@ use crate::error::Error;
 
 pub(crate) mod add;
 pub(crate) mod allow;
+pub(crate) mod approvals;
+pub(crate) mod approve;
 pub(crate) mod audit;
 pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod curl;
 pub(crate) mod curlrc;
+pub(crate) mod deny;
 pub(crate) mod docker;
 pub(crate) mod doctor;
 pub(crate) mod exec;
@@ -53,6 +56,12 @@ pub(crate) enum Command {
     Request(Box<request::Args>),
     /// Keep the credentials of clients for `ciba request`
     Client(client::Args),
+    /// Show the requests that wait for your decision
+    Approvals(approvals::Args),
+    /// Give a client what it asks you for
+    Approve(approve::Args),
+    /// Refuse a client what it asks you for
+    Deny(deny::Args),
     /// Let the tools give a host its token: write a rule
     Allow(allow::Args),
     /// Show the configuration and its rules
@@ -104,6 +113,9 @@ pub(crate) fn run(
         Some(Command::Stop(args)) => stop::run(&args, profile),
         Some(Command::Request(args)) => request::run(*args),
         Some(Command::Client(args)) => client::run(args),
+        Some(Command::Approvals(args)) => approvals::run(&args, profile),
+        Some(Command::Approve(args)) => approve::run(&args, profile),
+        Some(Command::Deny(args)) => deny::run(&args, profile),
         Some(Command::Allow(args)) => allow::run(&args, profile.as_ref()),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),

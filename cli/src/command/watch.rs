@@ -1,6 +1,6 @@
 //! `ciba watch`: every change of sessions and tokens as it happens, never a token's value.
 
-use ipc_proto::{Event, Failure, Message, Op, ProfileName, SessionState};
+use ipc_proto::{Approval, Event, Failure, Message, Op, ProfileName, SessionState};
 use serde::de::IgnoredAny;
 
 use crate::clock;
@@ -50,6 +50,8 @@ fn sentence(event: &Event) -> String {
         Event::Token {
             profile, resource, ..
         } => (profile, format!("new token for {}", Plain(resource))),
+        Event::Approval { profile, approval } => (profile, asks(approval)),
+        Event::ApprovalGone { profile, request } => (profile, gone(request)),
         Event::Expiring { profile, expires_at } => (profile, expiring(profile, *expires_at)),
         Event::Session {
             profile,
@@ -62,6 +64,18 @@ fn sentence(event: &Event) -> String {
 
 fn waits(url: &str, user_code: &str) -> String {
     format!("waits for a login at {}, code {}", Plain(url), Plain(user_code))
+}
+
+fn asks(approval: &Approval) -> String {
+    let (name, id) = (Plain(&approval.client_name), Plain(approval.handle()));
+    format!("{name} asks for your approval; decide: ciba approve {id}")
+}
+
+fn gone(request: &str) -> String {
+    format!(
+        "the request {} waits no longer",
+        Plain(ipc_proto::handle(request))
+    )
 }
 
 fn expiring(profile: &ProfileName, expires_at: u64) -> String {

@@ -19,13 +19,16 @@ use tempfile::TempDir;
 pub(crate) const HUNG: Duration = Duration::from_secs(60);
 
 /// Every command that asks the daemon, and fails when the daemon does.
-pub(crate) const COMMANDS: [&[&str]; 8] = [
+pub(crate) const COMMANDS: [&[&str]; 11] = [
     &["token"],
     &["add", "--resource", "urn:d:x"],
     &["restart"],
     &["status"],
     &["stop"],
     &["watch"],
+    &["approvals"],
+    &["approvals", "--watch"],
+    &["approve", "--yes"],
     &["start", "--url", "https://c"],
     &["--url", "https://c"],
 ];

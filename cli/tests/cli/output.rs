@@ -144,6 +144,9 @@ fn help_lists_every_command_with_what_it_does() {
            stop         Log out: end the session here and on the server\n  \
            request      Ask a person for approval at an OpenID provider (CIBA), and print the token\n  \
            client       Keep the credentials of clients for `ciba request`\n  \
+           approvals    Show the requests that wait for your decision\n  \
+           approve      Give a client what it asks you for\n  \
+           deny         Refuse a client what it asks you for\n  \
            allow        Let the tools give a host its token: write a rule\n  \
            config       Show the configuration and its rules\n  \
            audit        Show which tokens were handed out\n  \

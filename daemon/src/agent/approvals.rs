@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use device_proto::approval::ApprovalId;
 use device_proto::ask::Decision;
+use futures_util::future::join_all;
 use ipc_proto::{AnswerAt, Approval, Decided, ErrorCode, Event, Failure, MIN_REQUEST_PREFIX, ProfileName};
 use tracing::info;
 
@@ -39,7 +40,7 @@ impl Agent {
             ErrorCode::NeedsBrowser => failure.url(&approval.url),
             _ => failure,
         };
-        if approval.answer == AnswerAt::Browser {
+        if approval.answer == AnswerAt::Browser && decision == Decision::Approve {
             return Err(has_url(needs_browser()));
         }
         let request: ApprovalId = approval.request.parse().map_err(|_| none())?;
@@ -59,6 +60,7 @@ impl Agent {
         if sessions.is_empty() {
             return Err(unknown(&ProfileName::default(), &[]));
         }
+        join_all(sessions.iter().map(Handle::link_settled)).await;
         Ok(sessions)
     }
 }

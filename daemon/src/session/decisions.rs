@@ -101,11 +101,11 @@ pub(super) fn refused(error: &str, description: &str) -> Failure {
     }
 }
 
-/// Returns the failure of a request that is decided on its page alone.
+/// Returns the failure of a request that is approved on its page alone.
 pub(crate) fn needs_browser() -> Failure {
     Failure::new(
         ErrorCode::NeedsBrowser,
-        "the server lets this request be decided in the browser alone",
+        "the server lets this request be approved in the browser alone",
     )
 }
 

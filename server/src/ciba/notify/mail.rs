@@ -126,5 +126,7 @@ fn until(notice: &Notice) -> String {
     time.strftime("%H:%M:%S UTC").to_string()
 }
 
+#[cfg(all(test, feature = "real"))]
+mod real_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Real programs, real servers on loopback, and a real mail server (the feature `real`).
+//! Real programs, and real servers on loopback.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

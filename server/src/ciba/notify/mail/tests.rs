@@ -1,4 +1,4 @@
-//! The mail itself, and a real mail server that takes it (the feature `real`).
+//! The mail itself.
 
 use super::*;
 use crate::ciba::notify::tests::notice;

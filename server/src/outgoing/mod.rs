@@ -12,7 +12,7 @@ mod trusted;
 mod untrusted;
 
 pub(crate) use self::authorities::Authorities;
-pub(crate) use self::endpoint::{EndpointError, notification_endpoint};
+pub(crate) use self::endpoint::notification_endpoint;
 pub(crate) use self::error::CallError;
 pub(crate) use self::trusted::Http;
 pub(crate) use self::untrusted::{Rules, UntrustedHttp};

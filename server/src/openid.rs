@@ -10,8 +10,9 @@ use url::Url;
 use crate::browser;
 use crate::cause::chain;
 use crate::ciba::deliver::Deliveries;
+use crate::ciba::notify::Notifier;
 use crate::ciba::{self, Ciba, Ground, Terminals};
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::oauth;
 use crate::oauth::authenticate::Authenticator;
 use crate::oauth::client::CIBA_GRANT;
@@ -19,8 +20,10 @@ use crate::oauth::clients::Clients;
 use crate::oauth::grants::Grants;
 use crate::oauth::issue::Issuer;
 use crate::oauth::issuer::issuer;
+use crate::oauth::jwt::ClientKeys;
 use crate::oauth::keys::Keys;
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
+use crate::oauth::used::Used;
 use crate::outgoing::UntrustedHttp;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
@@ -57,15 +60,19 @@ impl OpenId {
         };
         let name = issuer(&on.public_url);
         let url = format!("{name}{}", oauth::token_endpoint::PATH);
-        let authenticator = Authenticator::new(Arc::clone(&on.clients), config.oauth.failures_per_minute);
+        let http = UntrustedHttp::new(&config.outgoing, on.is_on_loopback);
+        let http = http.context("preparing calls to clients")?;
+        let client_keys = Arc::new(ClientKeys::new(http.clone()));
+        let used = Arc::new(Used::new(Arc::clone(&on.store)));
+        let known = (Arc::clone(&client_keys), Arc::clone(&used));
+        let authenticator = Authenticator::new(Arc::clone(&on.clients), known, name.clone(), &config.oauth);
         let authenticator = Arc::new(authenticator);
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
         let issuer = Arc::new(Issuer::new(name, on.keys, grants, &config.oauth));
-        let is_told = ciba.modes.iter().any(|mode| *mode != Mode::Poll);
-        let http = is_told.then(|| UntrustedHttp::new(&config.outgoing, on.is_on_loopback));
-        let http = http.transpose().context("preparing calls to clients")?;
-        let forced = on.shutdown.forced().clone();
-        let deliveries = http.map(|http| Deliveries::new(http, on.work.tasks.clone(), forced));
+        let (tasks, forced) = (&on.work.tasks, on.shutdown.forced());
+        let deliveries = Deliveries::new(http, tasks.clone(), forced.clone());
+        let authorities = &config.outgoing.authorities;
+        let notifier = Notifier::new(&ciba.notify, authorities, tasks.clone(), forced.clone())?;
         let ground = Ground {
             public_url: on.public_url,
             store: on.store,
@@ -76,10 +83,13 @@ impl OpenId {
             browsers: on.browsers,
             terminals: on.terminals,
             deliveries,
+            notifier,
+            client_keys,
+            used,
             shutdown: on.shutdown,
             work: on.work,
         };
-        let ciba = Ciba::new(ciba, config.oauth.clone(), ground);
+        let ciba = Ciba::new(ciba, config.oauth.clone(), ground)?;
         let mut grant_types = GrantTypes::new();
         grant_types.insert(CIBA_GRANT, Arc::new(ciba.clone()));
         let token_endpoint = Arc::new(TokenEndpoint {

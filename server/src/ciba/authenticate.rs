@@ -13,9 +13,11 @@ use serde::Serialize;
 
 use super::asked::{Asked, Hint};
 use super::name::{Name, auth_req_id};
+use super::notify::Notice;
 use super::open::TooMany;
 use super::provider::Ciba;
 use super::request::{Notification, Request, Stage};
+use super::signed::{self, SignedRules};
 use super::user_code;
 use crate::cause::chain;
 use crate::clock::now;
@@ -61,6 +63,7 @@ pub(super) async fn authenticate(
     let received = now().seconds();
     let parameters = Parameters::of_form_or_json(&headers, &body.map_err(|_| TOO_LARGE)?)?;
     let client = ciba.client(&headers, peer, &parameters).await?;
+    let parameters = ciba.signed(parameters, &client).await?;
     let asked = Asked::read(&parameters, &client, &ciba.oauth, &ciba.config)?;
     let user = ciba.user(&asked, &client).await?;
     if let Some(user) = &user {
@@ -97,11 +100,35 @@ impl Ciba {
         Ok(client)
     }
 
+    /// Returns the parameters inside a signed request, for a client that signs (C-161).
+    async fn signed(&self, parameters: Parameters, client: &Client) -> Result<Parameters, Refusal> {
+        let rules = SignedRules {
+            issuer: &self.issuer.name,
+            tolerance: self.oauth.clock_tolerance,
+            fapi: self.config.fapi,
+        };
+        let known = (&*self.client_keys, &*self.used);
+        let Some(inside) = signed::parameters_inside(client, &parameters, rules, known, now()).await? else {
+            return Ok(parameters);
+        };
+        let mut parameters = Parameters::default();
+        for (name, value) in inside {
+            parameters.add_json(&name, value)?;
+        }
+        Ok(parameters)
+    }
+
     /// Returns the person whom the client means; `None`: nobody, and the client is not to know (C-190).
-    async fn user(&self, asked: &Asked, _client: &Client) -> Result<Option<User>, Refusal> {
+    async fn user(&self, asked: &Asked, client: &Client) -> Result<Option<User>, Refusal> {
         let wanted = match &asked.hint {
             Hint::Login(hint) => Wanted::Any(hint.clone()),
-            Hint::LoginToken(_) | Hint::IdToken(_) => return Err(UNKNOWN_USER),
+            Hint::LoginToken(token) => {
+                let now = now().seconds();
+                self.login_token_hints
+                    .wanted(token, &self.client_keys, now)
+                    .await?
+            }
+            Hint::IdToken(token) => self.id_token_hints.wanted(token, &client.id, now().seconds())?,
         };
         let found = self.users.find(&wanted).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a user could not be read");
@@ -149,7 +176,7 @@ impl Ciba {
             return Err(NOT_KEPT);
         }
         tracing::info!(request = name.handle(), client = client.id, "a person is asked");
-        self.tell(name, &request);
+        self.tell(name, &request, client, user);
         Ok(request)
     }
 
@@ -211,8 +238,23 @@ impl Ciba {
         })
     }
 
-    /// Tells the person, beside the answer (C-144).
-    fn tell(&self, name: Name, request: &Request) {
+    /// Tells the person, beside the answer (C-144, C-210, C-211).
+    fn tell(&self, name: Name, request: &Request, client: &Client, user: Option<&User>) {
+        let Some(user) = user else { return };
+        self.notifier.tell(Notice {
+            sub: user.sub.clone(),
+            email: user.email.clone(),
+            handle: name.handle(),
+            auth_req_id: request.auth_req_id.clone().into(),
+            client_id: client.id.clone(),
+            client_name: client.metadata.client_name.clone(),
+            scope: request.scope.join(" "),
+            binding_message: request.binding_message.clone(),
+            authorization_details: request.authorization_details.clone(),
+            agent_claims: request.agent_claims.clone(),
+            expires_at: request.expires_at,
+            approval_url: self.approval_url(&request.auth_req_id),
+        });
         let (ciba, request) = (self.clone(), request.clone());
         self.work
             .tasks

@@ -10,10 +10,6 @@ mod grant;
 mod hint;
 mod hook;
 mod name;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "a new request tells people")
-)]
 pub(crate) mod notify;
 mod open;
 mod pace;

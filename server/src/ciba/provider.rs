@@ -4,11 +4,13 @@ use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use store::Store;
 use url::Url;
 
 use super::deliver::Deliveries;
-use super::name::Name;
+use super::hint::{IdTokenHints, IdTokenRules, LoginTokenHints};
+use super::notify::Notifier;
 use super::open::Open;
 use super::pending::{Pending, Terminals};
 use super::requests::{Requests, RequestsError};
@@ -19,6 +21,8 @@ use crate::config;
 use crate::oauth::authenticate::Authenticator;
 use crate::oauth::clients::Clients;
 use crate::oauth::issue::Issuer;
+use crate::oauth::jwt::ClientKeys;
+use crate::oauth::used::Used;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
 use crate::throttle::{Network, Throttle};
@@ -42,8 +46,12 @@ pub(crate) struct Parts {
     pub(super) issuer: Arc<Issuer>,
     pub(super) browsers: Arc<browser::Sessions>,
     pub(super) terminals: Arc<dyn Terminals>,
-    /// Of a server whose clients are told.
-    pub(super) deliveries: Option<Deliveries>,
+    pub(super) id_token_hints: IdTokenHints,
+    pub(super) login_token_hints: LoginTokenHints,
+    pub(super) client_keys: Arc<ClientKeys>,
+    pub(super) used: Arc<Used>,
+    pub(super) deliveries: Deliveries,
+    pub(super) notifier: Notifier,
     pub(super) wrong_codes: WrongCodes,
     /// Requests of one client.
     pub(super) asks: Option<Throttle<String>>,
@@ -63,7 +71,10 @@ pub(crate) struct Ground {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
-    pub(crate) deliveries: Option<Deliveries>,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) notifier: Notifier,
+    pub(crate) client_keys: Arc<ClientKeys>,
+    pub(crate) used: Arc<Used>,
     pub(crate) shutdown: Shutdown,
     pub(crate) work: Work,
 }
@@ -77,15 +88,32 @@ impl Deref for Ciba {
 }
 
 impl Ciba {
-    pub(crate) fn new(config: config::Ciba, oauth: config::OAuth, ground: Ground) -> Self {
-        let per_minute = |count: u32| NonZeroU32::new(count);
-        Self(Arc::new(Parts {
+    /// Makes the provider's part that asks people.
+    ///
+    /// # Errors
+    ///
+    /// The configured keys of an issuer of hints are none.
+    pub(crate) fn new(config: config::Ciba, oauth: config::OAuth, ground: Ground) -> anyhow::Result<Self> {
+        let tolerance = oauth.clock_tolerance;
+        let rules = IdTokenRules {
+            issuer: ground.issuer.name.clone(),
+            secret: config.id_token_hint_secret.clone(),
+            age: config.id_token_hint_age,
+            tolerance,
+        };
+        let login_tokens = LoginTokenHints::new(&config.login_hint_token, &ground.issuer.name, tolerance);
+        Ok(Self(Arc::new(Parts {
+            id_token_hints: IdTokenHints::new(Arc::clone(&ground.issuer.keys), rules),
+            login_token_hints: login_tokens.context("reading the keys of an issuer of hints")?,
             requests: Requests::new(ground.store, Arc::clone(&ground.issuer.keys)),
             open: Open::default(),
-            asks: per_minute(config.limits.requests_per_minute).map(Throttle::per_minute),
-            looks: per_minute(config.limits.looks_per_minute).map(Throttle::per_minute),
-            deliveries: ground.deliveries,
+            asks: NonZeroU32::new(config.limits.requests_per_minute).map(Throttle::per_minute),
+            looks: NonZeroU32::new(config.limits.looks_per_minute).map(Throttle::per_minute),
             wrong_codes: WrongCodes::default(),
+            deliveries: ground.deliveries,
+            notifier: ground.notifier,
+            client_keys: ground.client_keys,
+            used: ground.used,
             config,
             oauth,
             public_url: ground.public_url,
@@ -97,7 +125,7 @@ impl Ciba {
             terminals: ground.terminals,
             shutdown: ground.shutdown,
             work: ground.work,
-        }))
+        })))
     }
 
     /// Takes in what was undecided when the server was last stopped (C-422).
@@ -114,6 +142,7 @@ impl Ciba {
             self.expired(&name).await;
         }
         self.authenticator.forget_quiet();
+        self.client_keys.forget_old();
         self.asks.iter().for_each(Throttle::forget_quiet);
         self.looks.iter().for_each(Throttle::forget_quiet);
     }

@@ -145,7 +145,7 @@ impl Ciba {
     }
 
     async fn deliver(&self, name: Name, request: &Request, body: Body, retries: u64, owner: impl Owner) {
-        let (Some(deliveries), Some(notification)) = (&self.deliveries, &request.notification) else {
+        let Some(notification) = &request.notification else {
             return;
         };
         let delivery = Delivery {
@@ -157,7 +157,7 @@ impl Ciba {
             handle: name.handle(),
             client_id: request.client_id.clone(),
         };
-        deliveries.begin(delivery, owner).await;
+        self.deliveries.begin(delivery, owner).await;
     }
 
     /// Changes a request whose client was told, or could not be.

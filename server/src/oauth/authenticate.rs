@@ -9,10 +9,14 @@ use http::{HeaderMap, header};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::client::{Client, SecretHash};
+use super::client::{AuthMethod, Client, SecretHash};
 use super::clients::{Clients, ClientsError};
+use super::jwt::{ASSERTION_TYPE, Assertion, AssertionRules, ClientKeys};
 use super::parameters::Parameters;
+use super::used::Used;
 use crate::cause::chain;
+use crate::clock::now;
+use crate::config;
 use crate::refusal::Refusal;
 use crate::throttle::{Network, Throttle};
 
@@ -33,6 +37,14 @@ pub(crate) struct Caller<'a> {
 /// Recognizes clients.
 pub(crate) struct Authenticator {
     clients: Arc<Clients>,
+    keys: Arc<ClientKeys>,
+    used: Arc<Used>,
+    /// Our issuer, an audience of every assertion.
+    issuer: String,
+    /// Whether it is the only one (C-083).
+    issuer_is_only_audience: bool,
+    /// By how much the clocks of clients may differ, seconds.
+    tolerance: u64,
     /// Failures by address and client id (C-405).
     failures: Option<Throttle<(Network, String)>>,
     /// What the secret of an unknown client is compared with, so that it takes as long.
@@ -40,15 +52,30 @@ pub(crate) struct Authenticator {
 }
 
 /// What a client presents.
-enum Presented {
-    Secret { id: String, secret: Zeroizing<String> },
+enum Presented<'a> {
+    Secret {
+        id: String,
+        secret: Zeroizing<String>,
+    },
+    /// `private_key_jwt`
+    Assertion(&'a str),
 }
 
 impl Authenticator {
-    pub(crate) fn new(clients: Arc<Clients>, failures_per_minute: u32) -> Self {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        (keys, used): (Arc<ClientKeys>, Arc<Used>),
+        issuer: String,
+        config: &config::OAuth,
+    ) -> Self {
         Self {
             clients,
-            failures: NonZeroU32::new(failures_per_minute).map(Throttle::per_minute),
+            keys,
+            used,
+            issuer,
+            issuer_is_only_audience: config.issuer_is_only_audience,
+            tolerance: config.clock_tolerance,
+            failures: NonZeroU32::new(config.failures_per_minute).map(Throttle::per_minute),
             nobodys: SecretHash::of(""),
         }
     }
@@ -59,18 +86,48 @@ impl Authenticator {
         caller: &Caller<'_>,
         parameters: &Parameters,
     ) -> Result<Client, Refusal> {
-        let presented = presented(caller.headers, parameters)?;
-        let Presented::Secret { id, secret } = presented;
-        let client = self.found(&id).await?;
-        match client
-            .filter(|client| !client.disabled && client.metadata.token_endpoint_auth_method.has_secret())
-        {
-            Some(client) if client.secret.as_ref().is_some_and(|hash| hash.matches(&secret)) => Ok(client),
-            Some(_) => Err(self.failed(caller, &id)),
-            None => {
-                let _ = self.nobodys.matches(&secret);
-                Err(self.failed(caller, &id))
-            }
+        match presented(caller.headers, parameters)? {
+            Presented::Secret { id, secret } => self.by_secret(caller, &id, &secret).await,
+            Presented::Assertion(text) => self.by_assertion(caller, text, parameters).await,
+        }
+    }
+
+    async fn by_secret(&self, caller: &Caller<'_>, id: &str, secret: &str) -> Result<Client, Refusal> {
+        let has_secret = |client: &Client| client.metadata.token_endpoint_auth_method.has_secret();
+        let client = self.enabled(id).await?.filter(has_secret);
+        // The secret of an unknown client is compared as well: that takes as long (C-070).
+        let hash = client.as_ref().and_then(|client| client.secret.as_ref());
+        let is_right = hash.unwrap_or(&self.nobodys).matches(secret) && hash.is_some();
+        client.filter(|_| is_right).ok_or_else(|| self.failed(caller, id))
+    }
+
+    async fn by_assertion(
+        &self,
+        caller: &Caller<'_>,
+        text: &str,
+        parameters: &Parameters,
+    ) -> Result<Client, Refusal> {
+        let assertion = Assertion::read(text).map_err(|_| self.failed(caller, ""))?;
+        let id = assertion.client_id();
+        if parameters.get("client_id").is_some_and(|other| other != id) {
+            return Err(OTHER_ID);
+        }
+        let signs = |client: &Client| client.metadata.token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
+        let client = self.enabled(id).await?.filter(signs);
+        let client = client.ok_or_else(|| self.failed(caller, id))?;
+        let own = [self.issuer.as_str()];
+        let all: Vec<&str> = own.iter().chain(caller.audiences).copied().collect();
+        let rules = AssertionRules {
+            audiences: if self.issuer_is_only_audience { &own } else { &all },
+            tolerance: self.tolerance,
+        };
+        let proven = assertion
+            .verify(&client, &rules, &self.keys, &self.used, now())
+            .await;
+        match proven {
+            Ok(()) => Ok(client),
+            Err(refusal) if refusal == UNKNOWN => Err(self.failed(caller, id)),
+            Err(refusal) => Err(refusal),
         }
     }
 
@@ -79,8 +136,9 @@ impl Authenticator {
         self.failures.iter().for_each(Throttle::forget_quiet);
     }
 
-    async fn found(&self, id: &str) -> Result<Option<Client>, Refusal> {
-        self.clients.find(id).await.map_err(|error| {
+    /// Returns the client of an id, unless it is disabled.
+    async fn enabled(&self, id: &str) -> Result<Option<Client>, Refusal> {
+        let found = self.clients.find(id).await.map_err(|error| {
             match error {
                 ClientsError::Store(_) => {
                     tracing::error!(error = chain(&error), "a client could not be read")
@@ -88,7 +146,8 @@ impl Authenticator {
                 _ => tracing::error!(error = chain(&error), "a client's record is broken"),
             }
             NOT_READ
-        })
+        })?;
+        Ok(found.filter(|client| !client.disabled))
     }
 
     /// Counts a failure; too many at once are told to wait.
@@ -105,7 +164,7 @@ impl Authenticator {
 const MAX_COUNTED_ID: usize = 64;
 
 /// Reads what a client presents: one way to authenticate, and no other client's id beside it (C-073).
-fn presented(headers: &HeaderMap, parameters: &Parameters) -> Result<Presented, Refusal> {
+fn presented<'a>(headers: &HeaderMap, parameters: &'a Parameters) -> Result<Presented<'a>, Refusal> {
     let header = headers.get(header::AUTHORIZATION);
     let in_body = parameters.get("client_secret").is_some();
     let assertion =
@@ -120,6 +179,11 @@ fn presented(headers: &HeaderMap, parameters: &Parameters) -> Result<Presented, 
             return Err(OTHER_ID);
         }
         return Ok(Presented::Secret { id, secret });
+    }
+    if assertion {
+        let is_jwt = parameters.get("client_assertion_type") == Some(ASSERTION_TYPE);
+        let text = parameters.get("client_assertion").filter(|_| is_jwt);
+        return text.map(Presented::Assertion).ok_or(UNKNOWN);
     }
     match (in_body_id, parameters.get("client_secret")) {
         (Some(id), Some(secret)) => Ok(Presented::Secret {

@@ -59,6 +59,11 @@ impl Server {
         self.process.signal(Signal::TERM).unwrap();
     }
 
+    /// Tells the server to look for what an operator changed.
+    pub(crate) fn hang_up(&self) {
+        self.process.signal(Signal::HUP).unwrap();
+    }
+
     /// Tells the server to leave; returns what it has written.
     pub(crate) async fn stop(self) -> String {
         self.terminate();

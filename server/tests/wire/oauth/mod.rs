@@ -1,6 +1,7 @@
 //! The server as an OpenID provider: what clients find, and how they become clients (C-001 … C-054).
 
 mod discovery;
+mod keys;
 mod register;
 
 use serde_json::Value;

@@ -144,7 +144,6 @@ mod tests {
 
     use super::*;
     use crate::oauth::alg::Alg;
-    use crate::oauth::jwt::KeySet;
     use crate::oauth::jwt::signer::Signer;
     use crate::oauth::jwt::tests::inline_keys;
 

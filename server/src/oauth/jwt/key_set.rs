@@ -142,7 +142,7 @@ mod tests {
     use crate::oauth::jwt::signer::Signer;
 
     fn refused(keys: &Value) -> KeySetError {
-        KeySet::of(json!({ "keys": keys })).err().expect("refused")
+        KeySet::of(json!({ "keys": keys })).expect_err("refused")
     }
 
     #[test]

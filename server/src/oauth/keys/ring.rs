@@ -28,7 +28,7 @@ impl Ring {
     pub(super) fn drawn() -> Result<Self, KeyError> {
         let keys: Result<Vec<_>, _> = Alg::ALL
             .into_iter()
-            .map(|alg| SigningKey::read(alg, &*draw(alg)?))
+            .map(|alg| SigningKey::read(alg, &draw(alg)?))
             .collect();
         let keys = keys?;
         let mut plan = Plan::default();

@@ -43,7 +43,7 @@ fn c_030_the_key_set_has_public_halves_alone_with_kid_alg_and_use() {
         let set = public(&keys);
         assert_eq!(kids(&keys).len(), Alg::ALL.len());
         for alg in Alg::ALL {
-            let key = set.iter().find(|key| key["alg"] == alg.name()).expect(alg.name());
+            let key = set.iter().find(|key| key["alg"] == alg.name()).unwrap();
             assert_eq!(key["use"], "sig");
             for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
                 assert!(key.get(private).is_none(), "{alg}: {private}");

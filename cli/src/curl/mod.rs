@@ -202,6 +202,7 @@ fn incomplete(option: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(line: &str) -> Result<Request, String> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -343,6 +344,27 @@ mod tests {
             let line = format!("{options} https://a.example/");
             let refused = read(&line).is_err_and(|message| message.contains("is refused"));
             assert!(refused, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_there_is_one_url_or_none(
+            words in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(&[
+                        "https://a.example/", "-sS", "-L", "-o", "-d", "-H", "--url", "--", "-k", "--next", "@file", "-", "--json",
+                    ]).prop_map(String::from),
+                    any::<String>(),
+                ],
+                0..8,
+            ),
+        ) {
+            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+            if let Ok(request) = Request::read(&words) {
+                prop_assert!(check_url(&request.url).is_ok());
+                prop_assert!(words.iter().any(|word| word == request.url.as_str()));
+            }
         }
     }
 }

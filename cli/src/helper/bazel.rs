@@ -47,7 +47,9 @@ fn reply(credential: &Credential) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::Scheme;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -94,6 +96,20 @@ mod tests {
                     "{{\"headers\":{{\"Authorization\":[\"{value}\"]}},\"expires\":\"2033-05-18T03:33:09Z\"}}\n"
                 )
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_answer_is_one_object_on_one_line(
+            said in arbitrary::said(&["{", "}", "\"uri\":", "\"https://b.example.com\"", ",", "[", "null", "\0"]),
+            credential in arbitrary::credential(),
+        ) {
+            let _ = parse(&said);
+            let reply = reply(&credential).text();
+            prop_assert_eq!(reply.matches('\n').count(), 1);
+            let object: serde_json::Value = serde_json::from_str(&reply).unwrap();
+            prop_assert_eq!(object["headers"]["Authorization"].as_array().unwrap().len(), 1);
         }
     }
 }

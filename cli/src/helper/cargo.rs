@@ -133,7 +133,9 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::{Failure, Scheme};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -208,5 +210,28 @@ mod tests {
         let told = refusal(ErrorCode::NotLoggedIn).reply().text();
         assert_eq!(told.matches('\n').count(), 1, "{told}");
         assert!(told.contains("hint: do"), "{told}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_cargo_says_the_answer_is_one_object_on_one_line(
+            said in arbitrary::said(&[
+                "{", "}", "\"v\":1", "\"v\":2", ",", "\"kind\":\"get\"", "\"registry\":{\"index-url\":\"",
+                "sparse+https://r.example.com/", "\"", "\\u000a", "[", "null", "\0",
+            ]),
+            message in arbitrary::text(),
+            credential in arbitrary::credential(),
+        ) {
+            let refused = match parse(&said) {
+                Ok(_) => Refusal::from(Error::internal(message)),
+                Err(refusal) => refusal,
+            };
+            for (reply, key) in [(refused.reply(), "Err"), (reply(&credential), "Ok")] {
+                let reply = reply.text();
+                prop_assert_eq!(reply.matches('\n').count(), 1);
+                let object: serde_json::Value = serde_json::from_str(&reply).unwrap();
+                prop_assert!(object[key].is_object() && object.as_object().unwrap().len() == 1);
+            }
+        }
     }
 }

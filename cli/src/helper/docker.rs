@@ -103,7 +103,9 @@ fn refusal(error: &Error) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::{Failure, Scheme};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -158,5 +160,28 @@ mod tests {
         let told = |code| Error::Told(Failure::new(code, "no").hint("do"));
         assert_eq!(refusal(&told(ErrorCode::NoRule)).text(), NOT_FOUND);
         assert_eq!(refusal(&told(ErrorCode::NotLoggedIn)).text(), "no; hint: do\n");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_docker_names_the_answer_is_one_object_on_one_line(
+            said in arbitrary::said(&["https://", "registry.example.com", ":5000", "/v1/", "\"", "\\", "\n", "<token>"]),
+            credential in arbitrary::credential(),
+        ) {
+            let Some(server) = parse(&said) else { return Ok(()) };
+            let Ok(reply) = reply(&server, &credential) else { return Ok(()) };
+            let reply = reply.text();
+            prop_assert_eq!(reply.matches('\n').count(), 1);
+            let object: serde_json::Value = serde_json::from_str(&reply).unwrap();
+            prop_assert_eq!(object.as_object().unwrap().len(), 3);
+            prop_assert_eq!(&object["ServerURL"], server.as_str());
+            prop_assert_eq!(&object["Secret"], credential.token.expose());
+        }
+
+        #[test]
+        fn whatever_the_daemon_says_docker_reads_one_line(message in arbitrary::text(), hint in arbitrary::text()) {
+            let failure = Failure::new(ErrorCode::Internal, message).hint(hint);
+            prop_assert_eq!(refusal(&failure.into()).text().matches('\n').count(), 1);
+        }
     }
 }

@@ -292,7 +292,9 @@ fn push_encoded(url: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::Secret;
+    use proptest::prelude::*;
 
     use super::super::HeaderText;
     use super::*;
@@ -473,5 +475,69 @@ mod tests {
         assert!(latin_1.ok().flatten().unwrap().offered.basic);
         let most = format!("{PLACE}{}", "unknown[]=x\n".repeat(MAX_LINES - 2));
         assert!(parse(most.as_bytes()).is_ok());
+    }
+
+    /// What git may say, and what it would not.
+    const WORDS: &[&str] = &[
+        "capability[]=authtype\n",
+        "capability[]=state\n",
+        "capability[]=\n",
+        "protocol=https\n",
+        "protocol=http\n",
+        "host=git.example.com\n",
+        "host=",
+        "path=a/b",
+        "username=",
+        "username=ada\n",
+        "password=x\n",
+        "wwwauth[]=",
+        "wwwauth[]=Basic realm=\"x\"\n",
+        "Bearer",
+        ",",
+        "\"",
+        "state[]=ciba.7\n",
+        "state[]=",
+        "\n",
+        "\r\n",
+        "=",
+        "\0",
+    ];
+
+    /// What git may be answered, in this order.
+    const KEYS: [&str; 11] = [
+        "capability[]=authtype",
+        "capability[]=state",
+        "state[]=ciba.",
+        "continue=1",
+        "authtype=Bearer",
+        "credential=",
+        "ephemeral=1",
+        "username=",
+        "password=",
+        "password_expiry_utc=",
+        "",
+    ];
+
+    fn keys_in_order(reply: &str) -> bool {
+        let mut keys = KEYS.iter();
+        reply.ends_with('\n') && reply.lines().all(|line| keys.any(|key| line.starts_with(key)))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_git_says_adds_no_line_to_the_answer(
+            said in arbitrary::said(WORDS),
+            is_whole in any::<bool>(),
+            credential in arbitrary::credential(),
+        ) {
+            let place = if is_whole { PLACE } else { "" };
+            let said = [place.as_bytes(), &said].concat();
+            let Ok(Some(request)) = parse(&said) else { return Ok(()) };
+            prop_assert!(!request.url.contains(|c: char| c.is_control() || c == '@'));
+            if let Ok(reply) = request.reply(&credential) {
+                let reply = reply.text();
+                prop_assert!(keys_in_order(&reply), "{}", reply);
+            }
+        }
     }
 }

@@ -144,7 +144,9 @@ fn block(reply: Reply, prefix: &Field, credential: &Credential) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::{ProfileName, Scheme};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -268,5 +270,22 @@ mod tests {
         let credential = Credential::for_test("abc", Scheme::Auto);
         let reply = block(Reply::default(), &field("https://h"), &credential);
         assert_eq!(reply.text(), "https://h\n\nAuthorization: Bearer abc\n\n");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_a_block_is_two_texts_each_closed_by_an_empty_line(
+            url in arbitrary::text(),
+            said in arbitrary::said(&["HTTP/1.1", " ", "401", "Unauthorized", "\n", "\r"]),
+            credential in arbitrary::credential(),
+        ) {
+            let _ = is_unauthorized(&said);
+            let Some(url) = Field::new(&url) else { return Ok(()) };
+            let reply = block(Reply::default(), &url, &credential).text();
+            let lines: Vec<_> = reply.split('\n').collect();
+            prop_assert_eq!(lines.len(), 5);
+            prop_assert_eq!((lines[0], lines[1], lines[3], lines[4]), (url.as_str(), "", "", ""));
+            prop_assert!(lines[2].starts_with("Authorization: "));
+        }
     }
 }

@@ -133,6 +133,8 @@ fn another(path: &OsStr, ours: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
+    use proptest::prelude::*;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -232,5 +234,27 @@ mod tests {
         let path = std::env::join_paths([&links, &place("empty"), &theirs]).unwrap();
         assert_eq!(another(&path, &ours.join("ciba")), Some(theirs.join(NAME)));
         assert_eq!(another(links.as_os_str(), &ours.join("ciba")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_answer_has_as_many_lines_as_its_form(
+            words in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(&["get", "--mode", "creds", "--output=json", "https://h/", "oauth2"]).prop_map(String::from),
+                    arbitrary::text(),
+                ],
+                0..6,
+            ),
+            credential in arbitrary::credential(),
+        ) {
+            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+            let Some((form, url)) = parse(&words) else { return Ok(()) };
+            prop_assert!(url.contains("://"));
+            let reply = form.reply(&credential).text();
+            let expected = if form.with_name && !form.json { 2 } else { 1 };
+            prop_assert_eq!(reply.matches('\n').count(), expected);
+            prop_assert!(reply.ends_with('\n'));
+        }
     }
 }

@@ -118,7 +118,9 @@ fn reply(request: &Request, credential: &Credential) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use ipc_proto::Scheme;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -202,5 +204,23 @@ mod tests {
         let many = (0..2000).map(|n| format!("\"x{n}\":{{}},")).collect::<String>();
         let info = INFO_V1.replacen('{', &format!("{{{many}"), 1);
         assert!(parsed(&info).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_answer_is_one_object_on_one_line(
+            said in arbitrary::said(&[
+                "{", "}", "\"kind\":\"ExecCredential\"", ",", "\"apiVersion\":\"client.authentication.k8s.io/v1\"",
+                "\"spec\":{\"cluster\":{\"server\":\"https://k\"}}", "[", "null",
+            ]),
+            credential in arbitrary::credential(),
+        ) {
+            let _ = parse(OsStr::from_bytes(&said));
+            let request = parsed(INFO_V1).unwrap();
+            let reply = reply(&request, &credential).text();
+            prop_assert_eq!(reply.matches('\n').count(), 1);
+            let object: serde_json::Value = serde_json::from_str(&reply).unwrap();
+            prop_assert_eq!(&object["status"]["token"], credential.token.expose());
+        }
     }
 }

@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::terminal::{self, Plain};
 
+#[cfg(test)]
+mod arbitrary;
 mod bazel;
 mod cargo;
 mod confirm;

@@ -44,7 +44,9 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary;
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_token_that_no_header_carries_is_no_header_text() {
@@ -92,6 +94,20 @@ mod tests {
             "\u{202e}a",
         ] {
             assert!(Field::new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_may_be_printed_is_one_line(text in arbitrary::text()) {
+            let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            if let Some(field) = Field::new(&text) {
+                prop_assert!(field.as_str() == text && !text.contains(breaks));
+            }
+            if let Some(token) = HeaderText::new(Secret::from(text.clone())) {
+                prop_assert!(token.expose() == text && text.bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert!(!text.contains(['"', '\\', ':', ',', ';', '\'', '`', '$']));
+            }
         }
     }
 }

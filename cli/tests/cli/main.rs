@@ -17,6 +17,8 @@ mod launch;
 mod login;
 mod logs;
 mod output;
+#[cfg(feature = "real")]
+mod real_curl;
 mod restart;
 mod service;
 mod session;

@@ -34,8 +34,8 @@ demo: ## Show the main job from end to end (without a display it installs Chromi
 test: ## Install what the tests need (with apt and npm), then run all tests; CI runs this
 	tests/setup.sh
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features ciba-tests/real,cibad/real,ciba-server/real --locked -- -D warnings
-	cargo test --workspace --features ciba-tests/real,cibad/real,ciba-server/real --locked
+	cargo clippy --workspace --all-targets --features ciba-tests/real,cibad/real,ciba-server/real,ciba/real --locked -- -D warnings
+	cargo test --workspace --features ciba-tests/real,cibad/real,ciba-server/real,ciba/real --locked
 
 lint: ## Licences, bans, sources, unused dependencies (installs cargo-deny and cargo-machete)
 	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny

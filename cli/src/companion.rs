@@ -17,7 +17,6 @@ use ipc_proto::{Op, ProfileName, Token};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::command::exec;
 use crate::error::Error;
 use crate::{ask, clock, token_file};
 
@@ -27,6 +26,9 @@ const NAME: &str = "ciba-companion";
 /// The argument of the companion itself. Without it the process only starts the companion, so that it is no child of
 /// the program.
 const DETACHED: &str = "detached";
+
+/// The tool whose token is kept, as the audit names it.
+pub(crate) const EXEC: &str = "exec";
 
 /// Bytes of the orders.
 const MAX_ORDERS: u64 = 64 * 1024;
@@ -200,7 +202,7 @@ impl Kept {
             resource: self.resource.clone(),
             min_valid: None,
             force: false,
-            tool: Some(exec::TOOL.into()),
+            tool: Some(EXEC.into()),
         };
         let asked: Result<Token, Error> =
             ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE));

@@ -17,19 +17,20 @@ use crate::site::{Site, UNASKED};
 const SHORT: [&str; 4] = ["--refresh", "never", "--at-ttl", "8"];
 
 /// A desktop on a bus of its own.
-struct Desktop {
+pub(crate) struct Desktop {
     bus: Keyring,
     shown: Arc<Mutex<Vec<Shown>>>,
-    _service: Connection,
+    service: Connection,
 }
 
 /// One call of `Notify`.
 #[derive(Clone, Debug)]
-struct Shown {
+pub(crate) struct Shown {
     application: String,
-    summary: String,
+    pub(crate) summary: String,
     body: String,
-    actions: Vec<String>,
+    /// Each action's name, and what is written on its button.
+    pub(crate) actions: Vec<String>,
 }
 
 struct Service {
@@ -44,6 +45,10 @@ fn locked(shown: &Mutex<Vec<Shown>>) -> MutexGuard<'_, Vec<Shown>> {
 /// The Desktop Notifications Specification, as much of it as is called.
 #[interface(name = "org.freedesktop.Notifications")]
 impl Service {
+    fn get_capabilities(&self) -> Vec<String> {
+        vec!["actions".into(), "body".into()]
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the specification's")]
     async fn notify(
         &self,
@@ -71,7 +76,7 @@ impl Service {
 
 impl Desktop {
     /// One that is stuck takes every call and answers none.
-    async fn new(is_stuck: bool) -> Result<Self> {
+    pub(crate) async fn new(is_stuck: bool) -> Result<Self> {
         let bus = Keyring::bus_without_service().await?;
         let shown = Arc::default();
         let service = Service {
@@ -82,17 +87,33 @@ impl Desktop {
             .serve_at("/org/freedesktop/Notifications", service)?
             .name("org.freedesktop.Notifications")?;
         Ok(Self {
-            _service: service.build().await?,
+            service: service.build().await?,
             bus,
             shown,
         })
+    }
+
+    /// The variable, and its value, by which programs find its bus.
+    pub(crate) fn env(&self) -> (&'static str, &str) {
+        self.bus.env()
+    }
+
+    /// Says that the person has pressed a button of the last notification.
+    pub(crate) async fn press(&self, action: &str) -> Result<()> {
+        let name = "org.freedesktop.Notifications";
+        let path = "/org/freedesktop/Notifications";
+        let pressed = (1_u32, action);
+        let told = self
+            .service
+            .emit_signal(None::<&str>, path, name, "ActionInvoked", &pressed);
+        Ok(told.await?)
     }
 
     fn shown(&self) -> Vec<Shown> {
         locked(&self.shown).clone()
     }
 
-    async fn until_shown(&self, count: usize) -> Result<Vec<Shown>> {
+    pub(crate) async fn until_shown(&self, count: usize) -> Result<Vec<Shown>> {
         until("notifications", PATIENCE, async || {
             let shown = self.shown();
             (shown.len() >= count).then_some(shown)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipc_proto::{Op, ProfileName, Token};
 
-use crate::companion::{self, Kept};
+use crate::companion::{self, EXEC, Kept};
 use crate::connection::socket;
 use crate::environment::or_variable;
 use crate::error::Error;
@@ -17,9 +17,6 @@ use crate::{ask, print, token_file, trust};
 
 /// How long the daemon may take: it may have to ask the server for a new token.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The tool, as the audit names it.
-pub(crate) const TOOL: &str = "exec";
 
 /// The variable that names the file.
 const FILE: &str = "CIBA_TOKEN_FILE";
@@ -60,7 +57,7 @@ pub(crate) fn run(args: Args, profile: Option<ProfileName>) -> Result<(), Error>
         resource: resource.clone(),
         min_valid: args.min_valid,
         force: false,
-        tool: Some(TOOL.into()),
+        tool: Some(EXEC.into()),
     };
     let token: Token = ask::whoever_serves(op, |connection, op| connection.ask(op, PATIENCE))?;
     let secret = print::printable(&token)?;

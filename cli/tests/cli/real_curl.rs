@@ -130,3 +130,27 @@ fn neither_the_persons_curlrc_nor_a_proxy_sees_to_the_request() {
     assert_eq!(run.join().unwrap(), Run::new(0, "ok", ""));
     assert!(proxy.heads.try_recv().is_err());
 }
+
+#[test]
+fn no_option_reads_the_token_from_the_pipe_a_second_time() {
+    let (home, server) = (Home::with_lines(&[credential("auto")]), Server::start());
+    for descriptor in 3..10 {
+        let pipe = format!("@/dev/fd/{descriptor}");
+        let mut command = home.command(&["curl", "--", "-sS", "-w", &pipe, "-d", &pipe, &server.url()]);
+        let run = thread::spawn(move || {
+            command.stdout(Stdio::piped()).stderr(Stdio::null());
+            finish(command)
+        });
+        // A descriptor that is not there ends curl before it connects.
+        let shown = loop {
+            if let Ok((head, stream)) = server.heads.recv_timeout(std::time::Duration::from_millis(10)) {
+                assert!(!head.contains("Content-Length: 2"), "{head}");
+                answer(stream, "200 OK");
+            }
+            if run.is_finished() {
+                break run.join().unwrap();
+            }
+        };
+        assert!(!shown.stdout.contains("abc.def"), "{}", shown.stdout);
+    }
+}

@@ -1,6 +1,7 @@
 //! The tools themselves, from end to end: each asks our helper for its token, at a gate that wants one.
 
 mod cargo;
+mod confirm;
 mod curl;
 mod docker;
 mod exec;
@@ -10,4 +11,5 @@ mod go;
 mod kubectl;
 mod pip;
 mod service;
+mod ssh;
 mod workplace;

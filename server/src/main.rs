@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ciba_server::command::{ClientCommand, UserCommand};
 use ciba_server::config::{self, Config};
 use ciba_server::{command, harden};
 use clap::{Parser, Subcommand};
@@ -46,6 +47,16 @@ enum Command {
         /// Where to listen; loopback only
         #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
         listen: SocketAddr,
+    },
+    /// The OAuth clients
+    Client {
+        #[command(subcommand)]
+        command: ClientCommand,
+    },
+    /// The people that clients may ask for
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
     },
     /// The keys that sign tokens
     Keys {
@@ -101,6 +112,14 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Serve { config } => command::serve(Config::load(&config, environment()?)?, &config).await,
         Command::Init { config } => command::init(&Config::load(&config, environment()?)?),
         Command::Dev { listen } => command::dev(listen).await,
+        Command::Client { command } => {
+            let config = Config::load(command.config(), environment()?)?;
+            command::client(command, &config).await
+        }
+        Command::User { command } => {
+            let config = Config::load(command.config(), environment()?)?;
+            command::user(command, &config).await
+        }
         Command::Keys { command } => match command {
             KeysCommand::Rotate { config, now } => {
                 command::rotate_keys(&Config::load(&config, environment()?)?, now)

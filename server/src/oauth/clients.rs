@@ -82,6 +82,17 @@ impl Clients {
         }
     }
 
+    /// Removes a client that is kept in the store.
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), ClientsError> {
+        let removed = self.store.take(key(id), now()).await?;
+        removed.map(drop).ok_or(ClientsError::Gone)
+    }
+
+    /// Whether the configuration names the client: then it alone can change it.
+    pub(crate) fn is_configured(&self, id: &str) -> bool {
+        self.configured.contains_key(id)
+    }
+
     /// Returns every client, the configured ones first.
     pub(crate) async fn all(&self) -> Result<Vec<Client>, ClientsError> {
         let mut clients: Vec<_> = self.configured.values().cloned().collect();

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::client::{Client, SecretHash};
-use super::metadata::{NAMES, checked};
+use super::metadata::{checked, unknown_member};
 use super::offer::Offer;
 use crate::config;
 use crate::refusal::Refusal;
@@ -40,9 +40,8 @@ pub(crate) fn clients(named: &[config::Client], offer: &Offer) -> Result<Vec<Cli
 }
 
 fn client(named: &config::Client, offer: &Offer) -> Result<Client, Problem> {
-    // A misspelt option that is ignored is worse than none; registration has to ignore it (RFC 7591 §2).
-    let unknown = named.metadata.keys().find(|name| !NAMES.contains(&name.as_str()));
-    if let Some(unknown) = unknown {
+    // A misspelt option that is ignored is worse than none.
+    if let Some(unknown) = unknown_member(&named.metadata) {
         return Err(Problem::Unknown(unknown.escape_debug().collect()));
     }
     let mut metadata = checked(named.metadata.clone(), &named.id, offer).map_err(Problem::Metadata)?;

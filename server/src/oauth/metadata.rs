@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 64;
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The members that are read.
-pub(super) const NAMES: [&str; 20] = [
+const NAMES: [&str; 20] = [
     "authorization_details_types",
     "backchannel_authentication_request_signing_alg",
     "backchannel_client_notification_endpoint",
@@ -86,8 +86,16 @@ wrong! {
 const REDIRECT_URIS: Refusal =
     Refusal::invalid_redirect_uri("redirect_uris: must be a list of absolute URLs without fragment");
 
-/// Reads what a client registers, and checks it against what the server offers. Members that no rule names are ignored
-/// (RFC 7591 §2). A client without a name goes by its id.
+/// Returns a member that no rule names. For an operator it is a mistake; registration has to ignore it (RFC 7591 §2).
+pub(crate) fn unknown_member(registered: &Map<String, Value>) -> Option<&str> {
+    registered
+        .keys()
+        .map(String::as_str)
+        .find(|name| !NAMES.contains(name))
+}
+
+/// Reads what a client registers, and checks it against what the server offers. Members that no rule names are ignored.
+/// A client without a name goes by its id.
 pub(crate) fn checked(registered: Map<String, Value>, id: &str, offer: &Offer) -> Result<Metadata, Refusal> {
     let mut members = Members(registered);
     if members

@@ -15,6 +15,12 @@ use crate::config::HintKind;
 /// How often a record is read and written, beyond the first time.
 const TRIES: usize = 5;
 
+/// Records listed at once.
+const LISTED_AT_ONCE: usize = 500;
+
+/// What the ids of people's own records begin with.
+const PEOPLE: &str = "user:";
+
 /// A person could not be read or written.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum UsersError {
@@ -109,6 +115,51 @@ impl Users {
             user
         };
         self.edit(sub, amended).await.map(|_| true)
+    }
+
+    /// Returns the person of a `sub` or of any other name, also a disabled one.
+    pub(crate) async fn look_up(&self, text: &str) -> Result<Option<User>, UsersError> {
+        if let Some(user) = self.get(text).await? {
+            return Ok(Some(user));
+        }
+        for kind in [HintKind::Email, HintKind::Username, HintKind::Phone] {
+            if let Some(user) = self.named(&named(kind, text)).await? {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the configuration names the person: then it alone can change them.
+    pub(crate) fn is_configured(&self, sub: &str) -> bool {
+        self.configured.contains_key(sub)
+    }
+
+    /// Returns everybody, in the order of their `sub`.
+    pub(crate) async fn all(&self) -> Result<Vec<User>, UsersError> {
+        let mut users: Vec<User> = self.configured.values().cloned().collect();
+        let mut after = PEOPLE.to_owned();
+        loop {
+            let listed = self
+                .store
+                .list(Space::User, &after, LISTED_AT_ONCE, now())
+                .await?;
+            let is_last = listed.len() < LISTED_AT_ONCE;
+            // The names that lead to people lie in the same space, before and behind.
+            let people = listed.into_iter().take_while(|(id, _)| id.starts_with(PEOPLE));
+            let before = users.len();
+            for (id, record) in people {
+                users.push(decode(&record.value)?);
+                after = id;
+            }
+            if is_last || users.len() == before {
+                break;
+            }
+        }
+        users.sort_by(|one, other| one.sub.cmp(&other.sub));
+        // Who signed in before the configuration named them is in both.
+        users.dedup_by(|one, other| one.sub == other.sub);
+        Ok(users)
     }
 
     async fn named(&self, name: &str) -> Result<Option<User>, UsersError> {
@@ -225,7 +276,7 @@ fn named(kind: HintKind, name: &str) -> String {
 }
 
 fn id_of(sub: &str) -> String {
-    format!("user:{}", hash(sub))
+    format!("{PEOPLE}{}", hash(sub))
 }
 
 fn hash(text: &str) -> String {
@@ -318,5 +369,31 @@ mod tests {
         assert_eq!(found(&users, any("alice")).await, None);
         assert!(users.get("a-1").await.unwrap().unwrap().disabled);
         assert!(!users.amend("nobody", |_| {}).await.unwrap());
+        assert_eq!(
+            users.look_up("alice@example.com").await.unwrap().unwrap().sub,
+            "a-1"
+        );
+    }
+
+    #[tokio::test]
+    async fn everybody_is_listed_once() {
+        let configured = User {
+            name: Some("Alice".into()),
+            ..alice()
+        };
+        let users = users(vec![configured.clone()]);
+        let before = Users::new(Vec::new(), Vec::new(), Arc::clone(&users.store));
+        before.remember(&alice()).await.unwrap();
+        for n in 0..LISTED_AT_ONCE {
+            let other = User {
+                sub: format!("b-{n:03}"),
+                username: Some(format!("bob-{n}")),
+                ..User::default()
+            };
+            users.remember(&other).await.unwrap();
+        }
+        let all = users.all().await.unwrap();
+        assert_eq!(all.len(), LISTED_AT_ONCE + 1);
+        assert_eq!((&all[0], all[1].sub.as_str()), (&configured, "b-000"));
     }
 }

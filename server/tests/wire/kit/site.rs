@@ -75,10 +75,11 @@ impl Site {
         )
     }
 
-    /// Returns a command with this site's configuration, which the first start has written.
+    /// Returns a command with this site's configuration, which the first start has written. A subcommand's name has a space
+    /// in it.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = command();
-        command.arg(name).arg("--config").arg(self.config());
+        command.args(name.split(' ')).arg("--config").arg(self.config());
         for (option, value) in &self.options {
             command.env(format!("CIBA_SERVER__{option}"), value);
         }

@@ -1,5 +1,6 @@
 //! The server as an OpenID provider: what clients find, and how they become clients (C-001 … C-054).
 
+mod administrator;
 mod discovery;
 mod keys;
 mod register;

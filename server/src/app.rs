@@ -49,7 +49,7 @@ pub(crate) struct App {
     keys: Arc<Keys>,
     offer: Arc<Offer>,
     registrations: Registrations,
-    openid: Option<OpenId>,
+    openid: OpenId,
     behind_tls_proxy: bool,
 }
 
@@ -116,8 +116,8 @@ impl App {
             work: work.clone(),
         };
         let openid = OpenId::new(config, foundation)?;
-        if let Some(openid) = &openid {
-            meeting.introduce(sessions.clone(), openid.ciba.clone());
+        if let Some(ciba) = &openid.ciba {
+            meeting.introduce(sessions.clone(), ciba.clone());
         }
         Ok(Self {
             openid,
@@ -148,16 +148,14 @@ impl App {
             ))
             .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
-            .merge(self.openid.as_ref().map(OpenId::routes).unwrap_or_default())
+            .merge(self.openid.routes())
             .merge(more);
         addressed(guarded(routes), self.behind_tls_proxy)
     }
 
     /// Takes up what an earlier process left.
     pub(crate) async fn resume(&self) {
-        if let Some(openid) = &self.openid {
-            openid.resume().await;
-        }
+        self.openid.resume().await;
     }
 
     /// Removes what has expired, forgets who has been quiet, and looks for new keys.
@@ -167,9 +165,7 @@ impl App {
         self.sessions.forget_quiet();
         self.sessions.drop_ended_approvals();
         self.logins.forget_quiet();
-        if let Some(openid) = &self.openid {
-            openid.sweep().await;
-        }
+        self.openid.sweep().await;
         if let Err(error) = self.keys.refresh() {
             tracing::error!(
                 error = chain(&error),

@@ -12,18 +12,22 @@ use crate::cause::chain;
 use crate::ciba::deliver::Deliveries;
 use crate::ciba::notify::Notifier;
 use crate::ciba::{self, Ciba, Ground, Terminals};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::oauth;
 use crate::oauth::authenticate::Authenticator;
 use crate::oauth::client::CIBA_GRANT;
+use crate::oauth::client_credentials::ClientCredentials;
 use crate::oauth::clients::Clients;
 use crate::oauth::grants::Grants;
 use crate::oauth::issue::Issuer;
 use crate::oauth::issuer::issuer;
 use crate::oauth::jwt::ClientKeys;
 use crate::oauth::keys::Keys;
+use crate::oauth::offer::{CLIENT_CREDENTIALS_GRANT, REFRESH_GRANT};
+use crate::oauth::refresh::Refresh;
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
 use crate::oauth::used::Used;
+use crate::oauth::userinfo::UserInfo;
 use crate::outgoing::UntrustedHttp;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
@@ -33,7 +37,9 @@ use crate::users::Users;
 #[derive(Clone)]
 pub(crate) struct OpenId {
     token_endpoint: Arc<TokenEndpoint>,
-    pub(crate) ciba: Ciba,
+    userinfo: Arc<UserInfo>,
+    /// `None`: the configuration does not switch it on.
+    pub(crate) ciba: Option<Ciba>,
 }
 
 /// What the provider stands on.
@@ -52,67 +58,125 @@ pub(crate) struct Foundation {
     pub(crate) work: Work,
 }
 
+/// What answers for clients, whether people are asked or not.
+struct Front {
+    http: UntrustedHttp,
+    client_keys: Arc<ClientKeys>,
+    used: Arc<Used>,
+    authenticator: Arc<Authenticator>,
+    issuer: Arc<Issuer>,
+}
+
 impl OpenId {
-    /// Puts the provider together; `None`: the configuration does not switch it on.
-    pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Option<Self>> {
-        let Some(ciba) = config.ciba.clone() else {
-            return Ok(None);
-        };
-        let name = issuer(&on.public_url);
-        let url = format!("{name}{}", oauth::token_endpoint::PATH);
-        let http = UntrustedHttp::new(&config.outgoing, on.is_on_loopback);
-        let http = http.context("preparing calls to clients")?;
-        let client_keys = Arc::new(ClientKeys::new(http.clone()));
-        let used = Arc::new(Used::new(Arc::clone(&on.store)));
-        let known = (Arc::clone(&client_keys), Arc::clone(&used));
-        let authenticator = Authenticator::new(Arc::clone(&on.clients), known, name.clone(), &config.oauth);
-        let authenticator = Arc::new(authenticator);
-        let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
-        let issuer = Arc::new(Issuer::new(name, on.keys, grants, &config.oauth));
-        let (tasks, forced) = (&on.work.tasks, on.shutdown.forced());
-        let deliveries = Deliveries::new(http, tasks.clone(), forced.clone());
-        let authorities = &config.outgoing.authorities;
-        let notifier = Notifier::new(&ciba.notify, authorities, tasks.clone(), forced.clone())?;
-        let ground = Ground {
-            public_url: on.public_url,
-            store: on.store,
-            authenticator: Arc::clone(&authenticator),
-            clients: on.clients,
-            users: on.users,
-            issuer,
-            browsers: on.browsers,
-            terminals: on.terminals,
-            deliveries,
-            notifier,
-            client_keys,
-            used,
-            shutdown: on.shutdown,
-            work: on.work,
-        };
-        let ciba = Ciba::new(ciba, config.oauth.clone(), ground)?;
-        let mut grant_types = GrantTypes::new();
-        grant_types.insert(CIBA_GRANT, Arc::new(ciba.clone()));
+    /// Puts the provider together.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration of calls and notifications.
+    pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Self> {
+        let front = Front::new(config, &on)?;
+        let mut grant_types = own_grants(config, &front.issuer, &on.users);
+        let url = format!("{}{}", issuer(&on.public_url), oauth::token_endpoint::PATH);
+        let authenticator = Arc::clone(&front.authenticator);
+        let userinfo = Arc::new(UserInfo {
+            issuer: Arc::clone(&front.issuer),
+            users: Arc::clone(&on.users),
+        });
+        let asking = config.ciba.clone().map(|ciba| asking(ciba, config, on, front));
+        let ciba = asking.transpose()?;
+        if let Some(ciba) = &ciba {
+            grant_types.insert(CIBA_GRANT, Arc::new(ciba.clone()));
+        }
         let token_endpoint = Arc::new(TokenEndpoint {
             authenticator,
             grant_types,
             url,
         });
-        Ok(Some(Self { token_endpoint, ciba }))
+        Ok(Self {
+            token_endpoint,
+            userinfo,
+            ciba,
+        })
     }
 
     pub(crate) fn routes(&self) -> Router {
-        oauth::routes(Arc::clone(&self.token_endpoint)).merge(ciba::routes(self.ciba.clone()))
+        let asking = self.ciba.clone().map(ciba::routes).unwrap_or_default();
+        oauth::routes(Arc::clone(&self.token_endpoint), Arc::clone(&self.userinfo)).merge(asking)
     }
 
     /// Takes up what an earlier process left undecided.
     pub(crate) async fn resume(&self) {
-        if let Err(error) = self.ciba.resume().await {
+        let Some(ciba) = &self.ciba else { return };
+        if let Err(error) = ciba.resume().await {
             tracing::error!(error = chain(&error), "the undecided requests could not be read");
         }
     }
 
     /// Forgets what has expired, and who has been quiet.
     pub(crate) async fn sweep(&self) {
-        self.ciba.sweep().await;
+        match &self.ciba {
+            Some(ciba) => ciba.sweep().await,
+            None => self.token_endpoint.authenticator.forget_quiet(),
+        }
     }
+}
+
+impl Front {
+    fn new(config: &Config, on: &Foundation) -> anyhow::Result<Self> {
+        let name = issuer(&on.public_url);
+        let http = UntrustedHttp::new(&config.outgoing, on.is_on_loopback);
+        let http = http.context("preparing calls to clients")?;
+        let client_keys = Arc::new(ClientKeys::new(http.clone()));
+        let used = Arc::new(Used::new(Arc::clone(&on.store)));
+        let known = (Arc::clone(&client_keys), Arc::clone(&used));
+        let authenticator = Authenticator::new(Arc::clone(&on.clients), known, name.clone(), &config.oauth);
+        let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
+        Ok(Self {
+            http,
+            client_keys,
+            used,
+            authenticator: Arc::new(authenticator),
+            issuer: Arc::new(Issuer::new(name, Arc::clone(&on.keys), grants, &config.oauth)),
+        })
+    }
+}
+
+/// Returns the grants that need no person.
+fn own_grants(config: &Config, issuer: &Arc<Issuer>, users: &Arc<Users>) -> GrantTypes {
+    let refresh = Refresh {
+        issuer: Arc::clone(issuer),
+        users: Arc::clone(users),
+        oauth: config.oauth.clone(),
+    };
+    let client_credentials = ClientCredentials {
+        issuer: Arc::clone(issuer),
+        oauth: config.oauth.clone(),
+    };
+    let mut grants = GrantTypes::new();
+    grants.insert(REFRESH_GRANT, Arc::new(refresh));
+    grants.insert(CLIENT_CREDENTIALS_GRANT, Arc::new(client_credentials));
+    grants
+}
+
+/// Returns what asks people for their consent.
+fn asking(ciba: config::Ciba, config: &Config, on: Foundation, front: Front) -> anyhow::Result<Ciba> {
+    let (tasks, forced) = (&on.work.tasks, on.shutdown.forced());
+    let authorities = &config.outgoing.authorities;
+    let ground = Ground {
+        public_url: on.public_url,
+        store: on.store,
+        authenticator: front.authenticator,
+        clients: on.clients,
+        users: on.users,
+        issuer: front.issuer,
+        browsers: on.browsers,
+        terminals: on.terminals,
+        deliveries: Deliveries::new(front.http, tasks.clone(), forced.clone()),
+        notifier: Notifier::new(&ciba.notify, authorities, tasks.clone(), forced.clone())?,
+        client_keys: front.client_keys,
+        used: front.used,
+        shutdown: on.shutdown.clone(),
+        work: on.work.clone(),
+    };
+    Ciba::new(ciba, config.oauth.clone(), ground)
 }

@@ -96,6 +96,16 @@ impl Refusal {
         }
     }
 
+    /// The token is good, but was not granted `openid` (RFC 6750 §3.1).
+    pub(crate) const fn insufficient_scope() -> Self {
+        let description = "the access token does not have the scope openid";
+        let refusal = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", description);
+        Self {
+            challenge: Some(r#"Bearer error="insufficient_scope", scope="openid""#),
+            ..refusal
+        }
+    }
+
     /// What a client registers cannot be (RFC 7591 §3.2.2).
     pub(crate) const fn invalid_client_metadata(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata", description)

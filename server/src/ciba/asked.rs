@@ -5,8 +5,10 @@ use url::Url;
 
 use super::details;
 use crate::config::{self, Mode};
+use crate::oauth::allowed::{self, may_have};
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
+use crate::oauth::plain::is_plain;
 use crate::refusal::Refusal;
 
 /// Characters of a binding message (C-105).
@@ -106,27 +108,17 @@ impl Asked {
             requested_expiry: parameters.get("requested_expiry").map(expiry).transpose()?,
             acr_values: acr_values(parameters)?,
             authorization_details: details::read(parameters, client, ciba)?,
-            resources: resources(parameters, client, oauth)?,
+            resources: allowed::resources(parameters, |resource| may_have(client, oauth, resource))
+                .ok_or(BAD_RESOURCE)?,
             agent_claims: parameters.get("agent_claims").map(agent_claims).transpose()?,
         })
     }
 }
 
-/// C-101, C-102: repeats are dropped, and the order is free.
+/// C-101, C-102
 fn scope(parameters: &Parameters, client: &Client, oauth: &config::OAuth) -> Result<Vec<String>, Refusal> {
     let asked = parameters.get("scope").ok_or(NO_SCOPE)?;
-    let allowed = client.metadata.scope.as_deref();
-    let mut scope: Vec<String> = Vec::new();
-    for value in asked.split(' ').filter(|value| !value.is_empty()) {
-        let is_known = oauth.scopes.iter().any(|known| known == value);
-        let is_allowed = allowed.is_none_or(|allowed| allowed.split(' ').any(|own| own == value));
-        if !is_known || !is_allowed {
-            return Err(BAD_SCOPE);
-        }
-        if !scope.iter().any(|own| own == value) {
-            scope.push(value.to_owned());
-        }
-    }
+    let scope = allowed::scope(asked, client, oauth).ok_or(BAD_SCOPE)?;
     if !scope.iter().any(|value| value == "openid") {
         return Err(NO_OPENID);
     }
@@ -195,19 +187,11 @@ fn binding_message(parameters: &Parameters, is_needed: bool) -> Result<Option<St
     match parameters.get("binding_message") {
         None if is_needed => Err(NO_BINDING_MESSAGE),
         None => Ok(None),
-        Some(text) if text.chars().count() > MAX_BINDING_MESSAGE || text.chars().any(is_misleading) => {
+        Some(text) if text.chars().count() > MAX_BINDING_MESSAGE || !is_plain(text) => {
             Err(BAD_BINDING_MESSAGE)
         }
         Some(text) => Ok(Some(text.to_owned())),
     }
-}
-
-/// Whether a character could make a text look like another: control characters, line and paragraph separators, and the
-/// controls of text direction (Unicode UAX #9 §2).
-fn is_misleading(c: char) -> bool {
-    let directs =
-        matches!(c, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// C-108
@@ -225,32 +209,6 @@ fn acr_values(parameters: &Parameters) -> Result<Vec<String>, Refusal> {
     }
     let values = values.split(' ').filter(|value| !value.is_empty());
     Ok(values.map(str::to_owned).collect())
-}
-
-/// C-111
-fn resources(
-    parameters: &Parameters,
-    client: &Client,
-    oauth: &config::OAuth,
-) -> Result<Vec<String>, Refusal> {
-    let mut resources: Vec<String> = Vec::new();
-    for resource in parameters.all("resource") {
-        if !may_have(client, oauth, resource) {
-            return Err(BAD_RESOURCE);
-        }
-        if !resources.iter().any(|own| own == resource) {
-            resources.push(resource.to_owned());
-        }
-    }
-    Ok(resources)
-}
-
-/// Whether a client may get tokens for a resource: an absolute URI without fragment, which the server knows (RFC 8707 §2).
-pub(super) fn may_have(client: &Client, oauth: &config::OAuth, resource: &str) -> bool {
-    let is_uri = Url::parse(resource).is_ok_and(|uri| uri.fragment().is_none());
-    let is_known = oauth.resources.iter().any(|known| known == resource);
-    let allowed = client.metadata.terms.resources.as_deref();
-    is_uri && is_known && allowed.is_none_or(|allowed| allowed.iter().any(|own| own == resource))
 }
 
 /// C-113

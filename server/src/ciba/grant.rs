@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::asked::may_have;
 use super::name::Name;
 use super::open::Polled;
 use super::provider::Ciba;
@@ -15,6 +14,7 @@ use super::requests::RequestsError;
 use crate::cause::chain;
 use crate::clock::now;
 use crate::config::Mode;
+use crate::oauth::allowed::may_have;
 use crate::oauth::client::{CIBA_GRANT, Client};
 use crate::oauth::grants::Grant;
 use crate::oauth::issue::{Delivery, IssueError, TokenResponse};

@@ -16,10 +16,8 @@ use super::client::AuthMethod;
 use super::keys::Keys;
 use super::offer::Offer;
 use super::register::REGISTER;
+use super::token_endpoint;
 use crate::config::Mode;
-
-/// Path of the token endpoint.
-pub(crate) const TOKEN: &str = "/oauth2/token";
 
 /// Path of the backchannel authentication endpoint; fixed by C-001.
 pub(crate) const BC_AUTHORIZE: &str = "/oauth2/bc-authorize";
@@ -101,7 +99,7 @@ fn document(issuer: &str, offer: &Offer) -> Bytes {
     let document = Document {
         issuer,
         jwks_uri: at(JWKS),
-        token_endpoint: at(TOKEN),
+        token_endpoint: at(token_endpoint::PATH),
         userinfo_endpoint: at(USERINFO),
         registration_endpoint: offer.registration.then(|| at(REGISTER)),
         scopes_supported: &offer.scopes,

@@ -159,6 +159,14 @@ impl Grants {
         Ok(self.read(id).await?.map(|(grant, _)| grant))
     }
 
+    /// Returns the grant that a refresh token names. Whether the token is good, [`Self::rotate`] says.
+    pub(super) async fn named_by(&self, token: &str) -> Result<Option<Grant>, GrantsError> {
+        match RefreshToken::grant(token) {
+            Some(id) => self.find(&id).await,
+            None => Ok(None),
+        }
+    }
+
     /// Takes a grant back, and all its tokens with it.
     pub(crate) async fn revoke(&self, id: &GrantId) -> Result<(), GrantsError> {
         Ok(self.store.delete(key(id)).await?)

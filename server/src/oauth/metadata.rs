@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::client::{AuthMethod, CIBA_GRANT, Metadata};
+use super::jwt::KeySet;
 use super::offer::Offer;
 use super::plain::is_plain;
 use crate::config::{Mode, Terms};
@@ -20,9 +21,6 @@ const MAX_TEXT: usize = 2048;
 
 /// Entries of any list of a client.
 const MAX_LISTED: usize = 64;
-
-/// Members of a key that are not for others to see (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The members that are read.
 const NAMES: [&str; 20] = [
@@ -65,7 +63,7 @@ wrong! {
     SCOPE = "scope: must be scopes that this server has, with a space between two";
     AUTH_METHOD = "token_endpoint_auth_method: must be one of those that this server has";
     AUTH_ALG = "token_endpoint_auth_signing_alg: must be RS256, PS256, ES256 or EdDSA";
-    KEYS = "jwks: must be a set of public keys with different kid";
+    KEYS = "jwks: must be a set of public keys for signatures with different kid, RSA keys of 2048 bits at least";
     KEYS_URI = "jwks_uri: must be an https URL without fragment and user, of at most 2048 characters";
     TWO_KEY_SETS = "jwks: excludes jwks_uri";
     NO_KEYS = "jwks: this or jwks_uri is needed for what is signed, and for a certificate of the client's own";
@@ -296,32 +294,13 @@ fn flag(members: &mut Members, name: &str, wrong: Refusal, is_offered: bool) -> 
     }
 }
 
-/// Reads a key set (RFC 7517 §5). A key that this server cannot use may be in it, a private one may not.
+/// Reads a key set (RFC 7517 §5).
 fn keys(members: &mut Members) -> Result<Option<Value>, Refusal> {
     let set = members.take::<Value>("jwks", KEYS)?;
-    let are_public = |set: &Value| -> Option<()> {
-        let keys = set.get("keys")?.as_array()?;
-        let mut names = Vec::new();
-        for key in keys {
-            let key = key.as_object()?;
-            let kind = key.get("kty")?.as_str()?;
-            let name = key
-                .get("kid")
-                .map(|kid| kid.as_str().ok_or(()))
-                .transpose()
-                .ok()?;
-            let is_private = kind == "oct" || PRIVATE.iter().any(|member| key.contains_key(*member));
-            if is_private || name.is_some_and(|name| names.contains(&name)) {
-                return None;
-            }
-            names.extend(name);
-        }
-        (1..=MAX_LISTED).contains(&keys.len()).then_some(())
-    };
-    match set {
-        Some(set) if are_public(&set).is_none() => Err(KEYS),
-        set => Ok(set),
+    if let Some(set) = &set {
+        KeySet::of(set.clone()).map_err(|_| KEYS)?;
     }
+    Ok(set)
 }
 
 /// The members that are not read yet.

@@ -1,10 +1,12 @@
 //! What this server is to OAuth clients: who they are, how they prove it, and the tokens that they get.
 
 pub(crate) mod alg;
+pub(crate) mod allowed;
 pub(crate) mod authenticate;
 mod bearer;
 mod claims;
 pub(crate) mod client;
+pub(crate) mod client_credentials;
 pub(crate) mod clients;
 pub(crate) mod configured;
 pub(crate) mod discovery;
@@ -19,9 +21,11 @@ pub(crate) mod metadata;
 pub(crate) mod offer;
 pub(crate) mod parameters;
 pub(crate) mod plain;
+pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod token_endpoint;
 pub(crate) mod used;
+pub(crate) mod userinfo;
 
 use std::sync::Arc;
 
@@ -29,10 +33,12 @@ use axum::Router;
 use axum::routing::post;
 
 use self::token_endpoint::TokenEndpoint;
+use self::userinfo::UserInfo;
 
 /// Returns what clients ask of every provider.
-pub(crate) fn routes(token_endpoint: Arc<TokenEndpoint>) -> Router {
+pub(crate) fn routes(token_endpoint: Arc<TokenEndpoint>, userinfo: Arc<UserInfo>) -> Router {
     Router::new()
         .route(token_endpoint::PATH, post(token_endpoint::token))
         .with_state(token_endpoint)
+        .merge(userinfo::routes(userinfo))
 }

@@ -4,6 +4,7 @@ mod administrator;
 mod discovery;
 mod keys;
 mod register;
+mod tokens;
 
 use serde_json::Value;
 

@@ -13,6 +13,7 @@ mod name;
 pub(crate) mod notify;
 mod open;
 mod pace;
+mod page;
 mod pending;
 mod provider;
 mod request;
@@ -36,7 +37,8 @@ pub(crate) fn routes(ciba: Ciba) -> Router {
         .route(authenticate::PATH, post(authenticate::authenticate))
         .route("/ciba/verify", get(verify::verify))
         .route("/ciba/authorize", post(verify::authorize))
-        .route("/ciba/reject", post(verify::reject));
+        .route("/ciba/reject", post(verify::reject))
+        .route(&ciba.config.approval_page, get(page::show).post(page::answer));
     let routes = match ciba.has_test_hook() {
         true => routes.route("/ciba/test-hook/{secret}", post(hook::hook)),
         false => routes,

@@ -2,6 +2,7 @@
 //!
 //! `tests/setup.sh` installs them; the feature `real` turns these tests on.
 
+mod approval_page;
 mod browser_login;
 mod exchange;
 mod hocuspocus_pair;

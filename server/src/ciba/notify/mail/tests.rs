@@ -104,6 +104,13 @@ fn c_210_no_name_or_address_writes_a_header_of_its_own() {
             .any(|line| line.starts_with("Content-Type: multipart"));
         assert!(is_whole, "the head ends where it should: {head:?}");
     }
+    let mut attacked = notice();
+    attacked.client_name = "Bot\r\nBcc: x".into();
+    let mail = written(&attacked).unwrap();
+    assert!(
+        head(&mail).contains(&"Subject: Bot  Bcc: x asks for your approval"),
+        "{mail}"
+    );
     for address in [
         "ada@example.com\r\nBcc: mallory@example.com",
         "ada@example.com, mallory@example.com",

@@ -1,5 +1,6 @@
 //! End to end with our own programs alone, and the rules of the house that a test can hold.
 
+mod approvals;
 mod arrows;
 mod daemon;
 mod documents;

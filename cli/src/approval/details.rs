@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::show::{MAX_VALUE, cut};
+use super::cut::{MAX_VALUE, cut};
 
 /// Lines of a table.
 const MAX_LINES: usize = 60;

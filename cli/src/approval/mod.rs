@@ -1,5 +1,6 @@
 //! The requests that wait for the person's decision (C-211): which there are, which one is meant, and the decision.
 
+mod cut;
 mod details;
 mod show;
 

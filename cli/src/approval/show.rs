@@ -6,28 +6,16 @@ use std::fmt::Write as _;
 use ipc_proto::{Approval, handle};
 
 use super::Waiting;
+use super::cut::{MAX_VALUE, cut};
 use super::details::{self, Table};
 use crate::clock;
 use crate::terminal::{Plain, bold};
-
-/// Characters of a value, on a line of its own.
-pub(super) const MAX_VALUE: usize = 200;
 
 /// Characters of a client's name in a list.
 const MAX_NAME: usize = 30;
 
 /// Characters of what is asked for in a list.
 const MAX_WHAT: usize = 60;
-
-/// Returns a text of plain characters, at most so many. What is cut off is replaced by an ellipsis.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    let mut shown: String = Plain(text).to_string();
-    if let Some((end, _)) = shown.char_indices().nth(most) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
-}
 
 /// Returns a list of requests as aligned lines.
 pub(crate) fn table(waiting: &[Waiting]) -> String {

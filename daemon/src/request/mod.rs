@@ -12,6 +12,8 @@ mod id_token;
 pub(crate) mod kept;
 mod parameters;
 mod ping;
+#[cfg(test)]
+mod tests;
 
 use std::future::pending;
 use std::time::SystemTime;

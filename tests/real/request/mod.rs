@@ -1,5 +1,6 @@
 //! `ciba request` against providers that are not ours: a person approves, denies, or does nothing.
 
+mod glewlwyd;
 mod oidc_provider;
 
 use anyhow::Result;

@@ -32,6 +32,7 @@ pub enum UserCommand {
     Enable(Named),
     /// Set a person's user code; it is read from standard input
     SetCode {
+        /// Whose
         #[command(flatten)]
         named: Named,
         /// Take the code away instead

@@ -51,7 +51,12 @@ impl Refresh {
     async fn refreshed(&self, client: &Client, request: &Parameters) -> Result<TokenResponse, Refusal> {
         let token = request.get("refresh_token").ok_or(NO_TOKEN)?;
         // First what costs the client nothing: a request that asks for too much leaves the token as it is.
-        let named = self.issuer.grants.named_by(token).await.map_err(unread)?;
+        let named = self
+            .issuer
+            .grants
+            .named_by(token)
+            .await
+            .map_err(|error| unread(&error))?;
         let grant = named
             .filter(|grant| grant.client_id == client.id)
             .ok_or(BAD_TOKEN)?;
@@ -64,7 +69,7 @@ impl Refresh {
             .grants
             .rotate(token, &client.id, ends)
             .await
-            .map_err(unread)?
+            .map_err(|error| unread(&error))?
         {
             Rotated::Fresh(id, mut grant, fresh) => {
                 grant.resources = resources;
@@ -130,7 +135,7 @@ fn narrowed(grant: &Grant, request: &Parameters) -> Result<Vec<String>, Refusal>
     Ok(grant.scope.iter().filter(is_wanted).cloned().collect())
 }
 
-fn unread(error: GrantsError) -> Refusal {
-    tracing::error!(error = chain(&error), "a grant could not be read or changed");
+fn unread(error: &GrantsError) -> Refusal {
+    tracing::error!(error = chain(error), "a grant could not be read or changed");
     NOT_READ
 }

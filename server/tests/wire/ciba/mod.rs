@@ -1,3 +1,4 @@
 //! Backchannel authentication, by requirement number.
 
+mod page;
 mod road;

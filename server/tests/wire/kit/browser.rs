@@ -169,6 +169,11 @@ impl Page {
         self.url.join(&href.replace("&#38;", "&")).unwrap().to_string()
     }
 
+    /// Returns what a hidden field of the page's form has.
+    pub(crate) fn hidden(&self, name: &str) -> &str {
+        between(&self.body, &format!("name=\"{name}\" value=\""), "\"")
+    }
+
     /// Returns how a login ended.
     pub(crate) fn outcome(&self) -> &str {
         between(&self.body, "data-outcome=\"", "\"")

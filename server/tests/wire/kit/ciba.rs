@@ -34,7 +34,12 @@ pub(crate) struct Answer {
 /// Returns a site whose server asks people; `ciba` is TOML of its section.
 pub(crate) fn site(ciba: &str) -> Site {
     // Nobody signs in at this provider: the test hook decides.
-    Site::new("http://127.0.0.1:9").and(format!(
+    site_at("http://127.0.0.1:9", ciba)
+}
+
+/// Returns such a site where people sign in at this provider.
+pub(crate) fn site_at(issuer: &str, ciba: &str) -> Site {
+    Site::new(issuer).and(format!(
         "[ciba]\nenabled = true\ntest_hook_secret = \"{HOOK}\"\n{ciba}\n\
          [[user]]\nsub = \"alice-1\"\nemail = \"alice@example.com\"\nusername = \"alice\"\nname = \"Alice\"\n\
          [[user]]\nsub = \"bob-2\"\nemail = \"bob@example.com\"\n{}",

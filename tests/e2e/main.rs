@@ -7,5 +7,6 @@ mod documents;
 mod exit_codes;
 mod files;
 mod floors;
+mod refused;
 mod road;
 mod secrets;

@@ -1,5 +1,6 @@
 //! The tools themselves, from end to end: each asks our helper for its token, at a gate that wants one.
 
+mod audit;
 mod cargo;
 mod confirm;
 mod curl;

@@ -66,7 +66,10 @@ impl Agent {
             return supply(session, ask).await;
         };
         let source = (ask.profile.clone(), ask.resource.clone());
-        let verdict = self.rejections().judge(&source, held.serial(), Instant::now());
+        let is_guess = matches!(refused, Refused::Guessed(_));
+        let verdict = self
+            .rejections()
+            .judge(&source, held.serial(), is_guess, Instant::now());
         match (verdict, refused) {
             (Verdict::TooSoon, Refused::Told(_)) => Err(too_soon()),
             // Another service may take what one has refused.

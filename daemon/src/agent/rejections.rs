@@ -25,10 +25,19 @@ struct Rejection {
     /// The token that was refused last.
     serial: u64,
     noted: Instant,
-    /// When the last renewal for a refusal began, and which token it was to replace.
-    renewal: Option<(u64, Instant)>,
+    /// The last renewal for a refusal.
+    renewal: Option<Renewal>,
     /// Whether that renewal is under way.
     is_under_way: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Renewal {
+    /// The token that it was to replace.
+    old: u64,
+    began: Instant,
+    /// Whether a guess has caused it.
+    is_guess: bool,
 }
 
 /// What to do for a client that wants a token.
@@ -62,13 +71,14 @@ impl Rejections {
     /// The same, on a guess: it counts for nothing shortly after a renewal, since the next token is likely to be good.
     pub(super) fn guess(&mut self, source: Source, serial: u64, now: Instant) {
         let renewal = self.0.get(&source).and_then(|rejection| rejection.renewal);
-        if renewal.is_none_or(|(_, began)| now >= began + PAUSE) {
+        if renewal.is_none_or(|renewal| now >= renewal.began + PAUSE) {
             self.note(source, serial, now);
         }
     }
 
-    /// Decides about the token in memory, by its number.
-    pub(super) fn judge(&mut self, source: &Source, held: u64, now: Instant) -> Verdict {
+    /// Decides about the token in memory, by its number. A tool that was told of a refusal does not wait for the sake of
+    /// another one that has guessed.
+    pub(super) fn judge(&mut self, source: &Source, held: u64, is_guess: bool, now: Instant) -> Verdict {
         let Some(rejection) = self.0.get_mut(source) else {
             return Verdict::Serve;
         };
@@ -78,10 +88,14 @@ impl Rejections {
         }
         match rejection.renewal {
             // Whoever asks while it is under way waits for the same token.
-            Some((old, _)) if rejection.is_under_way && old == held => Verdict::Renew,
-            Some((_, began)) if now < began + PAUSE => Verdict::TooSoon,
+            Some(last) if rejection.is_under_way && last.old == held => Verdict::Renew,
+            Some(last) if now < last.began + PAUSE && (is_guess || !last.is_guess) => Verdict::TooSoon,
             _ => {
-                rejection.renewal = Some((held, now));
+                rejection.renewal = Some(Renewal {
+                    old: held,
+                    began: now,
+                    is_guess,
+                });
                 rejection.is_under_way = true;
                 Verdict::Renew
             }
@@ -118,16 +132,16 @@ mod tests {
     #[test]
     fn a_refused_token_is_renewed_and_a_newer_one_is_tried() {
         let (mut rejections, now, git) = (Rejections::default(), Instant::now(), source("git"));
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::Serve);
+        assert_eq!(rejections.judge(&git, 7, false, now), Verdict::Serve);
         rejections.note(git.clone(), 7, now);
-        assert_eq!(rejections.judge(&source("other"), 7, now), Verdict::Serve);
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::Renew);
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::Renew, "joins");
+        assert_eq!(rejections.judge(&source("other"), 7, false, now), Verdict::Serve);
+        assert_eq!(rejections.judge(&git, 7, false, now), Verdict::Renew);
+        assert_eq!(rejections.judge(&git, 7, false, now), Verdict::Renew, "joins");
         rejections.renewed(&git);
-        assert_eq!(rejections.judge(&git, 8, now), Verdict::Serve);
+        assert_eq!(rejections.judge(&git, 8, false, now), Verdict::Serve);
         rejections.note(git.clone(), 6, now);
         assert_eq!(
-            rejections.judge(&git, 8, now),
+            rejections.judge(&git, 8, false, now),
             Verdict::Serve,
             "a late refusal of an old one"
         );
@@ -140,7 +154,7 @@ mod tests {
         for second in 0..60 {
             let now = began + Duration::from_secs(second);
             rejections.note(git.clone(), serial, now);
-            if rejections.judge(&git, serial, now) == Verdict::Renew {
+            if rejections.judge(&git, serial, false, now) == Verdict::Renew {
                 renewals += 1;
                 serial += 1;
                 rejections.renewed(&git);
@@ -153,22 +167,36 @@ mod tests {
     fn a_renewal_that_failed_is_not_repeated_at_once() {
         let (mut rejections, now, git) = (Rejections::default(), Instant::now(), source("git"));
         rejections.note(git.clone(), 7, now);
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::Renew);
+        assert_eq!(rejections.judge(&git, 7, false, now), Verdict::Renew);
         rejections.renewed(&git);
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::TooSoon);
-        assert_eq!(rejections.judge(&git, 7, now + PAUSE), Verdict::Renew);
+        assert_eq!(rejections.judge(&git, 7, false, now), Verdict::TooSoon);
+        assert_eq!(rejections.judge(&git, 7, false, now + PAUSE), Verdict::Renew);
     }
 
     #[test]
     fn a_guess_shortly_after_a_renewal_counts_for_nothing() {
         let (mut rejections, now, git) = (Rejections::default(), Instant::now(), source("git"));
         rejections.guess(git.clone(), 7, now);
-        assert_eq!(rejections.judge(&git, 7, now), Verdict::Renew);
+        assert_eq!(rejections.judge(&git, 7, true, now), Verdict::Renew);
         rejections.renewed(&git);
         rejections.guess(git.clone(), 8, now);
-        assert_eq!(rejections.judge(&git, 8, now), Verdict::Serve);
+        assert_eq!(rejections.judge(&git, 8, true, now), Verdict::Serve);
         rejections.guess(git.clone(), 8, now + PAUSE);
-        assert_eq!(rejections.judge(&git, 8, now + PAUSE), Verdict::Renew);
+        assert_eq!(rejections.judge(&git, 8, true, now + PAUSE), Verdict::Renew);
+    }
+
+    #[test]
+    fn a_tool_that_was_told_does_not_wait_for_one_that_guessed() {
+        let (mut rejections, now, git) = (Rejections::default(), Instant::now(), source("git"));
+        rejections.guess(git.clone(), 7, now);
+        assert_eq!(rejections.judge(&git, 7, true, now), Verdict::Renew);
+        rejections.renewed(&git);
+        rejections.note(git.clone(), 8, now);
+        assert_eq!(rejections.judge(&git, 8, true, now), Verdict::TooSoon);
+        assert_eq!(rejections.judge(&git, 8, false, now), Verdict::Renew);
+        rejections.renewed(&git);
+        rejections.note(git.clone(), 9, now);
+        assert_eq!(rejections.judge(&git, 9, false, now), Verdict::TooSoon, "once");
     }
 
     #[test]
@@ -179,7 +207,7 @@ mod tests {
             rejections.note(source(&n.to_string()), 7, now);
         }
         assert_eq!(rejections.0.len(), MAX_REMEMBERED);
-        assert_eq!(rejections.judge(&source("0"), 7, began), Verdict::Serve);
-        assert_eq!(rejections.judge(&source("1"), 7, began), Verdict::Renew);
+        assert_eq!(rejections.judge(&source("0"), 7, false, began), Verdict::Serve);
+        assert_eq!(rejections.judge(&source("1"), 7, false, began), Verdict::Renew);
     }
 }

@@ -15,8 +15,8 @@ const SERVER: Floors = &[
     &["main"],
     &["command"],
     &["app"],
-    &["login"],
-    &["device"],
+    &["login", "openid"],
+    &["device", "ciba"],
     &["oauth"],
     &["token", "users", "browser", "dev", "serve"],
     &[

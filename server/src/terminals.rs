@@ -104,6 +104,7 @@ fn undecided(no: No) -> Undecided {
         No::Unknown | No::Foreign | No::Decided | No::ClientGone => Undecided::NotPending,
         No::Expired => Undecided::Expired,
         No::NeedsFreshLogin => Undecided::NeedsBrowser,
-        No::Unavailable => Undecided::Unavailable,
+        // The last two are for a person who grants a part, which a terminal does not offer.
+        No::Unavailable | No::NotItsScope | No::NotItsDetails => Undecided::Unavailable,
     }
 }

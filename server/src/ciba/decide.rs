@@ -1,6 +1,7 @@
 //! A person decides (C-224 … C-232): one atomic step, whichever way the decision came.
 
 use super::name::Name;
+use super::part::{NotPart, Part};
 use super::pending::needs_fresh_login;
 use super::provider::Ciba;
 use super::request::{Approval, Fixed, Request, Standing};
@@ -68,6 +69,10 @@ pub(crate) enum No {
     Foreign,
     /// It was decided before.
     Decided,
+    /// A scope that is to be granted was not asked for (C-234).
+    NotItsScope,
+    /// So were authorization details.
+    NotItsDetails,
     /// It needs a login that was made for it.
     NeedsFreshLogin,
     /// Something of ours is away.
@@ -85,6 +90,24 @@ impl From<UsersError> for No {
     fn from(error: UsersError) -> Self {
         tracing::error!(error = chain(&error), "a user could not be read");
         Self::Unavailable
+    }
+}
+
+impl From<Fixed> for No {
+    fn from(fixed: Fixed) -> Self {
+        match fixed {
+            Fixed::Expired => Self::Expired,
+            Fixed::Elsewhere => Self::Decided,
+        }
+    }
+}
+
+impl From<NotPart> for No {
+    fn from(not: NotPart) -> Self {
+        match not {
+            NotPart::Scope => Self::NotItsScope,
+            NotPart::AuthorizationDetails => Self::NotItsDetails,
+        }
     }
 }
 
@@ -118,12 +141,13 @@ impl Ciba {
         })
     }
 
-    /// A person decides, in a browser.
+    /// A person decides, in a browser; `part` is what they approve of.
     pub(crate) async fn decide(
         &self,
         auth_req_id: &str,
         approver: &Approver,
         decision: Decision,
+        part: &Part,
     ) -> Result<(), No> {
         let name = Name::of(auth_req_id);
         let request = self.decidable(&name, &approver.sub).await?;
@@ -131,7 +155,7 @@ impl Ciba {
         if decision == Decision::Approve && !is_fresh && needs_fresh_login(&request, &self.config.terminal) {
             return Err(No::NeedsFreshLogin);
         }
-        self.conclude(&name, approver, decision).await
+        self.conclude(&name, approver, decision, part).await
     }
 
     /// A person decides in their terminal, on which they signed in before.
@@ -146,7 +170,7 @@ impl Ciba {
         if decision == Decision::Approve && !may_answer {
             return Err(No::NeedsFreshLogin);
         }
-        self.conclude(name, approver, decision).await
+        self.conclude(name, approver, decision, &Part::default()).await
     }
 
     /// The operator's own test decides for whoever is asked (C-235).
@@ -160,7 +184,7 @@ impl Ciba {
             amr: Vec::new(),
         };
         self.decidable(&name, &approver.sub).await?;
-        self.conclude(&name, &approver, decision).await
+        self.conclude(&name, &approver, decision, &Part::default()).await
     }
 
     /// Returns the request, if this person may decide it now.
@@ -171,9 +195,9 @@ impl Ciba {
         }
         match request.standing(now().seconds()) {
             Standing::Pending => {}
-            Standing::Over => return Err(No::Unknown),
             Standing::Expired => return Err(No::Expired),
-            Standing::Approved(_) | Standing::Rejected => return Err(No::Decided),
+            // Its person decided it a moment ago, perhaps on another screen; the client has taken its tokens already.
+            Standing::Approved(_) | Standing::Rejected | Standing::Over => return Err(No::Decided),
         }
         self.client_of(name, &request).await?;
         match self.users.get(sub).await? {
@@ -182,15 +206,21 @@ impl Ciba {
         }
     }
 
-    async fn conclude(&self, name: &Name, approver: &Approver, decision: Decision) -> Result<(), No> {
+    async fn conclude(
+        &self,
+        name: &Name,
+        approver: &Approver,
+        decision: Decision,
+        part: &Part,
+    ) -> Result<(), No> {
         let edited = self.requests.edit(name, |request| match decision {
-            Decision::Approve => request.approve(Approval::by(approver), now().seconds()),
-            Decision::Reject => request.reject(now().seconds()),
+            Decision::Approve => {
+                request.approve(Approval::by(approver), now().seconds())?;
+                Ok(part.narrow(request)?)
+            }
+            Decision::Reject => Ok::<_, No>(request.reject(now().seconds())?),
         });
-        let (_, request) = edited.await?.ok_or(No::Unknown)?.map_err(|fixed| match fixed {
-            Fixed::Expired => No::Expired,
-            Fixed::Elsewhere => No::Decided,
-        })?;
+        let ((), request) = edited.await?.ok_or(No::Unknown)??;
         tracing::info!(
             request = name.handle(),
             client = request.client_id,

@@ -7,9 +7,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::name::Name;
-use super::open::Polled;
+use super::open::{Held, Polled};
 use super::provider::Ciba;
-use super::request::{Fixed, Request, Standing};
+use super::request::{Fixed, Request, Stage, Standing};
 use super::requests::RequestsError;
 use crate::cause::chain;
 use crate::clock::now;
@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 
 const NO_ID: Refusal = Refusal::invalid_request("auth_req_id is missing");
 const UNKNOWN: Refusal = Refusal::invalid_grant("the auth_req_id is unknown, or its tokens were handed out");
+const PUSHED: Refusal = Refusal::unauthorized_client("the tokens are sent to the client");
 const NO_USER: Refusal = Refusal::invalid_grant("the user is gone");
 const EXPIRED: Refusal = Refusal::expired_token("the request has expired");
 const REJECTED: Refusal = Refusal::rejected("the user said no");
@@ -55,48 +56,58 @@ impl GrantType for Ciba {
 impl Ciba {
     async fn poll(&self, client: &Client, parameters: &Parameters) -> Result<TokenResponse, Refusal> {
         let name = Name::of(parameters.get("auth_req_id").ok_or(NO_ID)?);
-        let mut request = self.found(&name, client).await?;
-        if request.standing(now().seconds()) == Standing::Pending {
-            // Only a request that is still pending tells a client to slow down (C-273).
-            request = self.paced(&name, client, request).await?;
+        let mut request = self.alive(&name, client).await?;
+        // Only a request that is still pending tells a client to slow down (C-273).
+        if request.stage == Stage::Pending
+            && let Some(held) = self.paced(&name)?
+        {
+            request = self.hold(held, &name, client).await?;
+        }
+        match request.stage {
+            Stage::Pending => Err(PENDING),
+            Stage::Rejected => Err(REJECTED),
+            Stage::Approved(_) => self.hand_out(&name, client, request, parameters).await,
+            Stage::Redeemed | Stage::Delivered | Stage::Failed => Err(UNKNOWN),
+        }
+    }
+
+    /// Returns the request, if it is this client's and not over in one of the ways that come first (C-264 … C-267).
+    async fn alive(&self, name: &Name, client: &Client) -> Result<Request, Refusal> {
+        let found = self.requests.find(name).await.map_err(|error| unread(&error))?;
+        // Another client's looks like none (C-264).
+        let own = found.filter(|request| request.client_id == client.id);
+        let request = own.ok_or(UNKNOWN)?;
+        if request.mode == Mode::Push && !may_poll(&request) {
+            return Err(PUSHED);
         }
         match request.standing(now().seconds()) {
             Standing::Over => Err(UNKNOWN),
             Standing::Expired => Err(EXPIRED),
-            Standing::Rejected => self.still_there(&request).await.and(Err(REJECTED)),
-            Standing::Pending => self.still_there(&request).await.and(Err(PENDING)),
-            Standing::Approved(_) => {
-                self.still_there(&request).await?;
-                self.hand_out(&name, client, request, parameters).await
+            Standing::Pending | Standing::Rejected | Standing::Approved(_) => {
+                self.still_there(&request).await.map(|()| request)
             }
         }
     }
 
-    /// Returns the request, if it is this client's. Another's looks like none (C-264).
-    async fn found(&self, name: &Name, client: &Client) -> Result<Request, Refusal> {
-        let found = self.requests.find(name).await.map_err(unread)?;
-        let own = found.filter(|request| request.client_id == client.id);
-        // C-262: before it may poll, a push client has no such request.
-        own.filter(|request| request.mode != Mode::Push || may_poll(request))
-            .ok_or(UNKNOWN)
+    /// Takes a poll of a pending request. Returns what holds it, where the configuration says that polls are held (C-277).
+    fn paced(&self, name: &Name) -> Result<Option<Held<'_>>, Refusal> {
+        let is_held = !self.config.long_poll.is_zero();
+        match self.open.poll(name, is_held).map_err(|_| SLOW_DOWN)? {
+            Polled::Answered => Ok(None),
+            Polled::Held(held) => Ok(Some(held)),
+        }
     }
 
-    /// Takes a poll of a pending request, and holds it where the configuration says so (C-277). Returns the request as it is
-    /// then.
-    async fn paced(&self, name: &Name, client: &Client, request: Request) -> Result<Request, Refusal> {
-        let long = self.config.long_poll;
-        let Polled::Held(held) = self.open.poll(name, !long.is_zero()).map_err(|_| SLOW_DOWN)? else {
-            return Ok(request);
-        };
+    /// Waits for the decision, and returns the request as it is then.
+    async fn hold(&self, held: Held<'_>, name: &Name, client: &Client) -> Result<Request, Refusal> {
         // The decision may have come before the poll was held.
-        let request = self.found(name, client).await?;
-        let now = now().seconds();
-        if request.standing(now) != Standing::Pending {
+        let request = self.alive(name, client).await?;
+        if request.stage != Stage::Pending {
             return Ok(request);
         }
-        let left = Duration::from_secs(request.expires_at - now);
+        let left = Duration::from_secs(request.expires_at.saturating_sub(now().seconds()));
         tokio::select! {
-            () = held.rung(long.min(left)) => self.found(name, client).await,
+            () = held.rung(self.config.long_poll.min(left)) => self.alive(name, client).await,
             () = self.shutdown.begun().cancelled() => Err(LEAVING),
         }
     }
@@ -132,7 +143,7 @@ impl Ciba {
             Ok(Some(Ok(_))) => return Ok(response),
             Ok(Some(Err(Fixed::Expired))) => EXPIRED,
             Ok(Some(Err(Fixed::Elsewhere)) | None) => UNKNOWN,
-            Err(error) => unread(error),
+            Err(error) => unread(&error),
         };
         if let Err(error) = self.issuer.grants.revoke(&grant).await {
             tracing::warn!(
@@ -177,7 +188,7 @@ pub(super) fn granted(request: &Request, resources: Vec<String>) -> Grant {
         .as_ref()
         .and_then(|claims| claims.get("agent").cloned());
     grant.certificate = request.certificate.clone();
-    if let super::request::Stage::Approved(approval) = &request.stage {
+    if let Stage::Approved(approval) = &request.stage {
         grant.auth_time = Some(approval.auth_time);
         grant.acr = approval.acr.clone();
         grant.amr = approval.amr.clone();
@@ -185,13 +196,14 @@ pub(super) fn granted(request: &Request, resources: Vec<String>) -> Grant {
     grant
 }
 
+/// Whether a push client, whose delivery has failed, may ask for the tokens (C-374).
 fn may_poll(request: &Request) -> bool {
-    matches!(&request.stage, super::request::Stage::Approved(approval) if approval.may_poll)
-        || matches!(request.stage, super::request::Stage::Redeemed)
+    matches!(&request.stage, Stage::Approved(approval) if approval.may_poll)
+        || matches!(request.stage, Stage::Redeemed)
 }
 
-fn unread(error: RequestsError) -> Refusal {
-    tracing::error!(error = chain(&error), "a request could not be read or changed");
+fn unread(error: &RequestsError) -> Refusal {
+    tracing::error!(error = chain(error), "a request could not be read or changed");
     NOT_READ
 }
 

@@ -1,12 +1,11 @@
-//! A request as the person's terminal sees it (C-211), and the terminals that see it.
+//! A request as the person's terminal sees it (C-211), and the terminals as this room sees them.
 
 use serde_json::Value;
 use url::Url;
 
 use super::details;
 use super::name::Name;
-use super::provider::Ciba;
-use super::request::{Request, Stage};
+use super::request::Request;
 use crate::config;
 
 /// What waits for a person's decision.
@@ -51,36 +50,4 @@ pub(super) fn needs_fresh_login(request: &Request, terminal: &config::Terminal) 
         .flatten()
         .any(|name| is_named(name, &terminal.fresh_login_details));
     by_scope || by_details
-}
-
-impl Ciba {
-    /// Shows a new request to its person's terminals.
-    pub(super) async fn show(&self, name: &Name, request: &Request) {
-        if let Some(pending) = self.pending_of(name, request).await {
-            self.terminals.show(&pending);
-        }
-    }
-
-    /// Returns the request as a terminal sees it, if it is to see it.
-    pub(super) async fn pending_of(&self, name: &Name, request: &Request) -> Option<Pending> {
-        let sub = request.sub.clone().filter(|_| self.config.terminal.enabled)?;
-        if request.stage != Stage::Pending {
-            return None;
-        }
-        let client = self.clients.find(&request.client_id).await.ok()??;
-        Some(Pending {
-            name: *name,
-            sub,
-            client_name: client.metadata.client_name,
-            client_uri: client.metadata.client_uri,
-            scope: request.scope.clone(),
-            binding_message: request.binding_message.clone(),
-            authorization_details: request.authorization_details.clone(),
-            agent_claims: request.agent_claims.clone(),
-            created_at: request.created_at,
-            expires_at: request.expires_at,
-            approval_url: self.approval_url(&request.auth_req_id),
-            needs_fresh_login: needs_fresh_login(request, &self.config.terminal),
-        })
-    }
 }

@@ -12,7 +12,7 @@ use super::deliver::Deliveries;
 use super::hint::{IdTokenHints, IdTokenRules, LoginTokenHints};
 use super::notify::Notifier;
 use super::open::Open;
-use super::pending::{Pending, Terminals};
+use super::pending::Terminals;
 use super::requests::{Requests, RequestsError};
 use super::user_code::WrongCodes;
 use crate::browser;
@@ -145,17 +145,6 @@ impl Ciba {
         self.client_keys.forget_old();
         self.asks.iter().for_each(Throttle::forget_quiet);
         self.looks.iter().for_each(Throttle::forget_quiet);
-    }
-
-    /// Returns what waits for a person's decision, for their terminal (C-211).
-    pub(crate) async fn pending(&self, sub: &str) -> Vec<Pending> {
-        let mut pending = Vec::new();
-        for name in self.open.of_user(sub) {
-            if let Ok(Some(request)) = self.requests.find(&name).await {
-                pending.extend(self.pending_of(&name, &request).await);
-            }
-        }
-        pending
     }
 
     /// Returns the page on which a person decides (C-210).

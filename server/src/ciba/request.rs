@@ -28,7 +28,7 @@ pub(crate) struct Request {
     pub(crate) authorization_details: Option<Value>,
     /// What the client says of its agent; nobody has checked it (C-113).
     pub(crate) agent_claims: Option<Value>,
-    /// Where a ping or push client is told; gone when that is over (C-409).
+    /// Where a ping or push client is told; gone when it was told, or cannot be (C-409).
     pub(crate) notification: Option<Notification>,
     /// The certificate that the client showed, for tokens that are bound to it (C-081): SHA-256, base64url.
     #[serde(default)]
@@ -60,9 +60,9 @@ pub(crate) enum Stage {
     Rejected,
     /// A poll or ping client has its tokens.
     Redeemed,
-    /// A push client has its tokens, or knows that there are none.
+    /// A push client has its tokens.
     Delivered,
-    /// A push client could not be told, or the tokens could not be made.
+    /// A push client could not be given its tokens, or they could not be made.
     Failed,
 }
 
@@ -147,23 +147,27 @@ impl Request {
         }
     }
 
-    /// A push client was told how it ended. An expired request may still end so: its client is told of the expiry.
+    /// A push client has its tokens, even if the request has expired meanwhile.
     pub(crate) fn delivered(&mut self) -> Result<(), Fixed> {
         self.close(Stage::Delivered)
     }
 
-    /// A push client could not be told, or the tokens could not be made.
+    /// A push client could not be given its tokens, or they could not be made.
     pub(crate) fn fail(&mut self) -> Result<(), Fixed> {
         self.close(Stage::Failed)
     }
 
-    /// A push client that could not be told may poll from now on (C-374).
-    pub(crate) fn let_poll(&mut self, now: u64) -> Result<(), Fixed> {
-        let is_push = self.mode == Mode::Push;
+    /// The client was told, or cannot be told: what that needed goes (C-409).
+    pub(crate) fn told(&mut self) -> Result<(), Fixed> {
+        self.notification.take().map(drop).ok_or(Fixed::Elsewhere)
+    }
+
+    /// A push client that could not be told may poll from now on (C-374), if only to read that the request has expired.
+    pub(crate) fn let_poll(&mut self) -> Result<(), Fixed> {
         match &mut self.stage {
-            Stage::Approved(_) if now >= self.expires_at => Err(Fixed::Expired),
-            Stage::Approved(approval) if is_push => {
+            Stage::Approved(approval) if self.mode == Mode::Push => {
                 approval.may_poll = true;
+                approval.grant = None;
                 self.notification = None;
                 Ok(())
             }
@@ -188,15 +192,13 @@ impl Request {
     }
 
     fn close(&mut self, stage: Stage) -> Result<(), Fixed> {
-        let is_over = matches!(self.stage, Stage::Redeemed | Stage::Delivered | Stage::Failed);
-        if is_over || self.mode != Mode::Push {
+        if !matches!(self.stage, Stage::Approved(_)) || self.mode != Mode::Push {
             return Err(Fixed::Elsewhere);
         }
         self.end(stage);
         Ok(())
     }
 
-    /// What only an open request needs goes (C-409).
     fn end(&mut self, stage: Stage) {
         self.stage = stage;
         self.notification = None;
@@ -253,6 +255,7 @@ pub(crate) mod tests {
         Push,
         Delivered,
         Fail,
+        Told,
         LetPoll,
     }
 
@@ -264,13 +267,16 @@ pub(crate) mod tests {
             Event::Push => request.push("grant", now),
             Event::Delivered => request.delivered(),
             Event::Fail => request.fail(),
-            Event::LetPoll => request.let_poll(now),
+            Event::Told => request.told(),
+            Event::LetPoll => request.let_poll(),
         }
     }
 
     fn event() -> impl Strategy<Value = Event> {
-        use Event::{Approve, Delivered, Fail, LetPoll, Push, Redeem, Reject};
-        prop::sample::select(vec![Approve, Reject, Redeem, Push, Delivered, Fail, LetPoll])
+        use Event::{Approve, Delivered, Fail, LetPoll, Push, Redeem, Reject, Told};
+        prop::sample::select(vec![
+            Approve, Reject, Redeem, Push, Delivered, Fail, Told, LetPoll,
+        ])
     }
 
     fn mode() -> impl Strategy<Value = Mode> {
@@ -283,9 +289,11 @@ pub(crate) mod tests {
         match (from, to) {
             (Stage::Pending, Stage::Approved(_) | Stage::Rejected) => true,
             (Stage::Approved(approval), Stage::Redeemed) => !push || approval.may_poll,
-            (Stage::Approved(old), Stage::Approved(new)) => push && new.may_poll >= old.may_poll,
-            (Stage::Pending | Stage::Approved(_) | Stage::Rejected, Stage::Delivered | Stage::Failed) => push,
-            _ => false,
+            (Stage::Approved(old), Stage::Approved(new)) if old != new => {
+                push && new.may_poll >= old.may_poll
+            }
+            (Stage::Approved(_), Stage::Delivered | Stage::Failed) => push,
+            (from, to) => from == to,
         }
     }
 
@@ -299,8 +307,8 @@ pub(crate) mod tests {
                 let happened = happen(&mut request, event, now);
                 if happened.is_ok() {
                     prop_assert!(is_arrow(&before.stage, &request.stage, mode), "{:?} → {:?}", before.stage, request.stage);
-                    let decides = !matches!(event, Event::Delivered | Event::Fail);
-                    prop_assert!(!decides || now < EXPIRES);
+                    let is_timed = matches!(event, Event::Approve | Event::Reject | Event::Redeem | Event::Push);
+                    prop_assert!(!is_timed || now < EXPIRES);
                     redeemed += usize::from(request.stage == Stage::Redeemed);
                 } else {
                     prop_assert_eq!(&before.stage, &request.stage);
@@ -340,11 +348,46 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn c_409_the_notification_token_is_kept_until_the_client_was_told_and_no_longer() {
+        for mode in [Mode::Ping, Mode::Push] {
+            let mut rejected = request(mode);
+            rejected.reject(1).unwrap();
+            assert!(rejected.notification.is_some());
+            rejected.told().unwrap();
+            assert!(rejected.notification.is_none());
+            assert_eq!(
+                rejected.standing(2),
+                Standing::Rejected,
+                "it stays as it was decided"
+            );
+        }
+        type Ending = fn(&mut Request) -> Result<(), Fixed>;
+        let endings: [(Mode, Ending); 4] = [
+            (Mode::Ping, |request| request.redeem(2)),
+            (Mode::Push, Request::delivered),
+            (Mode::Push, Request::fail),
+            (Mode::Push, Request::let_poll),
+        ];
+        for (mode, end) in endings {
+            let mut request = request(mode);
+            request.approve(approval(), 1).unwrap();
+            assert!(request.notification.is_some());
+            end(&mut request).unwrap();
+            assert!(request.notification.is_none());
+        }
+    }
+
+    #[test]
+    fn c_266_c_423_an_ended_request_is_remembered_for_ten_minutes() {
+        assert_eq!(request(Mode::Poll).forgotten_at(), EXPIRES + 600);
+    }
+
+    #[test]
     fn c_374_a_push_client_redeems_only_after_its_delivery_has_failed() {
         let mut request = request(Mode::Push);
         request.approve(approval(), 1).unwrap();
         assert_eq!(request.redeem(2), Err(Fixed::Elsewhere));
-        request.let_poll(3).unwrap();
+        request.let_poll().unwrap();
         assert!(request.notification.is_none());
         assert_eq!(request.redeem(4), Ok(()));
     }

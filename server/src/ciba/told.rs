@@ -3,6 +3,7 @@
 
 use zeroize::Zeroizing;
 
+use super::decide::No;
 use super::deliver::{Body, Delivery, Ended, Owner, PushError, ping, push, push_error};
 use super::grant::granted;
 use super::name::Name;
@@ -29,10 +30,11 @@ struct Pushed {
     client: Client,
 }
 
-/// A push client is being told that there are no tokens.
+/// A push client is being told why there are no tokens.
 struct Refused {
     ciba: Ciba,
     name: Name,
+    error: PushError,
 }
 
 impl Ciba {
@@ -59,13 +61,12 @@ impl Ciba {
         if let Some(sub) = &request.sub {
             self.terminals.withdraw(sub, name);
         }
-        if request.mode == Mode::Push && request.stage == Stage::Pending && self.config.push_expiry {
-            self.refuse(*name, &request, PushError::ExpiredToken).await;
-        }
+        self.tell_expiry(name, &request).await;
     }
 
-    /// Takes up a request of an earlier process (C-422).
+    /// Takes up a request of an earlier process (C-422). A client that may not know of the decision is told once more.
     pub(super) async fn take_up(&self, name: Name, request: &Request) {
+        let is_untold = request.notification.is_some();
         match &request.stage {
             Stage::Pending => {
                 let whose = (
@@ -75,15 +76,23 @@ impl Ciba {
                 self.open
                     .restore(name, whose, request.expires_at, self.interval());
             }
-            Stage::Approved(approval) if request.mode == Mode::Push && !approval.may_poll => {
+            Stage::Approved(approval) if is_untold => {
                 // Whether those tokens arrived is not known: only the ones that are made now will be good.
                 if let Some(grant) = &approval.grant {
                     self.revoke(&GrantId::from(grant.as_str())).await;
                 }
                 self.tell_client(&name, request);
             }
-            Stage::Rejected if request.mode == Mode::Push => self.tell_client(&name, request),
+            Stage::Rejected if is_untold => self.tell_client(&name, request),
             _ => {}
+        }
+    }
+
+    async fn tell_expiry(&self, name: &Name, request: &Request) {
+        if request.mode == Mode::Push && self.config.push_expiry {
+            self.refuse(*name, request, PushError::ExpiredToken).await;
+        } else if request.notification.is_some() {
+            self.close(name, Request::told).await;
         }
     }
 
@@ -99,8 +108,10 @@ impl Ciba {
 
     /// Makes the tokens once (C-363), and sends them.
     async fn push(&self, name: Name, request: &Request) {
-        let Ok(client) = self.client_of(&name, request).await else {
-            return;
+        let client = match self.client_of(&name, request).await {
+            Ok(client) => client,
+            Err(No::ClientGone) => return,
+            Err(_) => return self.refuse(name, request, PushError::TransactionFailed).await,
         };
         let delivery = oauth::issue::Delivery::Pushed {
             auth_req_id: &request.auth_req_id,
@@ -115,9 +126,20 @@ impl Ciba {
         };
         let noted = self
             .requests
-            .edit(&name, |request| request.push(grant.as_str(), now().seconds()));
-        if !matches!(noted.await, Ok(Some(Ok(_)))) {
-            return self.revoke(&grant).await;
+            .edit(&name, |request| request.push(grant.as_str(), now().seconds()))
+            .await;
+        if !matches!(noted, Ok(Some(Ok(_)))) {
+            self.revoke(&grant).await;
+        }
+        match noted {
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err(Fixed::Expired))) => return self.tell_expiry(&name, request).await,
+            // It ended in another way, or its client is gone.
+            Ok(Some(Err(Fixed::Elsewhere)) | None) => return,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a delivery could not be noted");
+                return self.refuse(name, request, PushError::TransactionFailed).await;
+            }
         }
         let body = push(&request.auth_req_id, &response);
         let owner = Pushed {
@@ -134,6 +156,7 @@ impl Ciba {
         let owner = Refused {
             ciba: self.clone(),
             name,
+            error,
         };
         let retries = match error {
             // It is said once: the client has a clock as well.
@@ -192,7 +215,9 @@ impl Owner for Pinged {
         )
     }
 
-    async fn ended(self, _: Ended) {}
+    async fn ended(self, _: Ended) {
+        self.ciba.close(&self.name, Request::told).await;
+    }
 }
 
 impl Owner for Pushed {
@@ -212,8 +237,7 @@ impl Owner for Pushed {
         }
         ciba.revoke(&grant).await;
         if client.metadata.terms.poll_after_push {
-            ciba.close(&name, |request| request.let_poll(now().seconds()))
-                .await;
+            ciba.close(&name, Request::let_poll).await;
         } else {
             ciba.close(&name, Request::fail).await;
         }
@@ -225,10 +249,11 @@ impl Owner for Refused {
         true
     }
 
-    async fn ended(self, how: Ended) {
-        match how {
-            Ended::Delivered => self.ciba.close(&self.name, Request::delivered).await,
-            Ended::Failed | Ended::Unwanted => self.ciba.close(&self.name, Request::fail).await,
-        }
+    async fn ended(self, _: Ended) {
+        let close = match self.error {
+            PushError::TransactionFailed => Request::fail,
+            PushError::AccessDenied | PushError::ExpiredToken => Request::told,
+        };
+        self.ciba.close(&self.name, close).await;
     }
 }

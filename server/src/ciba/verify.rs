@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::decide::{Approver, Decision, No, Status};
+use super::part::Part;
 use super::provider::Ciba;
 use crate::cause::chain;
 use crate::clock::rfc3339;
@@ -28,6 +29,14 @@ const NOT_READ: Refusal = Refusal::unavailable("the browser's session cannot be 
 #[derive(Deserialize)]
 pub(super) struct Asked {
     auth_req_id: Option<String>,
+}
+
+/// The body of a decision.
+#[derive(Deserialize)]
+struct Decided {
+    auth_req_id: Option<String>,
+    #[serde(flatten)]
+    part: Part,
 }
 
 #[derive(Serialize)]
@@ -108,15 +117,17 @@ async fn decide(
         NOT_READ
     })?;
     let person = session.ok_or(Refusal::login_required())?.person;
-    let asked: Asked = serde_json::from_slice(&body).map_err(|_| NO_ID)?;
-    let id = asked.auth_req_id.filter(|id| !id.is_empty()).ok_or(NO_ID)?;
+    let decided: Decided = serde_json::from_slice(&body).map_err(|_| NO_ID)?;
+    let id = decided.auth_req_id.filter(|id| !id.is_empty()).ok_or(NO_ID)?;
     let approver = Approver {
         sub: person.sub,
         auth_time: person.auth_time,
         acr: person.acr,
         amr: person.amr,
     };
-    ciba.decide(&id, &approver, decision).await.map_err(refusal)?;
+    ciba.decide(&id, &approver, decision, &decided.part)
+        .await
+        .map_err(refusal)?;
     let done = Json(json!({ "success": true }));
     Ok((StatusCode::OK, [(CACHE_CONTROL, "no-store")], done).into_response())
 }
@@ -142,7 +153,12 @@ pub(super) fn refusal(no: No) -> Refusal {
     const FOREIGN: Refusal = Refusal::access_denied("the request is for another person");
     const DECIDED: Refusal = Refusal::invalid_request("the request was decided before");
     const UNAVAILABLE: Refusal = Refusal::unavailable("the request cannot be read or changed now");
+    const NOT_ITS_SCOPE: Refusal = Refusal::invalid_scope("a scope is not among those of the request");
+    const NOT_ITS_DETAILS: Refusal =
+        Refusal::invalid_authorization_details("authorization_details are not among those of the request");
     match no {
+        No::NotItsScope => NOT_ITS_SCOPE,
+        No::NotItsDetails => NOT_ITS_DETAILS,
         No::Unknown => UNKNOWN,
         No::Expired => EXPIRED,
         No::ClientGone => CLIENT_GONE,

@@ -87,6 +87,11 @@ impl File {
             return Err(Error::value("behind_tls_proxy", problem));
         }
         let ciba = self.ciba.understand(places)?;
+        let is_tested = ciba.as_ref().is_some_and(|ciba| ciba.test_hook_secret.is_some());
+        if is_tested && !self.listen.ip().is_loopback() {
+            let problem = "is for tests on this machine: `listen` must be a loopback address (C-235)";
+            return Err(Error::value("ciba.test_hook_secret", problem));
+        }
         let hint_age = ciba.as_ref().map(|ciba| ciba.id_token_hint_age);
         Ok(Config {
             listen: self.listen,

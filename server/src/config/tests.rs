@@ -291,3 +291,14 @@ fn c_013_plain_http_is_served_on_loopback_or_behind_a_tls_proxy() {
     assert!(refused(&open).starts_with("behind_tls_proxy: must be true"));
     assert!(parse(&format!("behind_tls_proxy = true\n{open}"), &[]).is_ok());
 }
+
+#[test]
+fn c_235_the_approval_hook_is_possible_on_loopback_alone() {
+    let on = "[ciba]\nenabled = true\n";
+    let hook = format!("{on}test_hook_secret = \"the-secret-of-the-hook\"");
+    assert!(parse(&format!("{GOOD}{hook}"), &[]).is_ok());
+    let open = GOOD.replace("127.0.0.1:0", "0.0.0.0:80");
+    let open = format!("public_url = \"https://ciba.example.com\"\nbehind_tls_proxy = true\n{open}");
+    assert!(refused(&format!("{open}{hook}")).starts_with("ciba.test_hook_secret: is for tests"));
+    assert!(parse(&format!("{open}{on}"), &[]).is_ok());
+}

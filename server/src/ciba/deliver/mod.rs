@@ -104,8 +104,12 @@ impl Deliveries {
         let this = self.clone();
         self.tasks.spawn(async move {
             let told = async {
+                let (handle, client) = (delivery.handle.clone(), delivery.client_id.clone());
                 let how = this.carry_out(delivery, &owner).await;
                 owner.ended(how).await;
+                if how == Ended::Delivered {
+                    tracing::info!(request = %handle, %client, "a client was told");
+                }
             };
             this.forced.run_until_cancelled(told).await;
             drop(place);

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use self::ask::{Ask, other_person, path};
 use self::notice::Notice;
 use super::decide::{Approver, Decision, No, Shown, Status};
+use super::part::Part;
 use super::provider::Ciba;
 use crate::browser::{BrowserSession, Person, SignIn};
 use crate::cause::chain;
@@ -110,7 +111,12 @@ async fn decide(ciba: &Ciba, jar: &CookieJar, answer: Answer) -> Result<Notice, 
         Answered::Deny => (Decision::Reject, Notice::Rejected { client_name }),
     };
     let decided = ciba
-        .decide(&answer.auth_req_id, &approver(session.person), decision)
+        .decide(
+            &answer.auth_req_id,
+            &approver(session.person),
+            decision,
+            &Part::default(),
+        )
         .await;
     match decided {
         Ok(()) => Ok(notice),
@@ -183,7 +189,9 @@ fn told(no: No) -> Notice {
         No::ClientGone => Notice::ClientGone,
         No::Decided => Notice::Decided,
         // Asked about by the page itself before: the request was changed meanwhile.
-        No::Foreign | No::NeedsFreshLogin | No::Unavailable => Notice::Trouble,
+        No::Foreign | No::NeedsFreshLogin | No::Unavailable | No::NotItsScope | No::NotItsDetails => {
+            Notice::Trouble
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::kit::browser::http;
 use crate::kit::server::Server;
 use crate::kit::site::Site;
+use crate::kit::until;
 
 /// Opens the approval hook.
 pub(crate) const HOOK: &str = "the-secret-of-the-test-hook";
@@ -147,6 +148,25 @@ impl Provider {
     async fn decide(&self, auth_req_id: &str, action: &str) -> Answer {
         let path = format!("/ciba/test-hook/{HOOK}?auth_req_id={auth_req_id}&action={action}");
         Answer::of(self.post(&path)).await
+    }
+
+    /// Waits until a request has expired.
+    pub(crate) async fn until_expired(&self, auth_req_id: &str) {
+        let is_over = async || {
+            let refused = self.verify(auth_req_id).await;
+            (refused.refusal() == (400, "expired_token")).then_some(())
+        };
+        until("the expiry", is_over).await;
+    }
+
+    /// Runs an administrator's command beside the server; returns what it prints, if that is JSON.
+    pub(crate) async fn admin(&self, name: &str, arguments: &[&str]) -> Value {
+        let mut command = self.site.command(name);
+        command.args(arguments);
+        let mut process = ciba_tests::Process::spawn(command).unwrap();
+        let output = ciba_tests::Output::of(&mut process).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_str(&output.stdout).unwrap_or(Value::Null)
     }
 
     /// What an approval page asks about a request.

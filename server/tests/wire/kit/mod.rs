@@ -2,14 +2,18 @@
 
 pub(crate) mod browser;
 pub(crate) mod ciba;
+pub(crate) mod endpoint;
 pub(crate) mod idp;
 pub(crate) mod leak;
 pub(crate) mod link;
 pub(crate) mod login;
+pub(crate) mod person;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod site;
 pub(crate) mod socket;
+#[path = "../../../src/outgoing/stand_in.rs"]
+pub(crate) mod stand_in;
 
 use ciba_tests::PATIENCE;
 

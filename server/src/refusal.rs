@@ -208,23 +208,18 @@ impl Refusal {
         }
     }
 
-    /// The server is about to restart: the client may ask again at once (C-012).
-    pub(crate) const fn leaving(description: &'static str) -> Self {
-        Self {
-            retry_after: Some(Duration::ZERO),
-            ..Self::unavailable(description)
-        }
-    }
-
     /// Something of ours failed, and will again.
     pub(crate) const fn server_error(description: &'static str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description)
     }
 
-    /// Something of ours is away for now.
+    /// Something of ours is away for now, or all of it is about to restart: the client asks again a little later (C-012).
     pub(crate) const fn unavailable(description: &'static str) -> Self {
         let code = "temporarily_unavailable";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, description)
+        Self {
+            retry_after: Some(AWAY_FOR),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, description)
+        }
     }
 
     /// Returns the words for the client's developer.
@@ -246,6 +241,9 @@ impl Refusal {
         }
     }
 }
+
+/// A restart should be over by then. A client that comes back sooner may find nothing that listens, and give up.
+const AWAY_FOR: Duration = Duration::from_secs(4);
 
 /// Whether RFC 6749 §5.2 allows a text as an `error_description`: %x20-21, %x23-5B, %x5D-7E.
 const fn is_plain(text: &str) -> bool {
@@ -291,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_json_that_nobody_keeps() {
         for (refusal, status, code) in [
-            (AWAY, 503, "temporarily_unavailable"),
+            (Refusal::server_error("it failed"), 500, "server_error"),
             (LARGE, 413, "invalid_request"),
             (Refusal::unsupported_grant_type(), 400, "unsupported_grant_type"),
         ] {
@@ -315,6 +313,12 @@ mod tests {
         assert_eq!(
             (slow.status().as_u16(), &slow.headers()[RETRY_AFTER]),
             (429, &HeaderValue::from(2))
+        );
+        let away = AWAY.into_response();
+        assert_eq!(
+            (away.status().as_u16(), &away.headers()[RETRY_AFTER]),
+            (503, &HeaderValue::from(5)),
+            "C-012: clients wait out a 503 that says for how long"
         );
         let unknown = Refusal::invalid_client().into_response();
         assert_eq!(unknown.status().as_u16(), 401);

@@ -4,6 +4,7 @@
 
 mod approval_page;
 mod browser_login;
+mod ciba_clients;
 mod exchange;
 mod hocuspocus_pair;
 mod idp_faults;

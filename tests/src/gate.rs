@@ -34,7 +34,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-pub use self::tls::Listener as TlsListener;
+pub use self::tls::{Listener as TlsListener, Localhost};
 
 /// Bytes of a request's body.
 const MAX_BODY: usize = 32 * 1024 * 1024;

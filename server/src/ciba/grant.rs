@@ -33,7 +33,7 @@ const SLOW_DOWN: Refusal = Refusal::slow_down("the client polls too fast");
 const BAD_RESOURCE: Refusal = Refusal::invalid_target("a resource is not among those of the request");
 const NOT_READ: Refusal = Refusal::unavailable("the request cannot be read now");
 const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made");
-const LEAVING: Refusal = Refusal::leaving("the server restarts");
+const LEAVING: Refusal = Refusal::unavailable("the server restarts");
 
 impl GrantType for Ciba {
     /// A push client never asks, but where its delivery may have failed (C-262, C-374).

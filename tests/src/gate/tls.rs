@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::server::TlsStream;
 
 /// Accepts connections that speak TLS.
@@ -26,12 +26,12 @@ impl Listener {
     /// Listens on a free port.
     pub async fn bind() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (config, authority) = certificates()?;
+        let localhost = Localhost::new()?;
         Ok(Self {
             port: listener.local_addr()?.port(),
-            authority,
+            acceptor: TlsAcceptor::from(Arc::new(localhost.config()?)),
+            authority: localhost.authority,
             listener,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
         })
     }
 }
@@ -55,16 +55,36 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// Returns what the gate shows, and the authority that signed it.
-fn certificates() -> Result<(ServerConfig, String)> {
-    let mut params = CertificateParams::new([])?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
-    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
-    Ok((config, authority.pem()))
+/// A certificate for `localhost`, of an authority that is made for it. All three are PEM.
+pub struct Localhost {
+    /// Whom to trust.
+    pub authority: String,
+    /// What the server shows.
+    pub certificate: String,
+    /// The certificate's private key.
+    pub key: String,
+}
+
+impl Localhost {
+    /// Makes a new one.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new([])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let certificate = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
+        Ok(Self {
+            authority: authority.pem(),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    /// Returns what a server shows.
+    fn config(&self) -> Result<ServerConfig> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
+        let config = ServerConfig::builder().with_no_client_auth();
+        Ok(config.with_single_cert(vec![certificate], key)?)
+    }
 }

@@ -306,9 +306,11 @@ async fn c_374_what_was_delivered_is_not_polled_and_what_expires_says_so() {
     );
     let failed = asked(&provider, &[("requested_expiry", "2")]).await;
     provider.allow(&failed).await;
-    let is_over =
-        async || (provider.poll_as("push", &failed).await.refusal().1 == "expired_token").then_some(());
-    until("the expiry", is_over).await;
+    provider.until_expired(&failed).await;
+    assert_eq!(
+        provider.poll_as("push", &failed).await.refusal(),
+        (400, "expired_token")
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,105 @@
+//! A poll is held until the person decides (C-277).
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, join_all, select};
+
+use crate::kit::ciba::{Answer, Provider, site};
+use crate::kit::{in_time, until};
+
+/// Polls under way.
+const MANY: usize = 1000;
+
+type Held<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
+
+async fn holding(seconds: u64) -> Provider {
+    let limits = "[ciba.limits]\nundecided_per_client = 0\nundecided_per_user = 0\nrequests_per_minute = 0";
+    Provider::start(site(&format!("long_poll = {seconds}\n{limits}"))).await
+}
+
+/// Begins two polls of one request. One of them is told to slow down; returns the other, which is held then.
+async fn held<'a>(provider: &'a Provider, id: &'a str) -> Held<'a> {
+    let polls: [Held<'a>; 2] = [Box::pin(provider.poll(id)), Box::pin(provider.poll(id))];
+    let [one, other] = polls;
+    let (refused, held) = match in_time(select(one, other)).await {
+        Either::Left((refused, held)) | Either::Right((refused, held)) => (refused, held),
+    };
+    assert_eq!(refused.refusal(), (400, "slow_down"));
+    held
+}
+
+#[tokio::test]
+async fn c_277_a_decision_answers_a_held_poll_at_once_and_a_second_poll_is_told_to_slow_down() {
+    let provider = holding(30).await;
+    let (approved, rejected) = (provider.asked(&[]).await, provider.asked(&[]).await);
+    let began = Instant::now();
+    let polls = (held(&provider, &approved).await, held(&provider, &rejected).await);
+    provider.allow(&approved).await;
+    provider.deny(&rejected).await;
+    assert_eq!(polls.0.await.status, 200);
+    assert_eq!(polls.1.await.refusal(), (400, "access_denied"));
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "long before the poll's own end"
+    );
+    // A decided request is held by nothing.
+    assert_eq!(provider.poll(&approved).await.refusal(), (400, "invalid_grant"));
+    assert_eq!(provider.poll(&rejected).await.refusal(), (400, "access_denied"));
+}
+
+#[tokio::test]
+async fn c_277_a_held_poll_ends_with_its_time_or_with_the_request() {
+    let provider = holding(2).await;
+    let id = provider.asked(&[]).await;
+    let began = Instant::now();
+    assert_eq!(
+        held(&provider, &id).await.await.refusal(),
+        (400, "authorization_pending")
+    );
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    let provider = holding(30).await;
+    let id = provider.asked(&[("requested_expiry", "2")]).await;
+    assert_eq!(held(&provider, &id).await.await.refusal(), (400, "expired_token"));
+}
+
+#[tokio::test]
+async fn c_277_a_client_that_leaves_lets_go_of_its_poll() {
+    let provider = holding(1).await;
+    let mut site = provider.site;
+    site = site.with("CIBA__INTERVAL", "1").with("CIBA__LONG_POLL", "1");
+    provider.server.stop().await;
+    let provider = Provider::start(site).await;
+    let id = provider.asked(&[]).await;
+    drop(held(&provider, &id).await);
+    let began = Instant::now();
+    until("a poll that is held", async || {
+        // Sooner than the interval it would only be too soon.
+        if began.elapsed() < Duration::from_secs(1) {
+            return None;
+        }
+        let answer = provider.poll(&id).await;
+        (answer.refusal() == (400, "authorization_pending")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn c_277_c_012_a_thousand_held_polls_are_answered_when_the_server_leaves() {
+    let provider = holding(30).await;
+    let mut ids = Vec::new();
+    for _ in 0..MANY {
+        ids.push(provider.asked(&[]).await);
+    }
+    let mut polls = Vec::new();
+    for id in &ids {
+        polls.push(held(&provider, id).await);
+    }
+    provider.server.terminate();
+    for answer in in_time(join_all(polls)).await {
+        assert_eq!(answer.refusal(), (503, "temporarily_unavailable"));
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    let log = provider.server.left().await;
+    assert!(!log.contains("did not end in time"), "{log}");
+}

@@ -11,6 +11,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::refusal::Refusal;
+
 /// Bytes of a body that any route reads.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -28,10 +30,14 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
+/// The answer of a handler that panicked (C-012).
+const FAILED: Refusal = Refusal::server_error("the server failed");
+
 /// Puts routes behind the limits, the headers and the log.
 pub(crate) fn guarded(routes: Router) -> Router {
-    let panicked = CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    let panicked = CatchPanicLayer::custom(|_| FAILED.into_response());
     routes
+        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(panicked)
         .layer(TimeoutLayer::with_status_code(
@@ -62,4 +68,32 @@ async fn log(path: Option<MatchedPath>, request: Request, next: Next) -> Respons
     let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(%method, route, status = response.status().as_u16(), micros, "request");
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use http::header::CONTENT_TYPE;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn panics() -> StatusCode {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn c_012_a_handler_that_panics_is_an_error_answer_without_internals() {
+        let routes = guarded(Router::new().route("/", get(panics)));
+        let response = routes.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({ "error": "server_error", "error_description": "the server failed" })
+        );
+    }
 }

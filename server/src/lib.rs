@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod dev;
 mod device;
+mod failures;
 mod guard;
 pub mod harden;
 mod login;

@@ -222,6 +222,12 @@ impl Refusal {
         }
     }
 
+    /// The path is there, and takes other methods (C-005). The router adds `Allow`.
+    pub(crate) const fn method_not_allowed() -> Self {
+        let description = "the method is not allowed here";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", description)
+    }
+
     /// Returns the words for the client's developer.
     pub(crate) const fn description(&self) -> &'static str {
         self.description
@@ -290,6 +296,7 @@ mod tests {
     async fn a_refusal_is_json_that_nobody_keeps() {
         for (refusal, status, code) in [
             (Refusal::server_error("it failed"), 500, "server_error"),
+            (Refusal::method_not_allowed(), 405, "invalid_request"),
             (LARGE, 413, "invalid_request"),
             (Refusal::unsupported_grant_type(), 400, "unsupported_grant_type"),
         ] {

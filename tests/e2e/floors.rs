@@ -18,9 +18,9 @@ const SERVER: Floors = &[
     &["login", "openid"],
     &["device", "ciba"],
     &["oauth"],
-    &["token", "users", "browser", "dev", "serve"],
+    &["token", "users", "browser", "dev", "serve", "guard"],
     &[
-        "config", "refusal", "page", "guard", "peer", "throttle", "shutdown",
+        "config", "refusal", "page", "peer", "throttle", "failures", "shutdown",
     ],
     &["outgoing", "clock", "random", "cause", "harden"],
 ];

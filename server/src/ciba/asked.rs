@@ -9,6 +9,7 @@ use crate::oauth::allowed::{self, may_have};
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
 use crate::oauth::plain::is_plain;
+use crate::oauth::unique;
 use crate::refusal::Refusal;
 
 /// Characters of a binding message (C-105).
@@ -52,6 +53,26 @@ const BAD_AGENT_CLAIMS: Refusal =
     Refusal::invalid_request("agent_claims is not a JSON object of at most 4096 bytes");
 const REFUSED: Refusal = Refusal::invalid_request("request_uri and registration are not supported");
 const OTHER_ENDPOINT: Refusal = Refusal::invalid_request("client_notification_uri is not allowed here");
+
+/// The parameters that are read here.
+pub(super) const NAMES: [&str; 16] = [
+    "scope",
+    "client_notification_token",
+    "login_hint",
+    "login_hint_token",
+    "id_token_hint",
+    "request_uri",
+    "registration",
+    "client_notification_uri",
+    "binding_message",
+    "user_code",
+    "requested_expiry",
+    "acr_values",
+    "authorization_details",
+    "resource",
+    "agent_claims",
+    "request",
+];
 
 /// What a client asks for.
 pub(super) struct Asked {
@@ -214,6 +235,6 @@ fn acr_values(parameters: &Parameters) -> Result<Vec<String>, Refusal> {
 /// C-113
 fn agent_claims(text: &str) -> Result<Value, Refusal> {
     let claims = Some(text).filter(|text| text.len() <= MAX_AGENT_CLAIMS);
-    let claims: Option<Value> = claims.and_then(|text| serde_json::from_str(text).ok());
+    let claims = claims.and_then(unique::parse);
     claims.filter(Value::is_object).ok_or(BAD_AGENT_CLAIMS)
 }

@@ -10,8 +10,9 @@ use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;
+use url::Url;
 
-use super::asked::{Asked, Hint};
+use super::asked::{Asked, Hint, NAMES};
 use super::name::{Name, auth_req_id};
 use super::notify::Notice;
 use super::open::TooMany;
@@ -21,11 +22,12 @@ use super::signed::{self, SignedRules};
 use super::user_code;
 use crate::cause::chain;
 use crate::clock::now;
-use crate::config::Mode;
+use crate::config::{Mode, is_loopback};
 use crate::oauth::authenticate::Caller;
 use crate::oauth::client::{CIBA_GRANT, Client};
 use crate::oauth::parameters::Parameters;
 use crate::oauth::token_endpoint;
+use crate::outgoing::notification_endpoint;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::users::{User, Wanted};
@@ -33,15 +35,17 @@ use crate::users::{User, Wanted};
 /// The path of the endpoint, which the seed's clients know (C-001).
 pub(super) const PATH: &str = "/oauth2/bc-authorize";
 
-const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
 const NOT_CIBA: Refusal = Refusal::unauthorized_client("the client is not registered for CIBA");
 const NO_ENDPOINT: Refusal = Refusal::invalid_request("the client has no notification endpoint");
+const BAD_ENDPOINT: Refusal =
+    Refusal::invalid_request("the notification endpoint of the client has to be an https URL");
 const UNKNOWN_USER: Refusal = Refusal::unknown_user_id();
 const NO_CODE: Refusal = Refusal::missing_user_code();
 const WRONG_CODE: Refusal = Refusal::invalid_user_code();
 const TOO_MANY_CODES: Refusal = Refusal::access_denied("too many wrong user codes");
 const TOO_MANY_FOR_USER: Refusal = Refusal::access_denied("too many undecided requests for this user");
 const FULL: Refusal = Refusal::unavailable("there are too many undecided requests");
+const NO_USERS: Refusal = Refusal::unavailable("the users cannot be read now");
 const NOT_KEPT: Refusal = Refusal::unavailable("the request could not be kept");
 
 /// The acknowledgement (CIBA Core §7.3, C-140).
@@ -61,7 +65,7 @@ pub(super) async fn authenticate(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let received = now().seconds();
-    let parameters = Parameters::of_form_or_json(&headers, &body.map_err(|_| TOO_LARGE)?)?;
+    let parameters = Parameters::of_form_or_json(&headers, body)?;
     let client = ciba.client(&headers, peer, &parameters).await?;
     let parameters = ciba.signed(parameters, &client).await?;
     let asked = Asked::read(&parameters, &client, &ciba.oauth, &ciba.config)?;
@@ -112,8 +116,12 @@ impl Ciba {
             return Ok(parameters);
         };
         let mut parameters = Parameters::default();
+        // An extension of another server's may have any type (C-011, C-167).
+        let is_ours = |name: &str| NAMES.contains(&name);
         for (name, value) in inside {
-            parameters.add_json(&name, value)?;
+            if value.is_string() || is_ours(&name) {
+                parameters.add_json(&name, value)?;
+            }
         }
         Ok(parameters)
     }
@@ -132,7 +140,7 @@ impl Ciba {
         };
         let found = self.users.find(&wanted).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a user could not be read");
-            NOT_KEPT
+            NO_USERS
         })?;
         match found {
             None if !self.config.hide_unknown_users => Err(UNKNOWN_USER),
@@ -147,14 +155,14 @@ impl Ciba {
             return Ok(());
         };
         let code = asked.user_code.as_ref().ok_or(NO_CODE)?;
-        if !self.wrong_codes.allow(&user.sub, Instant::now()) {
-            return Err(TOO_MANY_CODES);
+        let began = Instant::now();
+        let attempt = self.wrong_codes.attempt(user.sub.clone(), began);
+        attempt.map_err(|_| TOO_MANY_CODES)?;
+        if !user_code::is_right(code, hash).await {
+            return Err(WRONG_CODE);
         }
-        if user_code::is_right(code, hash).await {
-            return Ok(());
-        }
-        self.wrong_codes.count(&user.sub, Instant::now());
-        Err(WRONG_CODE)
+        self.wrong_codes.succeeded(&user.sub, began);
+        Ok(())
     }
 
     async fn begin(
@@ -167,9 +175,11 @@ impl Ciba {
         if let Some(Err(wait)) = self.asks.as_ref().map(|asks| asks.check(&client.id)) {
             return Err(Refusal::busy("the client asks too often", wait));
         }
+        let nobody = asked.hint.clone();
         let request = self.request(asked, client, user, received)?;
         let name = Name::of(&request.auth_req_id);
-        self.admit(&name, &request)?;
+        let counted = request.sub.clone().unwrap_or_else(|| nobodys(&nobody));
+        self.admit(&name, &request, &counted)?;
         if let Err(error) = self.requests.begin(&name, &request).await {
             self.open.remove(&name);
             tracing::error!(error = chain(&error), "a request could not be kept");
@@ -180,10 +190,9 @@ impl Ciba {
         Ok(request)
     }
 
-    /// Counts the request among the undecided ones. One that nobody will decide is none of them.
-    fn admit(&self, name: &Name, request: &Request) -> Result<(), Refusal> {
-        let sub = request.sub.as_deref().unwrap_or_default();
-        let whose = (request.client_id.as_str(), sub);
+    /// Counts the request among the undecided ones of its `user`.
+    fn admit(&self, name: &Name, request: &Request, user: &str) -> Result<(), Refusal> {
+        let whose = (request.client_id.as_str(), user);
         let admitted = self.open.add(
             *name,
             whose,
@@ -208,16 +217,12 @@ impl Ciba {
             .config
             .expires_in
             .min(asked.requested_expiry.unwrap_or(u64::MAX));
-        let registered = &client.metadata.backchannel_client_notification_endpoint;
         let notification = match asked.notification_token {
             None => None,
-            Some(token) => Some(Notification {
-                endpoint: asked
-                    .notification_uri
-                    .or_else(|| registered.clone())
-                    .ok_or(NO_ENDPOINT)?,
-                token,
-            }),
+            Some(token) => {
+                let endpoint = self.endpoint(asked.notification_uri, client)?;
+                Some(Notification { endpoint, token })
+            }
         };
         Ok(Request {
             auth_req_id: auth_req_id().to_string(),
@@ -236,6 +241,14 @@ impl Ciba {
             expires_at: received + lifetime,
             stage: Stage::Pending,
         })
+    }
+
+    /// Returns where the client is told. What it registered may break the rules of today (C-400).
+    fn endpoint(&self, named: Option<Url>, client: &Client) -> Result<Url, Refusal> {
+        let registered = &client.metadata.backchannel_client_notification_endpoint;
+        let endpoint = named.or_else(|| registered.clone()).ok_or(NO_ENDPOINT)?;
+        let is_on_loopback = is_loopback(&self.public_url);
+        notification_endpoint(endpoint.as_str(), is_on_loopback).map_err(|_| BAD_ENDPOINT)
     }
 
     /// Tells the person, beside the answer (C-144, C-210, C-211).
@@ -264,4 +277,12 @@ impl Ciba {
     fn url_of(&self, path: &str) -> String {
         format!("{}{path}", self.issuer.name)
     }
+}
+
+/// Returns whom a request for nobody is counted for. Each hint stands for one person: otherwise the limits would tell that
+/// there is none (C-190).
+fn nobodys(hint: &Hint) -> String {
+    let (Hint::Login(text) | Hint::LoginToken(text) | Hint::IdToken(text)) = hint;
+    // No subject of a person begins like this.
+    format!("\0{}", Name::of(text))
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::config;
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
+use crate::oauth::unique;
 use crate::refusal::Refusal;
 
 /// Bytes of `authorization_details`.
@@ -50,7 +51,7 @@ pub(super) fn types(details: &Value) -> impl Iterator<Item = Option<&str>> {
 }
 
 fn parse(text: &str) -> Option<Value> {
-    let details: Value = serde_json::from_str(Some(text).filter(|text| text.len() <= MAX_BYTES)?).ok()?;
+    let details = unique::parse(Some(text).filter(|text| text.len() <= MAX_BYTES)?)?;
     let objects = details.as_array()?;
     let has_type = |object: &Value| {
         object
@@ -100,6 +101,8 @@ mod tests {
             r#"{"type":"a"}"#,
             "[",
             "null",
+            r#"[{"type":"a","type":"a"}]"#,
+            r#"[{"type":"a","x":{"y":1,"y":2}}]"#,
         ] {
             assert!(parse(bad).is_none(), "{bad}");
         }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use store::Store;
@@ -14,7 +15,7 @@ use super::notify::Notifier;
 use super::open::Open;
 use super::pending::Terminals;
 use super::requests::{Requests, RequestsError};
-use super::user_code::WrongCodes;
+use super::user_code::{WrongCodes, wrong_codes};
 use crate::browser;
 use crate::clock::now;
 use crate::config;
@@ -109,7 +110,7 @@ impl Ciba {
             open: Open::default(),
             asks: NonZeroU32::new(config.limits.requests_per_minute).map(Throttle::per_minute),
             looks: NonZeroU32::new(config.limits.looks_per_minute).map(Throttle::per_minute),
-            wrong_codes: WrongCodes::default(),
+            wrong_codes: wrong_codes(),
             deliveries: ground.deliveries,
             notifier: ground.notifier,
             client_keys: ground.client_keys,
@@ -143,6 +144,7 @@ impl Ciba {
         }
         self.authenticator.forget_quiet();
         self.client_keys.forget_old();
+        self.wrong_codes.forget_quiet(Instant::now());
         self.asks.iter().for_each(Throttle::forget_quiet);
         self.looks.iter().for_each(Throttle::forget_quiet);
     }

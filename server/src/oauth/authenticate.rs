@@ -1,12 +1,12 @@
 //! A client proves who it is (RFC 6749 §2.3, C-070 … C-073), at every endpoint in the same way.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding as _};
 use http::{HeaderMap, header};
-use url::form_urlencoded;
+use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
 use super::client::{AuthMethod, Client, SecretHash};
@@ -17,8 +17,15 @@ use super::used::Used;
 use crate::cause::chain;
 use crate::clock::now;
 use crate::config;
+use crate::failures::Failures;
 use crate::refusal::Refusal;
-use crate::throttle::{Network, Throttle};
+use crate::throttle::Network;
+
+/// Characters of a client id by which failures are counted.
+const MAX_COUNTED_ID: usize = 64;
+
+/// How long a failure counts.
+const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
 const TWO_WAYS: Refusal = Refusal::invalid_request("the client authenticates in two ways");
 const OTHER_ID: Refusal =
@@ -45,8 +52,8 @@ pub(crate) struct Authenticator {
     issuer_is_only_audience: bool,
     /// By how much the clocks of clients may differ, seconds.
     tolerance: u64,
-    /// Failures by address and client id (C-405).
-    failures: Option<Throttle<(Network, String)>>,
+    /// By address and client id (C-405).
+    failures: Option<Failures<(Network, String)>>,
     /// What the secret of an unknown client is compared with, so that it takes as long.
     nobodys: SecretHash,
 }
@@ -75,7 +82,8 @@ impl Authenticator {
             issuer,
             issuer_is_only_audience: config.issuer_is_only_audience,
             tolerance: config.clock_tolerance,
-            failures: NonZeroU32::new(config.failures_per_minute).map(Throttle::per_minute),
+            failures: (config.failures_per_minute > 0)
+                .then(|| Failures::new(config.failures_per_minute as usize, FAILURES_WITHIN)),
             nobodys: SecretHash::of(""),
         }
     }
@@ -87,53 +95,76 @@ impl Authenticator {
         parameters: &Parameters,
     ) -> Result<Client, Refusal> {
         match presented(caller.headers, parameters)? {
-            Presented::Secret { id, secret } => self.by_secret(caller, &id, &secret).await,
-            Presented::Assertion(text) => self.by_assertion(caller, text, parameters).await,
+            Presented::Secret { id, secret } => {
+                let proof = self.by_secret(&id, &secret);
+                self.counted(caller, &id, proof).await
+            }
+            Presented::Assertion(text) => {
+                let assertion = Assertion::read(text)?;
+                let id = assertion.client_id().to_owned();
+                if parameters.get("client_id").is_some_and(|other| other != id) {
+                    return Err(OTHER_ID);
+                }
+                let proof = self.by_assertion(caller, assertion);
+                self.counted(caller, &id, proof).await
+            }
         }
     }
 
-    async fn by_secret(&self, caller: &Caller<'_>, id: &str, secret: &str) -> Result<Client, Refusal> {
+    /// Counts the failures; after too many no proof is looked at (C-405).
+    async fn counted(
+        &self,
+        caller: &Caller<'_>,
+        id: &str,
+        proof: impl Future<Output = Result<Client, Refusal>>,
+    ) -> Result<Client, Refusal> {
+        let Some(failures) = &self.failures else {
+            return proof.await;
+        };
+        let key = (
+            Network::from(caller.address),
+            id.chars().take(MAX_COUNTED_ID).collect(),
+        );
+        let checked = failures.check(&key, Instant::now());
+        checked.map_err(|wait| Refusal::busy("too many failed client authentications", wait))?;
+        let proven = proof.await;
+        if proven.as_ref().err() == Some(&UNKNOWN) {
+            failures.count(key, Instant::now());
+        }
+        proven
+    }
+
+    async fn by_secret(&self, id: &str, secret: &str) -> Result<Client, Refusal> {
         let has_secret = |client: &Client| client.metadata.token_endpoint_auth_method.has_secret();
         let client = self.enabled(id).await?.filter(has_secret);
         // The secret of an unknown client is compared as well: that takes as long (C-070).
         let hash = client.as_ref().and_then(|client| client.secret.as_ref());
         let is_right = hash.unwrap_or(&self.nobodys).matches(secret) && hash.is_some();
-        client.filter(|_| is_right).ok_or_else(|| self.failed(caller, id))
+        client.filter(|_| is_right).ok_or(UNKNOWN)
     }
 
-    async fn by_assertion(
-        &self,
-        caller: &Caller<'_>,
-        text: &str,
-        parameters: &Parameters,
-    ) -> Result<Client, Refusal> {
-        let assertion = Assertion::read(text).map_err(|_| self.failed(caller, ""))?;
-        let id = assertion.client_id();
-        if parameters.get("client_id").is_some_and(|other| other != id) {
-            return Err(OTHER_ID);
-        }
+    async fn by_assertion(&self, caller: &Caller<'_>, assertion: Assertion<'_>) -> Result<Client, Refusal> {
         let signs = |client: &Client| client.metadata.token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
-        let client = self.enabled(id).await?.filter(signs);
-        let client = client.ok_or_else(|| self.failed(caller, id))?;
+        let client = self.enabled(assertion.client_id()).await?.filter(signs);
+        let client = client.ok_or(UNKNOWN)?;
         let own = [self.issuer.as_str()];
         let all: Vec<&str> = own.iter().chain(caller.audiences).copied().collect();
         let rules = AssertionRules {
             audiences: if self.issuer_is_only_audience { &own } else { &all },
             tolerance: self.tolerance,
         };
-        let proven = assertion
+        assertion
             .verify(&client, &rules, &self.keys, &self.used, now())
-            .await;
-        match proven {
-            Ok(()) => Ok(client),
-            Err(refusal) if refusal == UNKNOWN => Err(self.failed(caller, id)),
-            Err(refusal) => Err(refusal),
-        }
+            .await?;
+        Ok(client)
     }
 
     /// Forgets the addresses that have been quiet.
     pub(crate) fn forget_quiet(&self) {
-        self.failures.iter().for_each(Throttle::forget_quiet);
+        let now = Instant::now();
+        self.failures
+            .iter()
+            .for_each(|failures| failures.forget_quiet(now));
     }
 
     /// Returns the client of an id, unless it is disabled.
@@ -149,23 +180,15 @@ impl Authenticator {
         })?;
         Ok(found.filter(|client| !client.disabled))
     }
-
-    /// Counts a failure; too many at once are told to wait.
-    fn failed(&self, caller: &Caller<'_>, id: &str) -> Refusal {
-        let key = (caller.address.into(), id.chars().take(MAX_COUNTED_ID).collect());
-        match self.failures.as_ref().map(|failures| failures.check(&key)) {
-            Some(Err(wait)) => Refusal::busy("too many failed client authentications", wait),
-            _ => UNKNOWN,
-        }
-    }
 }
-
-/// Characters of a client id by which failures are counted.
-const MAX_COUNTED_ID: usize = 64;
 
 /// Reads what a client presents: one way to authenticate, and no other client's id beside it (C-073).
 fn presented<'a>(headers: &HeaderMap, parameters: &'a Parameters) -> Result<Presented<'a>, Refusal> {
-    let header = headers.get(header::AUTHORIZATION);
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let header = all.next();
+    if all.next().is_some() {
+        return Err(TWO_WAYS);
+    }
     let in_body = parameters.get("client_secret").is_some();
     let assertion =
         parameters.get("client_assertion").is_some() || parameters.get("client_assertion_type").is_some();
@@ -204,11 +227,9 @@ fn basic(value: &[u8]) -> Option<(String, Zeroizing<String>)> {
         .then(|| (form_decoded(id), Zeroizing::new(form_decoded(secret))))
 }
 
-/// Decodes one form value; the library decodes whole `name=value` pairs.
+/// Decodes one form value. What is not encoded stays: many clients send their secret as it is.
 fn form_decoded(value: &str) -> String {
-    let pair = Zeroizing::new(format!("v={value}"));
-    form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    let spaced = Zeroizing::new(value.replace('+', " "));
+    let decoded = percent_decode(spaced.as_bytes()).decode_utf8_lossy();
+    decoded.into_owned()
 }

@@ -24,6 +24,7 @@ pub(crate) mod plain;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod token_endpoint;
+pub(crate) mod unique;
 pub(crate) mod used;
 pub(crate) mod userinfo;
 

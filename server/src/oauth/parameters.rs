@@ -4,13 +4,15 @@
 use std::borrow::Cow;
 
 use axum::body::Bytes;
-use http::HeaderMap;
+use axum::extract::rejection::BytesRejection;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::unique::Unique;
 use crate::refusal::Refusal;
 
 /// Parameters of one request; the body's limit is reached long before.
@@ -21,6 +23,8 @@ const REPEATABLE: &str = "resource";
 
 const BAD_TYPE: Refusal =
     Refusal::invalid_request("the content type is not application/x-www-form-urlencoded");
+const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
+const BROKEN: Refusal = Refusal::invalid_request("the body did not arrive");
 const BAD_FORM: Refusal = Refusal::invalid_request("the form cannot be read");
 const BAD_JSON: Refusal = Refusal::invalid_request("the body is not one JSON object of texts");
 const REPEATED: Refusal = Refusal::invalid_request("a parameter is sent more than once");
@@ -32,17 +36,20 @@ pub(crate) struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {
     /// Reads a form.
-    pub(crate) fn of_form(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
+    pub(crate) fn of_form(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Self, Refusal> {
         match media_type(headers) {
-            Some("application/x-www-form-urlencoded") => Self::read_form(body),
+            Some("application/x-www-form-urlencoded") => Self::read_form(&arrived(body)?),
             _ => Err(BAD_TYPE),
         }
     }
 
     /// Reads a form, or one JSON object as the seed's clients send it (C-007).
-    pub(crate) fn of_form_or_json(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
+    pub(crate) fn of_form_or_json(
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Self, Refusal> {
         match media_type(headers) {
-            Some("application/json") => Self::read_json(body),
+            Some("application/json") => Self::read_json(&arrived(body)?),
             _ => Self::of_form(headers, body),
         }
     }
@@ -83,10 +90,10 @@ impl Parameters {
         match (name, value) {
             (_, Value::String(text)) => self.add(name, text.into()),
             ("requested_expiry", Value::Number(number)) => self.add(name, number.to_string().into()),
-            (
-                "authorization_details" | "agent_claims" | "request_context",
-                value @ (Value::Array(_) | Value::Object(_)),
-            ) => self.add(name, value.to_string().into()),
+            // Whether it is the right kind of JSON is for the reader of the parameter to say.
+            ("authorization_details" | "agent_claims" | "request_context", value) => {
+                self.add(name, value.to_string().into())
+            }
             (REPEATABLE, Value::Array(values)) => values.into_iter().try_for_each(|value| match value {
                 Value::String(text) => self.add(name, text.into()),
                 _ => Err(BAD_JSON),
@@ -121,6 +128,14 @@ impl Parameters {
         deserializer.end().map_err(|_| BAD_JSON)?;
         read
     }
+}
+
+/// Returns the body; one that the client broke off is not too large (C-006).
+fn arrived(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => TOO_LARGE,
+        _ => BROKEN,
+    })
 }
 
 /// Reads one value of a form. Broken encodings are refused: two readers could take them for different texts.
@@ -163,7 +178,7 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut parameters, mut seen) = (Parameters::default(), Vec::new());
         let mut result = Ok(());
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+        while let Some((name, Unique(value))) = map.next_entry::<String, Unique>()? {
             result = result.and_then(|()| match seen.contains(&name) {
                 true => Err(REPEATED),
                 false if seen.len() >= MAX_PARAMETERS => Err(TOO_MANY),
@@ -189,11 +204,11 @@ mod tests {
 
     fn form(body: &'static str) -> Result<Vec<(String, String)>, Refusal> {
         let headers = headers("application/x-www-form-urlencoded; charset=utf-8");
-        Parameters::of_form(&headers, &Bytes::from(body)).map(listed)
+        Parameters::of_form(&headers, Ok(Bytes::from(body))).map(listed)
     }
 
     fn json(body: &'static str) -> Result<Vec<(String, String)>, Refusal> {
-        Parameters::of_form_or_json(&headers("Application/JSON"), &Bytes::from(body)).map(listed)
+        Parameters::of_form_or_json(&headers("Application/JSON"), Ok(Bytes::from(body))).map(listed)
     }
 
     fn listed(parameters: Parameters) -> Vec<(String, String)> {
@@ -240,6 +255,7 @@ mod tests {
             r#"{"a":null}"#,
             r#"{"a":"b"} x"#,
             r#"{"resource":[1]}"#,
+            r#"{"authorization_details":[{"type":"a","type":"b"}]}"#,
             "\"a\"",
         ] {
             assert_eq!(json(broken), Err(BAD_JSON), "{broken}");
@@ -250,15 +266,15 @@ mod tests {
     #[test]
     fn c_008_another_content_type_is_refused() {
         for other in ["text/plain", "multipart/form-data", "application/jsonx"] {
-            let read = Parameters::of_form_or_json(&headers(other), &Bytes::new());
+            let read = Parameters::of_form_or_json(&headers(other), Ok(Bytes::new()));
             assert_eq!(read.err(), Some(BAD_TYPE), "{other}");
         }
         assert_eq!(
-            Parameters::of_form(&HeaderMap::new(), &Bytes::new()).err(),
+            Parameters::of_form(&HeaderMap::new(), Ok(Bytes::new())).err(),
             Some(BAD_TYPE)
         );
         assert_eq!(
-            Parameters::of_form(&headers("application/json"), &Bytes::new()).err(),
+            Parameters::of_form(&headers("application/json"), Ok(Bytes::new())).err(),
             Some(BAD_TYPE)
         );
     }

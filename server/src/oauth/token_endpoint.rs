@@ -25,7 +25,6 @@ pub(crate) const PATH: &str = "/oauth2/token";
 const NO_GRANT_TYPE: Refusal = Refusal::invalid_request("grant_type is missing");
 const UNKNOWN_GRANT_TYPE: Refusal = Refusal::unsupported_grant_type();
 const UNAUTHORIZED: Refusal = Refusal::unauthorized_client("the client may not use this grant type");
-const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
 
 /// One way to get tokens.
 pub(crate) trait GrantType: Send + Sync {
@@ -58,7 +57,7 @@ pub(crate) async fn token(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let request = Parameters::of_form(&headers, &body.map_err(|_| TOO_LARGE)?)?;
+    let request = Parameters::of_form(&headers, body)?;
     let caller = Caller {
         headers: &headers,
         address: peer.0,

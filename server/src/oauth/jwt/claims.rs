@@ -1,12 +1,21 @@
 //! The claims of a JWT (RFC 7519 §4), and the questions that every reader of one asks.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::{Map, Value};
 
-/// Claims. They may be secret: there is no `Debug`.
-#[derive(Deserialize)]
-#[serde(transparent)]
+use crate::oauth::unique::Unique;
+
+/// Claims, each named once (RFC 7519 §4). They may be secret: there is no `Debug`.
 pub(crate) struct Claims(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Unique::deserialize(deserializer)? {
+            Unique(Value::Object(claims)) => Ok(Self(claims)),
+            _ => Err(D::Error::custom("claims are an object")),
+        }
+    }
+}
 
 /// When a JWT may be used (RFC 7519 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

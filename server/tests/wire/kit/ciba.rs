@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::kit::browser::http;
 use crate::kit::server::Server;
+use crate::kit::signer::Signer;
 use crate::kit::site::Site;
 use crate::kit::until;
 
@@ -16,6 +17,13 @@ pub(crate) const SECRET: &str = "a-secret-of-256-bits-that-only-a-test-would-wri
 
 /// What is asked for when it does not matter.
 pub(crate) const ASK: [(&str, &str); 2] = [("scope", "openid"), ("login_hint", "alice@example.com")];
+
+/// Settings of `[ciba]` under which no limit of C-405 is ever reached.
+pub(crate) const NO_LIMITS: &str = "[ciba.limits]\nrequests_per_minute = 0\nundecided_per_client = 0\n\
+     undecided_per_user = 0\nlooks_per_minute = 0\n";
+
+/// The path of the backchannel authentication endpoint.
+pub(crate) const ASKING: &str = "/oauth2/bc-authorize";
 
 /// A server with `[ciba]` on.
 pub(crate) struct Provider {
@@ -61,6 +69,36 @@ pub(crate) fn client(id: &str, more: &str) -> String {
     )
 }
 
+/// Returns TOML of a poll client that proves itself with `private_key_jwt`; `more` is more of it.
+pub(crate) fn signing_client(id: &str, signer: &Signer, more: &str) -> String {
+    format!(
+        "[[client]]\nclient_id = \"{id}\"\nclient_name = \"The {id}\"\n\
+         token_endpoint_auth_method = \"private_key_jwt\"\nbackchannel_token_delivery_mode = \"poll\"\n\
+         grant_types = [\"urn:openid:params:grant-type:ciba\"]\njwks = {}\n{more}\n",
+        signer.toml()
+    )
+}
+
+/// Fails with all that is wrong in a table of answers.
+#[derive(Default)]
+pub(crate) struct Table(Vec<String>);
+
+impl Table {
+    /// Takes one row: what was sent, and what the answer should be.
+    pub(crate) fn row(&mut self, what: &str, answer: &Answer, expected: (u16, &str)) {
+        if let Err(wrong) = answer.is_well_formed() {
+            self.0.push(format!("{what}: {wrong}: {answer:?}"));
+        }
+        if answer.refusal() != expected {
+            self.0.push(format!("{what}: {expected:?} expected: {answer:?}"));
+        }
+    }
+
+    pub(crate) fn end(self) {
+        assert!(self.0.is_empty(), "{:#?}", self.0);
+    }
+}
+
 impl Provider {
     pub(crate) async fn start(mut site: Site) -> Self {
         let server = site.start().await;
@@ -88,6 +126,12 @@ impl Provider {
         Self { site, server, http }
     }
 
+    /// The same server, called where it listens instead of at its public URL.
+    pub(crate) fn at_its_address(mut self) -> Self {
+        self.server.url = format!("http://{}", self.server.address);
+        self
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server.url)
     }
@@ -113,6 +157,15 @@ impl Provider {
             .filter(|(name, _)| !with.iter().any(|(other, _)| other == name));
         let form: Vec<_> = kept.chain(with).copied().collect();
         self.form_as(client, "/oauth2/bc-authorize", &form).await
+    }
+
+    /// Asks with each of these, and compares status and code; the code of a good answer is empty.
+    pub(crate) async fn table(&self, rows: &[(&str, &[(&str, &str)], (u16, &str))]) {
+        let mut table = Table::default();
+        for (what, with, expected) in rows {
+            table.row(what, &self.ask(with).await, *expected);
+        }
+        table.end();
     }
 
     /// Asks, and returns the `auth_req_id`.
@@ -185,6 +238,33 @@ impl Answer {
             status,
             headers,
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    /// Checks what every answer has (C-003, C-004).
+    pub(crate) fn is_well_formed(&self) -> Result<(), &'static str> {
+        let header = |name: &str| self.headers.get(name).map(|value| value.as_bytes());
+        let is_plain = |text: &str| {
+            let mut bytes = text.bytes();
+            bytes.all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        };
+        if header("content-type") != Some(b"application/json") {
+            return Err("it is not JSON");
+        }
+        if header("cache-control") != Some(b"no-store") {
+            return Err("caches may keep it");
+        }
+        if self.status.is_success() {
+            return Ok(());
+        }
+        let body = self.body.as_object().ok_or("it has no body")?;
+        let known = ["error", "error_description", "error_uri"];
+        if !body.contains_key("error") || !body.keys().all(|name| known.contains(&name.as_str())) {
+            return Err("it has other members");
+        }
+        match body.values().all(|value| value.as_str().is_some_and(is_plain)) {
+            true => Ok(()),
+            false => Err("a text has characters that RFC 6749 does not allow"),
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod login;
 pub(crate) mod person;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod signer;
 pub(crate) mod site;
 pub(crate) mod socket;
 #[path = "../../../src/outgoing/stand_in.rs"]

@@ -172,7 +172,7 @@ impl Authenticator {
         let found = self.clients.find(id).await.map_err(|error| {
             match error {
                 ClientsError::Store(_) => {
-                    tracing::error!(error = chain(&error), "a client could not be read")
+                    tracing::error!(error = chain(&error), "a client could not be read");
                 }
                 _ => tracing::error!(error = chain(&error), "a client's record is broken"),
             }

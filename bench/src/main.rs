@@ -2,6 +2,7 @@
 //! beside a peer or a floor that was measured in the same run, since no number travels between machines.
 
 mod agent;
+mod ciba;
 mod client;
 mod daemon;
 mod floor;
@@ -48,6 +49,8 @@ enum Subject {
     Login(login::Args),
     /// `ciba-server` under many devices, beside a bare WebSocket server and the real Hocuspocus server
     Server(server::Args),
+    /// `ciba-server` as a CIBA provider, beside npm oidc-provider
+    Ciba(ciba::Args),
     /// The bare server that `daemon` compares with
     #[command(hide = true)]
     FloorAgent(floor::agent::Args),
@@ -68,6 +71,7 @@ async fn main() -> Result<ExitCode> {
         Subject::Helpers(args) => Ok(show(tools::run(&args).await, json)),
         Subject::Login(args) => Ok(show(login::run(&args).await, json)),
         Subject::Server(args) => Ok(show(server::run(&args).await, json)),
+        Subject::Ciba(args) => Ok(show(ciba::run(&args).await, json)),
         Subject::FloorAgent(args) => floor::agent::run(&args).await,
         Subject::FloorServer => floor::server::run().await,
     }

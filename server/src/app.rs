@@ -77,10 +77,8 @@ impl App {
             config,
             public_url.clone(),
             Arc::clone(&store),
-            Arc::clone(&provider),
-            Arc::new(meeting.clone()),
-            shutdown.clone(),
-            work.clone(),
+            (Arc::clone(&provider), Arc::new(meeting.clone())),
+            (shutdown.clone(), work.clone()),
         );
         let order = config.ciba.as_ref().map(|ciba| ciba.login_hint.clone());
         let users = Arc::new(Users::new(
@@ -97,8 +95,7 @@ impl App {
             config,
             public_url.clone(),
             Arc::clone(&store),
-            sessions.clone(),
-            config.ciba.as_ref().map(|_| people),
+            (sessions.clone(), config.ciba.as_ref().map(|_| people)),
             provider,
             work.tasks.clone(),
         );

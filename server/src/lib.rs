@@ -22,10 +22,6 @@ pub mod harden;
 mod login;
 mod oauth;
 mod openid;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "ciba and oauth call what clients host")
-)]
 mod outgoing;
 mod page;
 mod peer;

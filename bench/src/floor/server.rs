@@ -1,12 +1,13 @@
 //! What a device's socket cannot cost less than: an axum WebSocket server that is set up as ours and answers
-//! each message with a short one.
+//! each message with a short one. And what a held request cannot: one that never ends.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::routing::any;
+use axum::routing::{any, post};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -27,8 +28,16 @@ pub(crate) fn command() -> Result<Command> {
 pub(crate) async fn run() -> Result<ExitCode> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    axum::serve(listener, Router::new().route("/", any(upgrade))).await?;
+    let routes = Router::new()
+        .route("/", any(upgrade))
+        .route("/answer", post(|_: Bytes| async { "{}" }))
+        .route("/hold", post(hold));
+    axum::serve(listener, routes).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn hold(_: Bytes) {
+    std::future::pending::<()>().await;
 }
 
 async fn upgrade(upgrade: WebSocketUpgrade) -> axum::response::Response {

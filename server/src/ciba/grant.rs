@@ -61,12 +61,15 @@ impl Ciba {
         if request.stage == Stage::Pending
             && let Some(held) = self.paced(&name)?
         {
-            request = self.hold(held, &name, client).await?;
+            // A held poll keeps no more than it needs: there may be thousands.
+            drop(request);
+            self.wait(&held, &name, client).await?;
+            request = self.alive(&name, client).await?;
         }
         match request.stage {
             Stage::Pending => Err(PENDING),
             Stage::Rejected => Err(REJECTED),
-            Stage::Approved(_) => self.hand_out(&name, client, request, parameters).await,
+            Stage::Approved(_) => Box::pin(self.hand_out(&name, client, request, parameters)).await,
             Stage::Redeemed | Stage::Delivered | Stage::Failed => Err(UNKNOWN),
         }
     }
@@ -98,18 +101,23 @@ impl Ciba {
         }
     }
 
-    /// Waits for the decision, and returns the request as it is then.
-    async fn hold(&self, held: Held<'_>, name: &Name, client: &Client) -> Result<Request, Refusal> {
+    /// Waits until the request is decided or has expired, or until a poll is held no longer.
+    async fn wait(&self, held: &Held<'_>, name: &Name, client: &Client) -> Result<(), Refusal> {
         // The decision may have come before the poll was held.
-        let request = self.alive(name, client).await?;
-        if request.stage != Stage::Pending {
-            return Ok(request);
-        }
-        let left = Duration::from_secs(request.expires_at.saturating_sub(now().seconds()));
+        let Some(left) = self.left(name, client).await? else {
+            return Ok(());
+        };
         tokio::select! {
-            () = held.rung(self.config.long_poll.min(left)) => self.alive(name, client).await,
+            () = held.rung(self.config.long_poll.min(left)) => Ok(()),
             () = self.shutdown.begun().cancelled() => Err(LEAVING),
         }
+    }
+
+    /// Returns how long a pending request has left.
+    async fn left(&self, name: &Name, client: &Client) -> Result<Option<Duration>, Refusal> {
+        let request = self.alive(name, client).await?;
+        let left = request.expires_at.saturating_sub(now().seconds());
+        Ok((request.stage == Stage::Pending).then(|| Duration::from_secs(left)))
     }
 
     /// C-267

@@ -1,7 +1,7 @@
 //! The requests that wait for a decision, as this process knows them: how many there are, how fast each is polled, and
 //! which poll is held. The store has the requests themselves; this is lost with the process, and made anew from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(super) struct Open(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     requests: HashMap<Name, Entry>,
-    by_user: HashMap<Arc<str>, Vec<Name>>,
+    by_user: HashMap<Arc<str>, HashSet<Name>>,
 }
 
 struct Entry {
@@ -120,7 +120,8 @@ impl Open {
 
     /// Returns the undecided requests for a person.
     pub(super) fn of_user(&self, sub: &str) -> Vec<Name> {
-        self.table().by_user.get(sub).cloned().unwrap_or_default()
+        let table = self.table();
+        table.by_user.get(sub).into_iter().flatten().copied().collect()
     }
 
     /// Forgets what has expired at `now` (Unix seconds), and returns it.
@@ -143,18 +144,20 @@ impl Open {
 
 impl Table {
     fn admits(&self, client_id: &str, sub: &str, limits: &config::CibaLimits) -> Result<(), TooMany> {
-        let names = self.by_user.get(sub).map_or(&[][..], Vec::as_slice);
-        let of_client = |name: &&Name| {
+        let Some(names) = self.by_user.get(sub) else {
+            return Ok(());
+        };
+        let is_of_client = |name: &&Name| {
             self.requests
                 .get(name)
                 .is_some_and(|entry| *entry.client_id == *client_id)
         };
-        let is_full = |count: usize, limit: u32| limit > 0 && count >= limit as usize;
-        let by_client = is_full(
-            names.iter().filter(of_client).count(),
-            limits.undecided_per_client,
-        );
-        if by_client || is_full(names.len(), limits.undecided_per_user) {
+        // A limit that is off costs no count.
+        let is_full = |limit: u32, count: &dyn Fn() -> usize| limit > 0 && count() >= limit as usize;
+        let by_client = is_full(limits.undecided_per_client, &|| {
+            names.iter().filter(is_of_client).count()
+        });
+        if by_client || is_full(limits.undecided_per_user, &|| names.len()) {
             return Err(TooMany::ForUser);
         }
         Ok(())
@@ -167,7 +170,7 @@ impl Table {
         expires_at: u64,
         interval: Duration,
     ) {
-        self.by_user.entry(Arc::clone(&sub)).or_default().push(name);
+        self.by_user.entry(Arc::clone(&sub)).or_default().insert(name);
         let entry = Entry {
             client_id,
             sub,
@@ -181,7 +184,7 @@ impl Table {
     fn remove(&mut self, name: &Name) -> Option<Entry> {
         let entry = self.requests.remove(name)?;
         if let Some(names) = self.by_user.get_mut(&entry.sub) {
-            names.retain(|own| own != name);
+            names.remove(name);
             if names.is_empty() {
                 self.by_user.remove(&entry.sub);
             }

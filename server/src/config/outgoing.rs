@@ -28,7 +28,8 @@ impl Section {
         if let Some(file) = self.ca_file {
             rules.authorities = authorities(&file, places)?;
         }
-        let networks: Result<Vec<IpNet>, Error> = self.allow_networks.iter().map(network).collect();
+        let networks: Result<Vec<IpNet>, Error> =
+            self.allow_networks.iter().map(|text| network(text)).collect();
         rules.networks = networks?.into();
         if let Some(seconds) = self.timeout {
             rules.timeout = Duration::from_secs(super::within(("outgoing.timeout", seconds), &TIMEOUT)?);
@@ -47,7 +48,7 @@ fn authorities(file: &std::path::Path, places: &Places<'_>) -> Result<Authoritie
 }
 
 /// Reads a network in CIDR form. An address alone is a network of one.
-fn network(text: &String) -> Result<IpNet, Error> {
+fn network(text: &str) -> Result<IpNet, Error> {
     let network = text.parse::<IpNet>();
     let network = network.or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     let wrong = |problem: &str| Error::value("outgoing.allow_networks", problem);

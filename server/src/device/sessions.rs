@@ -59,10 +59,8 @@ impl Sessions {
         config: &Config,
         public_url: Url,
         store: Arc<dyn Store>,
-        provider: Arc<Provider>,
-        approver: Arc<dyn Approver>,
-        shutdown: Shutdown,
-        work: Work,
+        (provider, approver): (Arc<Provider>, Arc<dyn Approver>),
+        (shutdown, work): (Shutdown, Work),
     ) -> Self {
         Self(Arc::new(Parts {
             records: Records::new(store),

@@ -51,8 +51,7 @@ impl Logins {
         config: &Config,
         public_url: Url,
         store: Arc<dyn Store>,
-        sessions: Sessions,
-        people: Option<People>,
+        (sessions, people): (Sessions, Option<People>),
         provider: Arc<Provider>,
         tasks: TaskTracker,
     ) -> Self {

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
 use super::client::{AuthMethod, Client, SecretHash};
-use super::clients::{Clients, ClientsError};
+use super::clients::Clients;
 use super::jwt::{ASSERTION_TYPE, Assertion, AssertionRules, ClientKeys};
 use super::parameters::Parameters;
 use super::used::Used;
@@ -170,12 +170,7 @@ impl Authenticator {
     /// Returns the client of an id, unless it is disabled.
     async fn enabled(&self, id: &str) -> Result<Option<Client>, Refusal> {
         let found = self.clients.find(id).await.map_err(|error| {
-            match error {
-                ClientsError::Store(_) => {
-                    tracing::error!(error = chain(&error), "a client could not be read");
-                }
-                _ => tracing::error!(error = chain(&error), "a client's record is broken"),
-            }
+            tracing::error!(error = chain(&error), "a client could not be read");
             NOT_READ
         })?;
         Ok(found.filter(|client| !client.disabled))

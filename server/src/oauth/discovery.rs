@@ -152,8 +152,11 @@ mod tests {
     use super::*;
     use crate::config::{Config, Confirm, Login};
 
+    /// Whether a value has a type.
+    type Is = fn(&Value) -> bool;
+
     /// Members and their types: OpenID Connect Discovery §3, RFC 8414 §2, RFC 8705 §3.3, RFC 9396 §10, CIBA Core §4.
-    const SCHEMA: [(&str, fn(&Value) -> bool); 24] = [
+    const SCHEMA: [(&str, Is); 24] = [
         ("issuer", Value::is_string),
         ("jwks_uri", is_url),
         ("token_endpoint", is_url),

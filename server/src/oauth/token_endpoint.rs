@@ -58,12 +58,9 @@ pub(crate) async fn token(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let request = Parameters::of_form(&headers, body)?;
-    let caller = Caller {
-        headers: &headers,
-        address: peer.0,
-        audiences: &[&endpoint.url],
-    };
-    let client = endpoint.authenticator.authenticate(&caller, &request).await?;
+    let client = Box::pin(endpoint.client(&headers, peer, &request)).await?;
+    // A poll may be held: what the connection has read so far is let go of.
+    drop(headers);
     let grant_type = request.get("grant_type").ok_or(NO_GRANT_TYPE)?;
     let grant = endpoint
         .grant_types
@@ -74,4 +71,15 @@ pub(crate) async fn token(
     }
     let response = grant.redeem(&client, &request).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(response)).into_response())
+}
+
+impl TokenEndpoint {
+    async fn client(&self, headers: &HeaderMap, peer: Peer, request: &Parameters) -> Result<Client, Refusal> {
+        let caller = Caller {
+            headers,
+            address: peer.0,
+            audiences: &[&self.url],
+        };
+        self.authenticator.authenticate(&caller, request).await
+    }
 }

@@ -179,7 +179,6 @@ impl Users {
         match wanted {
             Wanted::Subject(sub) => vec![named(HintKind::Subject, sub)],
             Wanted::Email(email) => vec![named(HintKind::Email, email)],
-            Wanted::Username(username) => vec![named(HintKind::Username, username)],
             Wanted::Phone(phone) => vec![named(HintKind::Phone, phone)],
             Wanted::Any(text) => self.order.iter().map(|kind| named(*kind, text)).collect(),
         }

@@ -51,8 +51,6 @@ pub(crate) enum Wanted {
     Subject(String),
     /// An e-mail address, in any case.
     Email(String),
-    /// A user name.
-    Username(String),
     /// A phone number.
     Phone(String),
     /// One of those; the configuration says which, and in what order (C-181).

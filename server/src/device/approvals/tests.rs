@@ -104,10 +104,8 @@ impl World {
             &config,
             url,
             store::open("memory:", store::OpenMode::Alone).unwrap(),
-            Arc::new(provider),
-            Arc::clone(&list) as Arc<dyn Approver>,
-            shutdown.clone(),
-            work.clone(),
+            (Arc::new(provider), Arc::clone(&list) as Arc<dyn Approver>),
+            (shutdown.clone(), work.clone()),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -67,10 +67,6 @@ impl Folder {
         Self(path.to_owned())
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
     /// Makes the folder, if it is not there, with a key that seals, if there is none and nothing was sealed yet.
     pub(super) fn make(&self) -> Result<(), Error> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);

@@ -44,8 +44,9 @@ fn read(members: Value) -> Result<Metadata, Refusal> {
 }
 
 fn refused(members: Value) -> &'static str {
-    match read(members.clone()) {
-        Ok(_) => panic!("{members} is taken"),
+    let shown = members.to_string();
+    match read(members) {
+        Ok(_) => panic!("{shown} is taken"),
         Err(refusal) => refusal.description().split(':').next().unwrap(),
     }
 }

@@ -12,7 +12,7 @@ say() { echo "tests/setup.sh: $*" >&2; }
 
 # program:package, one for each program that a test starts.
 BROWSER_TOOLS="chromium:chromium chromedriver:chromium-driver"
-TOOLS="git:git curl:curl socat:socat python3:python3 openssl:openssl dbus-daemon:dbus dbus-send:dbus
+TOOLS="git:git curl:curl socat:socat python3:python3 openssl:openssl jq:jq dbus-daemon:dbus dbus-send:dbus
     kubectl:kubernetes-client ssh:openssh-client script:bsdutils glewlwyd:glewlwyd sqlite3:sqlite3
     gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools keyctl:keyutils systemd-nspawn:systemd-container"
 

@@ -20,6 +20,14 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
+    /// What is no terminal.
+    #[cfg(test)]
+    pub(crate) const PIPE: Self = Self {
+        columns: None,
+        symbols: false,
+        colours: false,
+    };
+
     /// Looks at standard output and the environment (no-color.org).
     pub(crate) fn of_stdout() -> Self {
         let set = |name: &str| environment::variable(name)?.into_string().ok();
@@ -111,17 +119,11 @@ fn is_utf8(set: impl Fn(&str) -> Option<String>) -> bool {
 mod tests {
     use super::*;
 
-    const PIPE: Screen = Screen {
-        columns: None,
-        symbols: false,
-        colours: false,
-    };
-
     #[test]
     fn lines_break_between_words_and_never_within_one() {
         let narrow = Screen {
             columns: Some(12),
-            ..PIPE
+            ..Screen::PIPE
         };
         assert_eq!(narrow.fold("one two three four", 2, 2), "one two\n  three four");
         assert_eq!(
@@ -142,7 +144,10 @@ mod tests {
             "as wide as the screen"
         );
         assert_eq!(narrow.fold("1234567 12345", 0, 2), "1234567\n  12345");
-        assert_eq!(PIPE.fold("one two three four", 2, 2), "one two three four");
+        assert_eq!(
+            Screen::PIPE.fold("one two three four", 2, 2),
+            "one two three four"
+        );
     }
 
     #[test]
@@ -163,17 +168,17 @@ mod tests {
     fn colours_and_symbols_come_each_by_itself() {
         let colours = Screen {
             colours: true,
-            ..PIPE
+            ..Screen::PIPE
         };
         let symbols = Screen {
             symbols: true,
-            ..PIPE
+            ..Screen::PIPE
         };
         assert_eq!(
             colours.coloured_sign(Verdict::Failure),
             "\x1b[1;31mfailure\x1b[0m"
         );
         assert_eq!(symbols.coloured_sign(Verdict::Ok), "✓");
-        assert_eq!(PIPE.coloured_sign(Verdict::Warning), "warning");
+        assert_eq!(Screen::PIPE.coloured_sign(Verdict::Warning), "warning");
     }
 }

@@ -3,6 +3,7 @@
 //! `tests/setup.sh` installs them; the feature `real` turns these tests on.
 
 mod approval_page;
+mod asking;
 mod browser_login;
 mod ciba_clients;
 mod exchange;

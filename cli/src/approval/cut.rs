@@ -2,8 +2,8 @@
 
 use crate::terminal::Plain;
 
-/// Characters of a value, on a line of its own.
-pub(super) const MAX_VALUE: usize = 200;
+/// Characters of a value. A binding message has no more (C-105).
+pub(super) const MAX_VALUE: usize = 256;
 
 /// Returns a text of plain characters, at most so many. What is cut off is replaced by an ellipsis.
 pub(super) fn cut(text: &str, most: usize) -> String {

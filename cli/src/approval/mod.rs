@@ -15,6 +15,7 @@ pub(crate) use self::show::{line, line_of_gone, question, table};
 use crate::connection::{Connection, too_late};
 use crate::error::Error;
 use crate::question::Terminal;
+use crate::screen::Screen;
 use crate::terminal::{self, Plain};
 use crate::{ask, browser, clock};
 
@@ -116,12 +117,12 @@ pub(crate) fn decide(wish: &Wish, verdict: Verdict, profile: Option<ProfileName>
     let waiting = pick(waiting(profile)?, wish.id.as_deref())?;
     let approval = &waiting.approval;
     if approval.answer == AnswerAt::Browser && verdict == Verdict::Approve {
-        terminal::tell(question(approval));
+        terminal::tell(question(approval, Screen::of_stdout()));
         return Err(in_browser(&approval.url, wish));
     }
     if !wish.yes {
         let terminal = Terminal::open().ok_or_else(|| nowhere_to_ask(approval, verdict))?;
-        terminal::tell(question(approval));
+        terminal::tell(question(approval, Screen::of_stdout()));
         let patience = Duration::from_secs(clock::left(approval.expires_at));
         if !terminal.allows(verdict.question(), patience) {
             return Err(not_agreed(approval));

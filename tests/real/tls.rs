@@ -1,41 +1,34 @@
 //! Our programs over TLS, behind a proxy that ends it: an authority that is not trusted, then one that is.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
-use ciba_tests::{World, confirm, free_port};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use axum::serve::Listener as _;
+use ciba_tests::{TlsListener, World, confirm, free_port};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 
 use crate::site::{Site, UNASKED};
 
 /// Ends TLS for `localhost` in front of a server; stops when dropped.
-pub(crate) struct Proxy {
-    pub(crate) url: String,
+struct Proxy {
+    url: String,
     /// The authority that vouches for it, as PEM.
-    pub(crate) authority: String,
+    authority: String,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: String) -> Result<Self> {
-        let (config, authority) = certificates()?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("https://localhost:{}", listener.local_addr()?.port());
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+    async fn start(server: String) -> Result<Self> {
+        let mut listener = TlsListener::bind().await?;
+        let (port, authority) = (listener.port, listener.authority.clone());
         let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // A client that does not like the certificate hangs up; that is its affair.
-                tokio::spawn(forward(acceptor.clone(), stream, server.clone()));
+            loop {
+                let (client, _) = listener.accept().await;
+                tokio::spawn(forward(client, server.clone()));
             }
         });
         Ok(Self {
-            url,
+            url: format!("https://localhost:{port}"),
             authority,
             accepting: accepting.abort_handle(),
         })
@@ -48,25 +41,10 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(acceptor: TlsAcceptor, stream: TcpStream, server: String) -> Result<()> {
-    let mut client = acceptor.accept(stream).await?;
+async fn forward(mut client: impl AsyncRead + AsyncWrite + Unpin, server: String) -> Result<()> {
     let mut server = TcpStream::connect(server).await?;
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
-}
-
-/// Returns what the proxy shows, and the authority that signed it.
-fn certificates() -> Result<(ServerConfig, String)> {
-    let mut params = CertificateParams::new([])?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
-    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
-    Ok((config, authority.pem()))
 }
 
 #[tokio::test]

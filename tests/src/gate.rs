@@ -22,7 +22,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -34,7 +34,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-pub use self::tls::{Listener as TlsListener, Localhost};
+pub use self::tls::{Authority, Certified, Listener as TlsListener};
+use crate::wait::{PATIENCE, until};
 
 /// Bytes of a request's body.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -48,6 +49,8 @@ pub enum Offer {
     Basic,
     /// Bearer first, and Basic.
     Both,
+    /// None: the service itself looks at every request.
+    Open,
 }
 
 /// Answers a request by its head and body.
@@ -109,34 +112,57 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let shared = Shared::new(issuer, offer, service);
-        let serving = serve(listener, Arc::clone(&shared));
         Ok(Self {
             url: format!("http://127.0.0.1:{port}"),
             port,
             authority: String::new(),
+            serving: serve(listener, Arc::clone(&shared)),
             shared,
-            serving,
         })
     }
 
     /// Serves the same on `https://localhost:PORT`, with a certificate of an authority of its own.
     pub async fn start_tls(issuer: &str, offer: Offer, service: Service) -> Result<Self> {
         let listener = tls::Listener::bind().await?;
+        Ok(Self::behind(listener, issuer, offer, service))
+    }
+
+    /// Serves the same behind a listener of a name and an authority that the test has chosen.
+    pub fn behind(listener: TlsListener, issuer: &str, offer: Offer, service: Service) -> Self {
         let (port, authority) = (listener.port, listener.authority.clone());
         let shared = Shared::new(issuer, offer, service);
-        let serving = serve(listener, Arc::clone(&shared));
-        Ok(Self {
+        Self {
             url: format!("https://localhost:{port}"),
             port,
             authority,
+            serving: serve(listener, Arc::clone(&shared)),
             shared,
-            serving,
-        })
+        }
+    }
+
+    /// Returns the host and the port, as a URL has them.
+    pub fn host(&self) -> &str {
+        self.url.split_once("://").map_or("", |(_, host)| host)
     }
 
     /// Refuses a token from now on.
     pub fn revoke(&self, token: &str) {
         self.shared.state().revoked.insert(token.to_owned());
+    }
+
+    /// Refuses from now on what it was shown so far.
+    pub fn revoke_all(&self) {
+        let shown = self.tokens();
+        self.shared.state().revoked.extend(shown);
+    }
+
+    /// Waits until the token that it was shown last has ended.
+    pub async fn until_ended(&self) -> Result<()> {
+        let shown = self.tokens();
+        let claims = shown.last().and_then(|token| claims(token));
+        let end = claims.and_then(|claims| claims["exp"].as_u64());
+        let end = end.context("the gate was shown a token that says when it ends")?;
+        until("the token's end", PATIENCE, async || (now() > end).then_some(())).await
     }
 
     /// Answers everything with a redirect to the same path below `url`, before it looks for a token.
@@ -211,8 +237,8 @@ impl Shared {
             let place = format!("{elsewhere}{}", head.uri);
             return Some((StatusCode::FOUND, [(LOCATION, place)]).into_response());
         }
-        let good = authorization(head).is_some_and(|value| self.takes(value));
-        (!good).then(|| self.challenge())
+        let good = || authorization(head).is_some_and(|value| self.takes(value));
+        (self.offer != Offer::Open && !good()).then(|| self.challenge())
     }
 
     fn challenge(&self) -> Response {
@@ -241,10 +267,7 @@ impl Shared {
         let issued = claims["iss"]
             .as_str()
             .is_some_and(|issuer| issuer.starts_with(&self.issuer));
-        let now = SystemTime::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |since| since.as_secs());
-        issued && claims["exp"].as_u64().is_some_and(|end| end > now)
+        issued && claims["exp"].as_u64().is_some_and(|end| end > now())
     }
 
     async fn serve(&self, head: &request::Parts, body: Bytes) -> Response {
@@ -274,6 +297,13 @@ fn credentials(value: &str) -> Option<(Offer, String)> {
         .split_once(':')
         .filter(|(_, password)| !password.is_empty())?;
     Some((Offer::Basic, password.to_owned()))
+}
+
+/// Returns the time in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Returns the claims of a JWT.

@@ -32,7 +32,7 @@ pub use binaries::binary;
 pub use browser::Browser;
 pub use chance::Chance;
 pub use cmdlines::CmdlineSampler;
-pub use gate::{Answer, Gate, Localhost, Offer, Seen, Service, TlsListener};
+pub use gate::{Answer, Authority, Certified, Gate, Offer, Seen, Service, TlsListener};
 pub use glewlwyd::Glewlwyd;
 pub use hocuspocus::{PeerServer, Provider};
 pub use http_login::{Returning, cancel, confirm, confirm_outcome, outcome, sign_in};

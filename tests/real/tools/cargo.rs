@@ -1,30 +1,30 @@
 //! cargo against a sparse registry that wants a token.
 
 use anyhow::Result;
-use ciba_tests::Output;
-use serde_json::json;
-use wiremock::{Request, ResponseTemplate};
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
+use ciba_tests::{Gate, Offer, Output};
+use serde_json::json as object;
 
-use super::service::{Desk, Service};
+use super::desk::{Desk, json, shows_another_after_the_end};
+use super::workplace::assert_no_token;
 
 /// An index that holds no crate: cargo says so when it was let in.
-fn index(request: &Request) -> ResponseTemplate {
-    if !request.url.path().ends_with("/config.json") {
-        return ResponseTemplate::new(404);
+fn index(head: &Parts) -> Response {
+    if !head.uri.path().ends_with("/config.json") {
+        return StatusCode::NOT_FOUND.into_response();
     }
-    let address = request.headers.get("Host").and_then(|host| host.to_str().ok());
+    let address = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let url = format!("http://{}/dl", address.unwrap_or_default());
-    ResponseTemplate::new(200).set_body_json(json!({ "dl": url, "auth-required": true }))
-}
-
-async fn start() -> Result<Service> {
-    Service::start("Bearer", index).await
+    json(&object!({ "dl": url, "auth-required": true }))
 }
 
 /// Asks for a crate of the registry, without a cache of an earlier answer.
-async fn fetch(desk: &Desk, service: &Service, provider: &str) -> Result<Output> {
-    let registry = format!("sparse+http://{}/index/", service.plain());
-    let config = format!("[registries.r]\nindex = \"{registry}\"\ncredential-provider = {provider}\n");
+async fn fetch(desk: &Desk, registry: &Gate, provider: &str) -> Result<Output> {
+    let index = format!("sparse+{}/index/", registry.url);
+    let config = format!("[registries.r]\nindex = \"{index}\"\ncredential-provider = {provider}\n");
     let home = tempfile::tempdir()?;
     std::fs::write(home.path().join("config.toml"), config)?;
     let manifest = "[package]\nname = \"p\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\nciba-test = { version = \"1\", registry = \"r\" }\n";
@@ -39,20 +39,16 @@ async fn fetch(desk: &Desk, service: &Service, provider: &str) -> Result<Output>
 
 /// The registry by both ways in which cargo gets a token.
 async fn gets_tokens(provider: impl Fn(&Desk) -> String) -> Result<()> {
-    let service = start().await?;
-    let desk = Desk::logged_in(&format!("http://{}", service.plain()), "cargo").await?;
-    for _ in 0..2 {
-        let fetched = fetch(&desk, &service, &provider(&desk)).await?;
-        assert!(
-            fetched
-                .stderr
-                .contains("no matching package named `ciba-test` found"),
-            "{fetched:?}"
-        );
-        desk.until_ended(&service).await?;
-    }
-    assert!(service.tokens().await.len() >= 2);
-    Ok(())
+    let desk = Desk::logged_in().await?;
+    let registry = desk.gate(Offer::Bearer, index).await?;
+    desk.rule(&registry.url, "cargo").await?;
+    shows_another_after_the_end(&registry, async || {
+        let fetched = fetch(&desk, &registry, &provider(&desk)).await?;
+        let let_in = "no matching package named `ciba-test` found";
+        assert!(fetched.stderr.contains(let_in), "{fetched:?}");
+        Ok(())
+    })
+    .await
 }
 
 fn plugin(desk: &Desk) -> String {
@@ -75,17 +71,17 @@ async fn cargo_has_a_token_from_standard_output() -> Result<()> {
 
 #[tokio::test]
 async fn cargo_without_a_login_or_a_rule_ends_with_a_readable_line() -> Result<()> {
-    let service = start().await?;
-    let ours = format!("http://{}", service.plain());
     for (rule, said) in [
-        (&*ours, "ciba start"),
-        ("other.example.com", "no credential providers"),
+        (None, "ciba start"),
+        (Some("other.example.com"), "no credential providers"),
     ] {
-        let desk = Desk::logged_out(rule, "cargo").await?;
-        let refused = fetch(&desk, &service, &plugin(&desk)).await?;
+        let desk = Desk::logged_out().await?;
+        let registry = desk.gate(Offer::Bearer, index).await?;
+        desk.rule(rule.unwrap_or(&registry.url), "cargo").await?;
+        let refused = fetch(&desk, &registry, &plugin(&desk)).await?;
         assert_eq!(refused.code(), Some(101), "{refused:?}");
         assert!(refused.stderr.contains(said), "{refused:?}");
+        assert_no_token(&registry);
     }
-    assert_eq!(service.tokens().await, Vec::<String>::new());
     Ok(())
 }

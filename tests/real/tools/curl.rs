@@ -1,10 +1,12 @@
-//! curl by `ciba curl`, from the rule that `ciba allow` writes to the line of the audit.
+//! curl by `ciba curl` and by `ciba curlrc`, from the rule that `ciba allow` writes to the line of the audit.
 
 use std::fs;
 
 use anyhow::Result;
+use axum::response::IntoResponse as _;
 use ciba_tests::{Gate, Offer, Service, assert_nowhere};
 
+use super::desk::{Desk, shows_another_after_the_end};
 use super::workplace::{assert_no_token, logged_in};
 use crate::site::RESOURCE;
 
@@ -57,5 +59,25 @@ async fn a_rule_that_the_daemon_does_not_take_leaves_the_file_as_it_was() -> Res
     let _ = world.ciba(&["config", "check"]).await?;
     let shown = world.ciba(&["config", "show"]).await?.success();
     assert!(shown.starts_with("git.example.com  "), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn curl_has_a_token_by_both_ways_and_after_its_end_another_one() -> Result<()> {
+    for line in [
+        "ciba curl -- -sS --fail \"$0\"",
+        "ciba curlrc \"$0\" | curl -sS --fail -K - \"$0\"",
+    ] {
+        let desk = Desk::logged_in().await?;
+        let gate = desk.gate(Offer::Bearer, |_| "hello".into_response()).await?;
+        desk.rule(&gate.url, "curl").await?;
+        let url = format!("{}/page", gate.url);
+        shows_another_after_the_end(&gate, async || {
+            let printed = desk.run("sh", &["-c", line, &url], &[]).await?.success();
+            assert_eq!(printed, "hello", "{line}");
+            Ok(())
+        })
+        .await?;
+    }
     Ok(())
 }

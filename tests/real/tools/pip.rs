@@ -1,25 +1,22 @@
 //! pip and uv ask the program `keyring` for the password of an index.
 
 use anyhow::Result;
-use ciba_tests::Output;
-use wiremock::{Request, ResponseTemplate};
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse as _, Response};
+use ciba_tests::{Gate, Offer, Output};
 
-use super::service::{Desk, Service};
+use super::desk::{Desk, shows_another_after_the_end};
 
 /// An index with one project that has no file: both tools say so when they were let in.
-fn index(_: &Request) -> ResponseTemplate {
-    ResponseTemplate::new(200).set_body_raw("<!DOCTYPE html><html><body></body></html>", "text/html")
+fn index(_: &Parts) -> Response {
+    Html("<!DOCTYPE html><html><body></body></html>").into_response()
 }
 
 /// What both tools say of a project without a file.
 const LET_IN: [&str; 2] = ["No matching distribution found", "no versions of ciba-test"];
 
-async fn start() -> Result<Service> {
-    Service::start("Basic realm=\"index\"", index).await
-}
-
-async fn ask(desk: &Desk, service: &Service, tool: &str) -> Result<Output> {
-    let index = format!("http://oauth2@{}/simple/", service.plain());
+async fn ask(desk: &Desk, index: &Gate, tool: &str) -> Result<Output> {
+    let index = format!("http://oauth2@{}/simple/", index.host());
     let arguments = match tool {
         "uv" => &["pip", "install", "--no-cache", "--target=t", "--no-progress"][..],
         _ => &[
@@ -44,25 +41,26 @@ async fn ask(desk: &Desk, service: &Service, tool: &str) -> Result<Output> {
 }
 
 async fn gets_tokens(tool: &str) -> Result<()> {
-    let service = start().await?;
-    let desk = Desk::logged_in(&format!("http://{}", service.plain()), "keyring").await?;
-    for _ in 0..2 {
-        let asked = ask(&desk, &service, tool).await?;
+    let desk = Desk::logged_in().await?;
+    let index = desk.gate(Offer::Basic, index).await?;
+    desk.rule(&index.url, "keyring").await?;
+    shows_another_after_the_end(&index, async || {
+        let asked = ask(&desk, &index, tool).await?;
         assert!(LET_IN.iter().any(|text| asked.stderr.contains(text)), "{asked:?}");
-        desk.until_ended(&service).await?;
-    }
-    assert!(service.tokens().await.len() >= 2);
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 async fn is_let_down(tool: &str) -> Result<()> {
-    let service = start().await?;
-    for rule in [&*format!("http://{}", service.plain()), "other.example.com"] {
-        let desk = Desk::logged_out(rule, "keyring").await?;
-        let asked = ask(&desk, &service, tool).await?;
+    for rule in [None, Some("other.example.com")] {
+        let desk = Desk::logged_out().await?;
+        let index = desk.gate(Offer::Basic, index).await?;
+        desk.rule(rule.unwrap_or(&index.url), "keyring").await?;
+        let asked = ask(&desk, &index, tool).await?;
         assert_ne!(asked.code(), Some(0), "{asked:?}");
+        assert!(index.tokens().is_empty(), "{:?}", index.seen());
     }
-    assert_eq!(service.tokens().await, Vec::<String>::new());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `ciba forward` through a real `sshd`: the other side has a token of the named resource, and nothing else.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ use crate::site::RESOURCE;
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// A server of this user alone, on loopback, with keys of its own.
-struct Host {
+pub(super) struct Host {
     folder: PathBuf,
     port: u16,
     _sshd: Process,
@@ -23,6 +23,46 @@ struct Host {
 
 impl Host {
     async fn start(world: &World) -> Result<Self> {
+        Self::configured(world, "").await
+    }
+
+    /// A host that the home's `ssh` knows by this name, and whose home is [`Host::home`].
+    pub(super) async fn named(world: &World, name: &str) -> Result<Self> {
+        let path = world.home().join("ssh/home");
+        let programs = binary("ciba");
+        let programs = programs.parent().context("it lies in a folder")?;
+        // The program takes the home from the list of users, whatever the environment says: so it is changed on the way.
+        let lines = format!(
+            "ForceCommand cd {0} && HOME={0} PATH={1}:$PATH CIBA_DAEMON=/nonexistent exec sh -c \"${{SSH_ORIGINAL_COMMAND:-sh}}\"\n",
+            path.display(),
+            programs.display()
+        );
+        let host = Self::configured(world, &lines).await?;
+        fs::create_dir(host.home())?;
+        let file = |name: &str| host.folder.join(name).display().to_string();
+        let config = format!(
+            "Host {name}\nHostName 127.0.0.1\nPort {}\nIdentityFile {}\nIdentitiesOnly yes\nBatchMode yes\nUserKnownHostsFile {}\n",
+            host.port,
+            file("user"),
+            file("known_hosts")
+        );
+        fs::write(file("config"), config)?;
+        // It takes its configuration from that home as well.
+        let ssh = world.home().join(".local/bin/ssh");
+        fs::write(
+            &ssh,
+            format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", file("config")),
+        )?;
+        fs::set_permissions(ssh, fs::Permissions::from_mode(0o700))?;
+        Ok(host)
+    }
+
+    /// The home of those who come by [`Host::named`].
+    pub(super) fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    async fn configured(world: &World, lines: &str) -> Result<Self> {
         let folder = world.home().join("ssh");
         fs::DirBuilder::new().mode(0o700).create(&folder)?;
         for key in ["host", "user"] {
@@ -33,7 +73,7 @@ impl Host {
             let _ = run(world, keygen).await?.success();
         }
         let port = free_port()?;
-        fs::write(folder.join("sshd_config"), configuration(&folder, port))?;
+        fs::write(folder.join("sshd_config"), configuration(&folder, port) + lines)?;
         let host = fs::read_to_string(folder.join("host.pub"))?;
         fs::write(folder.join("known_hosts"), format!("[127.0.0.1]:{port} {host}"))?;
         // Where the program wants it; only root has to have it.

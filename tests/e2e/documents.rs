@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ciba_tests::binary;
+use ciba_tests::{World, binary};
 
 #[test]
 fn every_test_that_the_security_page_names_exists() {
@@ -78,7 +78,8 @@ fn every_variable_is_on_the_configuration_page() {
             .filter_map(|rest| rest.split('"').next());
         variables.extend(
             found
-                .filter(|name| !name.starts_with("SERVER__"))
+                // Keys of the server's configuration; a test may write them without `CIBA_SERVER__`.
+                .filter(|name| !name.starts_with("SERVER__") && !name.starts_with('_'))
                 .map(str::to_owned),
         );
     }
@@ -97,7 +98,11 @@ fn every_variable_is_on_the_configuration_page() {
 #[test]
 fn every_command_on_the_pages_for_people_is_one() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for (page, at_least) in [("README.md", 15), ("docs/credential-helpers.md", 20)] {
+    for (page, at_least) in [
+        ("README.md", 15),
+        ("docs/credential-helpers.md", 20),
+        ("docs/ciba-clients.md", 3),
+    ] {
         let text = std::fs::read_to_string(top.join(page)).unwrap();
         let commands = commands(&text);
         assert!(
@@ -113,6 +118,31 @@ fn every_command_on_the_pages_for_people_is_one() {
                 assert!(known.contains(option), "{page}: ciba {words:?} has no {option}");
             }
         }
+    }
+}
+
+/// What a configuration needs beside what the page shows.
+const BESIDE: &str = "public_url = \"http://127.0.0.1:8787\"\nstore.url = \"memory:\"\n\
+    login.issuer = \"http://127.0.0.1:9\"\nlogin.client_id = \"ciba\"\n";
+
+#[tokio::test]
+async fn the_server_takes_what_the_operators_page_shows() {
+    let world = World::new().unwrap();
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(top.join("docs/ciba.md")).unwrap();
+    let blocks = page.split("```toml\n").skip(1);
+    let shown: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(
+        shown.len() >= 2,
+        "the page is not read as it should be: {shown:?}"
+    );
+    for block in shown {
+        // It reads all of the configuration, and reaches nobody.
+        let read = world
+            .ciba_server("init", &format!("{BESIDE}{block}"))
+            .await
+            .unwrap();
+        let _ = read.success();
     }
 }
 

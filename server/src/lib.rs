@@ -25,6 +25,7 @@ mod openid;
 mod outgoing;
 mod page;
 mod peer;
+mod program;
 mod random;
 mod refusal;
 mod serve;

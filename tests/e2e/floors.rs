@@ -22,7 +22,7 @@ const SERVER: Floors = &[
     &[
         "config", "refusal", "page", "peer", "throttle", "failures", "shutdown",
     ],
-    &["outgoing", "clock", "random", "cause", "harden"],
+    &["outgoing", "program", "clock", "random", "cause", "harden"],
 ];
 
 const DAEMON: Floors = &[

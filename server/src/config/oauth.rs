@@ -26,6 +26,8 @@ pub(crate) struct OAuth {
     pub(crate) clock_tolerance: u64,
     /// Whether an assertion's audience must be the issuer alone (C-083).
     pub(crate) issuer_is_only_audience: bool,
+    /// The program that adds claims to access tokens, and its arguments (C-305).
+    pub(crate) claims_command: Option<Vec<String>>,
     /// Failed client authentications, a minute, for each address and client id; 0: not limited (C-405).
     pub(crate) failures_per_minute: u32,
     /// Clients that one address may register, a minute; 0: not limited.
@@ -56,6 +58,7 @@ pub(super) struct Section {
     refresh_token_expires_in: u64,
     clock_tolerance: u64,
     issuer_is_only_audience: bool,
+    claims_command: Option<Vec<String>>,
     failures_per_minute: u32,
     registrations_per_minute: u32,
 }
@@ -87,6 +90,7 @@ impl Default for Section {
             refresh_token_expires_in: 30 * 86_400,
             clock_tolerance: 30,
             issuer_is_only_audience: false,
+            claims_command: None,
             failures_per_minute: 20,
             registrations_per_minute: 20,
         }
@@ -110,6 +114,9 @@ impl Section {
             (Allowed::Guarded, Some(token)) => Registration::Guarded(token),
             (Allowed::Off, _) | (Allowed::Guarded, None) => Registration::Off,
         };
+        if self.claims_command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::value("oauth.claims_command", "must name a program"));
+        }
         let access = ("oauth.access_token_expires_in", self.access_token_expires_in);
         let refresh = ("oauth.refresh_token_expires_in", self.refresh_token_expires_in);
         let tolerance = ("oauth.clock_tolerance", self.clock_tolerance);
@@ -121,6 +128,7 @@ impl Section {
             refresh_token_expires_in: super::within(refresh, &REFRESH_TOKEN_EXPIRES_IN)?,
             clock_tolerance: super::within(tolerance, &CLOCK_TOLERANCE)?,
             issuer_is_only_audience: self.issuer_is_only_audience,
+            claims_command: self.claims_command,
             failures_per_minute: self.failures_per_minute,
             registrations_per_minute: self.registrations_per_minute,
         })

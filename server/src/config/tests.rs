@@ -293,6 +293,14 @@ fn c_013_plain_http_is_served_on_loopback_or_behind_a_tls_proxy() {
 }
 
 #[test]
+fn c_305_a_claims_command_names_a_program() {
+    let with = |command: &str| format!("{GOOD}[oauth]\nclaims_command = {command}");
+    assert!(refused(&with("[]")).starts_with("oauth.claims_command: must name a program"));
+    let config = parse(&with("[\"claims\", \"--all\"]"), &[]).unwrap();
+    assert_eq!(config.oauth.claims_command.unwrap(), ["claims", "--all"]);
+}
+
+#[test]
 fn c_235_the_approval_hook_is_possible_on_loopback_alone() {
     let on = "[ciba]\nenabled = true\n";
     let hook = format!("{on}test_hook_secret = \"the-secret-of-the-hook\"");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use store::{Key, Put, Space, Store, Swap, UnixSeconds, Version};
 use subtle::ConstantTimeEq as _;
@@ -29,6 +29,9 @@ pub(crate) struct Grant {
     pub(crate) authorization_details: Option<Value>,
     /// The `agent` of the client's `agent_claims` (C-113).
     pub(crate) agent: Option<Value>,
+    /// What the operator's program adds to access tokens (C-305).
+    #[serde(default)]
+    pub(crate) claims: Map<String, Value>,
     /// When the person last signed in, Unix seconds.
     pub(crate) auth_time: Option<u64>,
     pub(crate) acr: Option<String>,
@@ -54,6 +57,7 @@ impl Grant {
             resources: Vec::new(),
             authorization_details: None,
             agent: None,
+            claims: Map::new(),
             auth_time: None,
             acr: None,
             amr: Vec::new(),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::claims_command::{ClaimsCommand, ClaimsError};
 use super::client::Client;
 use super::grants::{Grant, GrantId, Grants, GrantsError, RefreshToken};
 use super::hashes::left_half;
@@ -26,8 +27,11 @@ pub(crate) const ID_TOKEN_TYP: &str = "JWT";
 const ACCESS_TOKEN_ALG: Alg = Alg::ES256;
 
 /// Tokens could not be made.
-#[derive(Clone, Debug, Error)]
+#[derive(Debug, Error)]
 pub(crate) enum IssueError {
+    /// The operator's program gave no claims.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
     /// The grant could not be kept.
     #[error(transparent)]
     Grants(#[from] GrantsError),
@@ -66,6 +70,7 @@ pub(crate) struct Issuer {
     pub(crate) name: String,
     pub(crate) keys: Arc<Keys>,
     pub(crate) grants: Grants,
+    claims_command: Option<ClaimsCommand>,
     access_token_expires_in: u64,
     refresh_token_expires_in: u64,
 }
@@ -94,6 +99,8 @@ struct AccessClaims<'a> {
     agent: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation<'a>>,
+    #[serde(flatten)]
+    more: &'a Map<String, Value>,
 }
 
 /// RFC 8693 §4.1
@@ -148,6 +155,7 @@ impl Issuer {
             name,
             keys,
             grants,
+            claims_command: config.claims_command.clone().map(ClaimsCommand::new),
             access_token_expires_in: config.access_token_expires_in,
             refresh_token_expires_in: config.refresh_token_expires_in,
         }
@@ -163,11 +171,19 @@ impl Issuer {
     ) -> Result<(GrantId, TokenResponse), IssueError> {
         let is_refreshable = grant.sub.is_some()
             && (grant.has_scope("offline_access") || client.metadata.terms.refresh_tokens);
+        if let Some(command) = &self.claims_command {
+            grant.claims = command.claims(&grant).await?;
+        }
         grant.ends = self.ends(is_refreshable);
         let id = GrantId::draw();
         let refresh_token = self.grants.begin(&id, &mut grant, is_refreshable).await?;
-        let response = self.tokens(client, (&id, &grant), &grant.scope, refresh_token, delivery)?;
-        Ok((id, response))
+        match self.tokens(client, (&id, &grant), &grant.scope, refresh_token, delivery) {
+            Ok(response) => Ok((id, response)),
+            Err(error) => {
+                self.grants.revoke(&id).await?;
+                Err(error)
+            }
+        }
     }
 
     /// When a grant ends that was used just now, Unix seconds: with its refresh token, but not before its access token.
@@ -245,6 +261,7 @@ impl Issuer {
                 .certificate
                 .as_deref()
                 .map(|certificate| Confirmation { certificate }),
+            more: &grant.claims,
         };
         let token = self.keys.sign(ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYP, &claims)?;
         Ok(Zeroizing::new(token))

@@ -5,6 +5,7 @@ pub(crate) mod allowed;
 pub(crate) mod authenticate;
 mod bearer;
 mod claims;
+pub(crate) mod claims_command;
 pub(crate) mod client;
 pub(crate) mod client_credentials;
 pub(crate) mod clients;

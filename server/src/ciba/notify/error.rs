@@ -1,11 +1,10 @@
 //! Why a person could not be told, in words for the log: without addresses, links and what others answered.
 
-use std::process::ExitStatus;
-
 use lettre::transport::smtp;
 use thiserror::Error;
 
 use crate::outgoing::CallError;
+use crate::program::ProgramError;
 
 /// Why a person could not be told in one way.
 #[derive(Debug, Error)]
@@ -13,12 +12,9 @@ pub(super) enum NotifyError {
     /// The limit of time is over.
     #[error("it took too long and was ended")]
     Late,
-    /// The program cannot be started.
-    #[error("it cannot be started: {}", .0.kind())]
-    Start(#[source] std::io::Error),
-    /// The program failed.
-    #[error("{0}")]
-    Exit(ExitStatus),
+    /// The program did not do its part.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// The webhook gave no answer.
     #[error(transparent)]
     Call(#[from] CallError),

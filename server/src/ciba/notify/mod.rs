@@ -1,7 +1,6 @@
 //! Telling a person that a client asks for their consent, in the ways that the operator configured: a program, a webhook,
 //! a mail. Each gets one try; a failure is logged and counted, and the request goes on (C-210, C-144).
 
-mod command;
 mod error;
 mod mail;
 mod notice;
@@ -19,13 +18,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::command::Command;
 use self::error::NotifyError;
 use self::mail::Mail;
 pub(crate) use self::notice::Notice;
 use self::webhook::Webhook;
 use crate::config::Notify;
 use crate::outgoing::Authorities;
+use crate::program::Program;
 
 /// How long one way of telling may take (C-210).
 const TELL_WITHIN: Duration = Duration::from_secs(10);
@@ -50,7 +49,7 @@ pub(crate) struct Notifier {
 
 /// One way of telling.
 enum Way {
-    Command(Command),
+    Command(Program),
     Webhook(Webhook),
     Mail(Mail),
 }
@@ -69,7 +68,7 @@ impl Notifier {
     ) -> anyhow::Result<Self> {
         let mut ways = Vec::new();
         if let Some(argv) = &settings.command {
-            ways.push(Way::Command(Command::new(argv.clone())));
+            ways.push(Way::Command(Program::new(argv.clone())));
         }
         if let Some(webhook) = &settings.webhook {
             let webhook = Webhook::new(webhook, authorities);
@@ -128,7 +127,7 @@ impl Notifier {
 impl Way {
     async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
         match self {
-            Self::Command(command) => command.tell(notice).await,
+            Self::Command(program) => Ok(program.tell(&notice.json()).await?),
             Self::Webhook(webhook) => webhook.tell(notice).await,
             Self::Mail(mail) => mail.tell(notice).await,
         }

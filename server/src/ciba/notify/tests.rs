@@ -236,7 +236,7 @@ async fn c_210_a_webhook_that_fails_is_counted_and_not_tried_again() {
 async fn c_210_one_way_that_fails_does_not_keep_the_others_from_telling() {
     let server = StandIn::http([Reply::Status(200)]).await;
     let mut bench = Bench::webhook(&server);
-    let broken = Way::Command(Command::new(vec!["false".into()]));
+    let broken = Way::Command(Program::new(vec!["false".into()]));
     let webhook = Webhook::new(
         &config::Webhook {
             url: server.url.clone(),

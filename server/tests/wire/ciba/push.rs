@@ -349,3 +349,24 @@ async fn c_422_a_rejection_and_an_expiry_are_told_after_a_crash_as_well() {
     provider.server.stop().await;
     assert_eq!(endpoint.count(), 3);
 }
+
+#[tokio::test]
+async fn c_368_a_failure_of_ours_after_the_approval_is_told_and_ends_the_request() {
+    let mut endpoint = Endpoint::https([Reply::Status(503), Reply::Status(204)]).await;
+    let fails = "[oauth]\nclaims_command = [\"false\"]\n";
+    let provider = Provider::start(site_of(&endpoint, "", "").and(fails)).await;
+    let id = asked(&provider, &[]).await;
+    assert_eq!(provider.allow(&id).await.status, 204);
+    for n in 0..2 {
+        let told = endpoint.body(n).await;
+        assert_eq!(
+            (&told["auth_req_id"], &told["error"]),
+            (&json!(id), &json!("transaction_failed"))
+        );
+    }
+    let is_over = async || (provider.verify(&id).await.refusal() == (404, "invalid_request")).then_some(());
+    until("the end of the request", is_over).await;
+    let provider = provider.crash().await;
+    provider.server.stop().await;
+    assert_eq!(endpoint.count(), 2);
+}

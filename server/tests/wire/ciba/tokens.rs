@@ -178,3 +178,31 @@ async fn c_306_c_307_c_308_an_id_token_says_who_and_when_and_binds_the_access_to
         assert!(auth_time <= iat && iat < exp);
     }
 }
+
+/// Returns TOML of a claims command: a shell script that sees whether `file` is there.
+fn claims_command(file: &std::path::Path) -> String {
+    let script = format!("test -e {} || exit 1; printf '{{\"tier\":2}}'", file.display());
+    format!("[oauth]\nclaims_command = ['/bin/sh', '-c', '''{script}''']\n")
+}
+
+#[tokio::test]
+async fn c_305_claims_of_the_operators_program_are_in_the_token_and_its_failure_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("works");
+    let provider = Provider::start(site("").and(claims_command(&file))).await;
+    let id = provider.asked(&[("scope", "openid offline_access")]).await;
+    provider.allow(&id).await;
+    for _ in 0..2 {
+        assert_eq!(provider.poll(&id).await.refusal(), (500, "server_error"));
+    }
+    std::fs::write(&file, "").unwrap();
+    let answer = provider.poll(&id).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.claims("access_token")["tier"], 2);
+    assert!(answer.claims("id_token").get("tier").is_none());
+    let token = answer.text("refresh_token");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", &*token)];
+    let refreshed = provider.form_as("agent", "/oauth2/token", &form).await;
+    assert_eq!(refreshed.claims("access_token")["tier"], 2);
+    assert_eq!(provider.poll(&id).await.refusal(), (400, "invalid_grant"));
+}

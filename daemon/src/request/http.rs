@@ -1,6 +1,6 @@
 //! HTTP with an OpenID provider: every exchange has a deadline, every answer a limit, and no redirect is followed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -85,16 +85,50 @@ async fn read(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, HttpError> 
     Ok(body)
 }
 
-/// Reads the header as seconds; the form with a date is passed over.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let wait = response.headers().get(RETRY_AFTER)?;
-    let wait = wait.to_str().ok()?.parse().ok().map(Duration::from_secs);
-    wait.map(|wait| wait.min(LONGEST_REST))
+    let value = response.headers().get(RETRY_AFTER)?;
+    rest(value.to_str().ok()?, SystemTime::now())
+}
+
+/// Reads the header: seconds, or a date (RFC 9110 §10.2.3).
+fn rest(value: &str, now: SystemTime) -> Option<Duration> {
+    let rest = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        // A date that is past asks for no rest.
+        Err(_) => {
+            let until = httpdate::parse_http_date(value).ok()?;
+            until.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(rest.min(LONGEST_REST))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provider_says_in_seconds_or_with_a_date_how_long_to_leave_it_alone() {
+        // RFC 9110 §5.6.7 shows this moment in three forms.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 90);
+        for (value, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            ("86400", Some(3600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(90)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(90)),
+            ("Sun Nov  6 08:49:37 1994", Some(90)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", Some(3600)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("99999999999999999999", None),
+            ("soon", None),
+        ] {
+            assert_eq!(rest(value, now).map(|rest| rest.as_secs()), seconds, "{value}");
+        }
+    }
 
     #[test]
     fn credentials_go_only_where_it_is_as_private_as_the_issuer() {

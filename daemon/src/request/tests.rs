@@ -1,7 +1,9 @@
 //! Requests at providers that break the rules: what goes out, what is believed, and what ends the wait.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use ipc_proto::{ClientCredential, ClientMethod, ErrorCode, Failure, Hint};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PublicKeyData as _};
@@ -487,8 +489,30 @@ fn an_id_token_is_believed_only_from_its_provider_for_its_client_and_in_time() {
     }
 }
 
+/// A number of 32 bytes begins with a zero byte once in 256: `x` and `y` of a key, `r` and `s` of a signature.
+#[test]
+fn a_number_that_begins_with_a_zero_byte_is_read_and_written_with_all_its_bytes() {
+    crate::tls::install();
+    let name = kept::name("https://op.example", "agent").unwrap();
+    let claims = json!({ "iss": "https://op.example", "sub": "ada", "aud": "agent", "exp": now() + 600 });
+    let mut unseen = BTreeSet::from(["x", "y", "r", "s"]);
+    while !unseen.is_empty() {
+        let key = KeyPair::generate().unwrap();
+        let keys = Keys::read(jwks(&key).to_string().as_bytes()).unwrap();
+        let token = signed(&claims, &key, "k");
+        assert_eq!(keys.check(&token, &name), Ok(()), "{}", jwks(&key));
+        let (_, signature) = token.rsplit_once('.').unwrap();
+        let signature = Base64UrlUnpadded::decode_vec(signature).unwrap();
+        let numbers = [&key.der_bytes()[1..], &signature].concat();
+        for (name, number) in ["x", "y", "r", "s"].iter().zip(numbers.chunks(32)) {
+            if number[0] == 0 {
+                unseen.remove(name);
+            }
+        }
+    }
+}
+
 fn jwks(key: &KeyPair) -> Value {
-    use base64ct::{Base64UrlUnpadded, Encoding as _};
     // An uncompressed point: 4, x, y (SEC 1 §2.3.3).
     let (x, y) = key.der_bytes()[1..].split_at(32);
     let [x, y] = [x, y].map(Base64UrlUnpadded::encode_string);

@@ -134,6 +134,10 @@ impl Invocation {
                 "--profile does not go with this command: the host's rule says which login. \
                  To change it: ciba --profile NAME allow HOST --resource URN"
             }
+            (Some(Command::Request(_) | Command::Client(_)), _) if self.profile.is_some() => {
+                "--profile does not go with this command: it needs no login. \
+                 --issuer and --client-id say which client asks"
+            }
             (Some(_), true) => {
                 "options before a command are for a one-shot login: ciba --url URL. \
                  To stay logged in: ciba start --url URL, then ciba token"

@@ -78,3 +78,16 @@ async fn i_006_what_cannot_be_meant_is_2() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn i_006_a_profile_means_nothing_where_no_login_is_used() -> Result<()> {
+    let world = World::new()?;
+    let client = ["--issuer", "https://op.example", "--client-id", "agent"];
+    let request = [&["request"], &client[..], &["--login-hint", "ada"]].concat();
+    let remove = [&["client", "remove"], &client[..]].concat();
+    for arguments in [&request, &remove] {
+        let arguments = [&["--profile", "work"], &arguments[..]].concat();
+        assert_refused(&world.ciba(&arguments).await?, 2, "--issuer and --client-id");
+    }
+    Ok(())
+}

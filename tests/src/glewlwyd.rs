@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -80,6 +81,8 @@ impl Glewlwyd {
         Ok(())
     }
 
+    /// Signs with RSA. Of an elliptic curve its library leaves out leading zero bytes of `x` and `y`, which have 32 bytes
+    /// whatever their value (RFC 7518 §6.2.1.2); `ciba request` refuses the tokens of such a key, one key in 128.
     fn plugin(&self) -> Result<Value> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         Ok(json!({
@@ -112,27 +115,36 @@ impl Glewlwyd {
         client
     }
 
-    /// Waits until the person is asked, and returns the number of the question.
+    /// Waits until the person is asked, and returns the number of the question. It is listed a moment before its scopes
+    /// are stored, and until then a decision is lost.
     pub async fn asked(&self) -> Result<String> {
         until("a backchannel request", PATIENCE, async || {
             let list = self
                 .person_session
                 .get(format!("{}/oidc/ciba_user_list", self.api));
             let list: Value = list.send().await.ok()?.json().await.ok()?;
-            Some(list.get(0)?["user_req_id"].as_str()?.to_owned())
+            let question = list.get(0)?;
+            let has_scopes = question["scopes"]
+                .as_array()
+                .is_some_and(|scopes| !scopes.is_empty());
+            has_scopes.then(|| question["user_req_id"].as_str().map(str::to_owned))?
         })
         .await
     }
 
     /// Approves or denies, as the person.
     pub async fn decide(&self, question: &str, approve: bool) -> Result<()> {
-        let word = if approve { "g_continue" } else { "cancel" };
+        let (word, outcome) = if approve {
+            ("g_continue", "complete")
+        } else {
+            ("cancel", "cancelled")
+        };
         let check = format!("{}/oidc/ciba_user_check?{word}&user_req_id={question}", self.api);
         let answer = self.person_session.get(check).send().await?;
+        let place = answer.headers().get(LOCATION).context("a redirect")?.to_str()?;
         ensure!(
-            answer.status().is_redirection(),
-            "the decision: {}",
-            answer.status()
+            place.ends_with(&format!("ciba_message={outcome}")),
+            "the decision: {place}"
         );
         Ok(())
     }

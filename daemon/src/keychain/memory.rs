@@ -6,18 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _, pending, ready};
 use ipc_proto::{KeychainKind, ProfileName};
-use zeroize::Zeroizing;
 
 use super::{Client, ClientName, Item, Keychain, KeychainError};
+use crate::memory::Locked;
 
 /// Keeps clients as long as the daemon runs, and no login.
 #[derive(Default)]
 pub(super) struct Memory {
-    clients: Mutex<BTreeMap<String, Zeroizing<Vec<u8>>>>,
+    clients: Mutex<BTreeMap<String, Locked>>,
 }
 
 impl Memory {
-    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Zeroizing<Vec<u8>>>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Locked>> {
         // Every change is one insertion or removal.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,14 +48,16 @@ impl Keychain for Memory {
         let clients = self
             .held()
             .values()
-            .flat_map(|text| Client::decode(text))
+            .flat_map(|text| Client::decode(text.expose()))
             .collect();
         ready(Ok(clients)).boxed()
     }
 
     fn keep_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), KeychainError>> {
-        self.held().insert(client.name.digest(), client.encode());
-        ready(Ok(())).boxed()
+        let kept = Locked::copy_of(&client.encode()).map(|text| {
+            self.held().insert(client.name.digest(), text);
+        });
+        ready(kept.map_err(|_| KeychainError::Full(self.kind()))).boxed()
     }
 
     fn forget_client<'a>(&'a self, name: &'a ClientName) -> BoxFuture<'a, Result<(), KeychainError>> {

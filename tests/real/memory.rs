@@ -196,7 +196,7 @@ async fn install(program: &Path) -> Result<()> {
 
 /// What a scan found of a secret.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+pub(crate) struct Found {
     /// The whole secret.
     copies: u64,
     /// Whether something of it, if only a piece, lies in pages that may be swapped out.
@@ -204,11 +204,11 @@ struct Found {
 }
 
 impl Found {
-    const NOWHERE: Self = Self {
+    pub(crate) const NOWHERE: Self = Self {
         copies: 0,
         outside_locked_pages: false,
     };
-    const ONCE_AND_LOCKED: Self = Self {
+    pub(crate) const ONCE_AND_LOCKED: Self = Self {
         copies: 1,
         outside_locked_pages: false,
     };
@@ -216,7 +216,7 @@ impl Found {
 
 /// Looks for secrets, which the scanner reads from files: every user can see arguments. Looks again when a mapping
 /// went away meanwhile.
-async fn found(world: &World, process: Pid, secrets: &[&[u8]]) -> Result<Vec<Found>> {
+pub(crate) async fn found(world: &World, process: Pid, secrets: &[&[u8]]) -> Result<Vec<Found>> {
     let mut files = Vec::new();
     for (number, secret) in secrets.iter().enumerate() {
         let file = world.home().join(format!("secret-{number}"));

@@ -1,5 +1,6 @@
 //! A real OpenID provider (npm `oidc-provider`) on loopback, with controls that make it fail on purpose.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -31,17 +32,27 @@ pub struct Idp {
 impl Idp {
     /// Starts the provider with the options of `idp.mjs` and returns when it serves.
     pub async fn start(options: &[&str]) -> Result<Self> {
-        let mut started = Self::start_once(options).await;
+        Self::start_with(options, None).await
+    }
+
+    /// The same; it trusts an authority, a file of PEM, beside node's own.
+    pub async fn start_trusting(authority: &Path, options: &[&str]) -> Result<Self> {
+        Self::start_with(options, Some(authority)).await
+    }
+
+    async fn start_with(options: &[&str], authority: Option<&Path>) -> Result<Self> {
+        let mut started = Self::start_once(options, authority).await;
         for _ in 1..STARTS {
             if started.is_err() {
-                started = Self::start_once(options).await;
+                started = Self::start_once(options, authority).await;
             }
         }
         started
     }
 
-    async fn start_once(options: &[&str]) -> Result<Self> {
-        let mut script = Script::start("idp", "idp.mjs", options)?;
+    async fn start_once(options: &[&str], authority: Option<&Path>) -> Result<Self> {
+        let variable = authority.map(|file| ("NODE_EXTRA_CA_CERTS", file.as_os_str()));
+        let mut script = Script::start_in("idp", "idp.mjs", options, variable)?;
         let ready = script
             .process()
             .wait_json("its ready line", START_WITHIN, |line| line["issuer"].is_string())

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Not as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -100,6 +100,11 @@ impl Keyring {
     /// The variable, and its value, by which a program finds this keyring.
     pub fn env(&self) -> (&'static str, &str) {
         (VARIABLE, &self.address)
+    }
+
+    /// Returns the keyring's own home, where it keeps its files.
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
     }
 
     /// Opens the default collection, in a new service that takes the place of the old one; makes it the

@@ -1,5 +1,6 @@
 //! A node script of `interop/` as a child that speaks JSON lines: events out, commands in.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitStatus;
 
@@ -20,6 +21,16 @@ pub struct Script {
 impl Script {
     /// Starts `file` of `interop/folder` under node.
     pub(crate) fn start(folder: &str, file: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_in(folder, file, arguments, None)
+    }
+
+    /// The same, with a variable in its environment.
+    pub(crate) fn start_in(
+        folder: &str,
+        file: &str,
+        arguments: &[&str],
+        variable: Option<(&str, &OsStr)>,
+    ) -> Result<Self> {
         let folder = Path::new(INTEROP).join(folder);
         let modules = folder.join("node_modules");
         ensure!(
@@ -29,6 +40,7 @@ impl Script {
         );
         let mut command = Command::new("node");
         command.arg(folder.join(file)).args(arguments).current_dir(folder);
+        command.envs(variable);
         Ok(Self {
             process: Process::spawn(command)?,
         })

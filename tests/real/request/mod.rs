@@ -1,7 +1,11 @@
-//! `ciba request` against providers that are not ours: a person approves, denies, or does nothing.
+//! `ciba request` against real providers, two of which are not ours: a person approves, denies, or does nothing.
 
 mod glewlwyd;
+mod interrupted;
+mod kept;
 mod oidc_provider;
+mod ours;
+mod page;
 
 use anyhow::Result;
 use ciba_tests::{Output, Process, World};
@@ -41,6 +45,20 @@ impl Asking<'_> {
         process.write_line(secret).await?;
         process.close_stdin();
         let _ = Output::of(&mut process).await?.success();
+        Ok(())
+    }
+
+    /// Forgets the client.
+    async fn remove(&self) -> Result<()> {
+        let remove = [
+            "client",
+            "remove",
+            "--issuer",
+            self.issuer,
+            "--client-id",
+            self.client_id,
+        ];
+        let _ = self.world.ciba(&remove).await?.success();
         Ok(())
     }
 }

@@ -1,10 +1,15 @@
 //! npm `oidc-provider` as the peer: poll and ping.
 
-use anyhow::Result;
-use ciba_tests::{Idp, Output, World, assert_nowhere};
+use std::fs;
+
+use anyhow::{Context, Result};
+use ciba_tests::{Idp, Output, World, assert_nowhere, free_port};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::Asking;
+use crate::tls::Proxy;
 
 const BINDING: &str = "deploy-7f3a?";
 
@@ -159,6 +164,55 @@ async fn what_the_provider_or_the_daemon_refuses_says_why() -> Result<()> {
     assert!(
         mistyped.stderr.contains("character for character"),
         "{mistyped:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_signs_with_the_algorithm_that_the_provider_takes() -> Result<()> {
+    let curve = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let rsa = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    for (algorithm, key) in [("ES256", &curve), ("RS256", &rsa), ("PS256", &rsa)] {
+        let world = World::new()?;
+        let public = world.home().join("client.pub");
+        fs::write(&public, key.public_key_pem())?;
+        let public = public.to_str().context("a path")?;
+        let options = [
+            "--ciba",
+            "approve",
+            "--client-key",
+            public,
+            "--client-alg",
+            algorithm,
+        ];
+        let idp = Idp::start(&options).await?;
+        let asking = asking(&world, &idp);
+        asking
+            .keep(&key.serialize_pem(), &["--client-key-file", "-"])
+            .await?;
+        let token = asking.run(&["--login-hint", "ada"]).await?.success();
+        assert!(!token.is_empty(), "{algorithm}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ping_arrives_through_a_front_that_ends_tls() -> Result<()> {
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let front = Proxy::start(listen.clone()).await?;
+    let authority = NamedTempFile::new()?;
+    fs::write(&authority, &front.authority)?;
+    let url = format!("{}/ping", front.url);
+    let idp = Idp::start_trusting(authority.path(), &["--ciba-notify-uri", &url]).await?;
+    let world = known(&idp).await?;
+    let options = ["--login-hint", "ada", "--mode", "ping", "--ping-listen", &listen];
+    let mut request = asking(&world, &idp).begin(&options)?;
+    idp.decide(&idp.asked().await?, "approve").await?;
+    assert!(!Output::of(&mut request).await?.success().is_empty());
+    let requests = &idp.state().await?["requests"];
+    assert_eq!(
+        (&requests["called out 204"], &requests["POST /token"]),
+        (&json!(1), &json!(1))
     );
     Ok(())
 }

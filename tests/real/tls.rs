@@ -10,15 +10,15 @@ use tokio::task::AbortHandle;
 use crate::site::{Site, UNASKED};
 
 /// Ends TLS for `localhost` in front of a server; stops when dropped.
-struct Proxy {
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     /// The authority that vouches for it, as PEM.
-    authority: String,
+    pub(crate) authority: String,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    async fn start(server: String) -> Result<Self> {
+    pub(crate) async fn start(server: String) -> Result<Self> {
         let mut listener = TlsListener::bind().await?;
         let (port, authority) = (listener.port, listener.authority.clone());
         let accepting = tokio::spawn(async move {

@@ -19,7 +19,8 @@ fn blocks() -> Result<Vec<String>> {
     let page = fs::read_to_string(page)?;
     let blocks = page.split("```sh\n").skip(1).filter_map(|rest| {
         let (block, _) = rest.split_once("```")?;
-        block.contains("ciba ").then(|| block.to_owned())
+        let is_of_ciba = block.contains("ciba request") || block.contains("ciba client");
+        is_of_ciba.then(|| block.to_owned())
     });
     Ok(blocks.collect())
 }

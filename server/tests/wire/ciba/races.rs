@@ -70,7 +70,7 @@ async fn c_230_of_approvals_and_rejections_one_succeeds_and_the_client_gets_its_
         let (_idp, provider, alice) = with_alice(store, "").await;
         for round in 0..6 {
             let id = provider.asked(&[]).await;
-            let approves = |n: usize| (n + round) % 2 == 0;
+            let approves = |n: usize| (n + round).is_multiple_of(2);
             let race = (0..RACERS).map(async |n| match approves(n) {
                 true => alice.approve(&id).await,
                 false => alice.reject(&id).await,

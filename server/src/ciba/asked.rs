@@ -106,7 +106,7 @@ impl Asked {
         parameters: &Parameters,
         client: &Client,
         oauth: &config::OAuth,
-        ciba: &config::Ciba,
+        (ciba, types): (&config::Ciba, &details::Types),
     ) -> Result<Self, Refusal> {
         let scope = scope(parameters, client, oauth)?;
         let notification_token = notification_token(parameters, client)?;
@@ -128,7 +128,7 @@ impl Asked {
             user_code: parameters.get("user_code").map(str::to_owned),
             requested_expiry: parameters.get("requested_expiry").map(expiry).transpose()?,
             acr_values: acr_values(parameters)?,
-            authorization_details: details::read(parameters, client, ciba)?,
+            authorization_details: details::read(parameters, client, types)?,
             resources: allowed::resources(parameters, |resource| may_have(client, oauth, resource))
                 .ok_or(BAD_RESOURCE)?,
             agent_claims: parameters.get("agent_claims").map(agent_claims).transpose()?,
@@ -237,4 +237,68 @@ fn agent_claims(text: &str) -> Result<Value, Refusal> {
     let claims = Some(text).filter(|text| text.len() <= MAX_AGENT_CLAIMS);
     let claims = claims.and_then(unique::parse);
     claims.filter(Value::is_object).ok_or(BAD_AGENT_CLAIMS)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ciba::details::Types;
+    use crate::config::Config;
+    use crate::oauth::jwt::tests::client;
+
+    /// The section as it is when nothing is written in it.
+    fn defaults() -> config::Ciba {
+        let text =
+            "[login]\nissuer = \"https://idp.example\"\nclient_id = \"ciba\"\n[ciba]\nenabled = true\n";
+        let parsed = Config::parse(text, "ciba.toml", std::path::Path::new("."), std::iter::empty());
+        parsed.unwrap().ciba.unwrap()
+    }
+
+    /// Values that come near the edges of some rule.
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[0-9]{0,12}",
+            "(openid|profile|admin| |\t){0,6}",
+            "[\\[\\]{}\":,a-z0-9]{0,40}",
+            r#"\[\{"type":"[a-z]{0,3}"(,"x":\[{0,20}\]{0,20})?\}\]"#,
+            "https?://[a-z@:/#?.]{0,20}",
+            "[A-Za-z0-9._~+/=-]{0,1100}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn c_100_c_118_any_parameters_are_read_or_refused_and_what_is_read_keeps_to_the_limits(
+            given in prop::collection::btree_map(prop::sample::select(NAMES.to_vec()), value(), 0..8),
+            has_basics in any::<bool>(),
+            pings in any::<bool>(),
+        ) {
+            let mut parameters = Parameters::default();
+            for (name, value) in given {
+                parameters.add(name, value.into()).unwrap();
+            }
+            if has_basics {
+                for (name, value) in [("scope", "openid"), ("login_hint", "alice")] {
+                    // The other may be there.
+                    let _ = parameters.add(name, value.to_owned().into());
+                }
+            }
+            let (ciba, types) = (defaults(), Types::new(None).unwrap());
+            let mut client = client("c", &json!({ "keys": [] }));
+            client.metadata.backchannel_token_delivery_mode = Some(if pings { Mode::Ping } else { Mode::Poll });
+            if let Ok(asked) = Asked::read(&parameters, &client, &config::OAuth::default(), (&ciba, &types)) {
+                prop_assert!(asked.scope.iter().any(|scope| scope == "openid"));
+                prop_assert!(asked.requested_expiry != Some(0));
+                prop_assert_eq!(asked.notification_token.is_some(), pings);
+                let message = asked.binding_message.unwrap_or_default();
+                prop_assert!(message.chars().count() <= MAX_BINDING_MESSAGE && is_plain(&message));
+                prop_assert!(asked.notification_uri.is_none() && asked.resources.is_empty());
+                prop_assert!(asked.agent_claims.is_none_or(|claims| claims.is_object()));
+            }
+        }
+    }
 }

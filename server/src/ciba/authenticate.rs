@@ -68,7 +68,7 @@ pub(super) async fn authenticate(
     let parameters = Parameters::of_form_or_json(&headers, body)?;
     let client = ciba.client(&headers, peer, &parameters).await?;
     let parameters = ciba.signed(parameters, &client).await?;
-    let asked = Asked::read(&parameters, &client, &ciba.oauth, &ciba.config)?;
+    let asked = Asked::read(&parameters, &client, &ciba.oauth, (&ciba.config, &ciba.types))?;
     let user = ciba.user(&asked, &client).await?;
     if let Some(user) = &user {
         ciba.check_user_code(&asked, &client, user).await?;

@@ -1,8 +1,12 @@
-//! Rich authorization requests (RFC 9396): checked before anything is kept of them (C-130, C-131).
+//! Rich authorization requests (RFC 9396): checked before anything is kept of them (C-130 … C-132).
 
+use std::collections::BTreeMap;
+
+use jsonschema::Validator;
 use serde_json::Value;
+use thiserror::Error;
 
-use crate::config;
+use crate::config::{self, DetailsType};
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
 use crate::oauth::unique;
@@ -23,23 +27,75 @@ const MALFORMED: Refusal = Refusal::invalid_authorization_details(
 const BAD_TYPE: Refusal =
     Refusal::invalid_authorization_details("a type is unknown, or not allowed for the client");
 
+const BREAKS_SCHEMA: Refusal =
+    Refusal::invalid_authorization_details("an object does not have the members that its type asks for");
+
+/// The types that the operator lists.
+pub(super) struct Types(Option<BTreeMap<String, Option<Validator>>>);
+
+/// A schema that is none.
+#[derive(Debug, Error)]
+#[error("ciba.details.{name}.schema: {problem}")]
+pub(crate) struct SchemaError {
+    name: String,
+    problem: String,
+}
+
+impl Types {
+    /// Prepares the types; without a list, every type is accepted.
+    ///
+    /// # Errors
+    ///
+    /// A type's schema is none, or needs another document: nothing is fetched.
+    pub(super) fn new(listed: Option<&BTreeMap<String, DetailsType>>) -> Result<Self, SchemaError> {
+        let prepared = |(name, kind): (&String, &DetailsType)| {
+            let schema = kind.schema.as_ref().map(jsonschema::validator_for).transpose();
+            let schema = schema.map_err(|error| SchemaError {
+                name: name.clone(),
+                problem: error.to_string(),
+            })?;
+            Ok((name.clone(), schema))
+        };
+        let types = listed.map(|listed| listed.iter().map(prepared).collect());
+        types.transpose().map(Self)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|types| types.contains_key(name))
+    }
+
+    /// Whether the object is as its type's schema says (C-132).
+    fn admits(&self, object: &Value) -> bool {
+        let name = object.get("type").and_then(Value::as_str).unwrap_or_default();
+        let schema = self.0.as_ref().and_then(|types| types.get(name)?.as_ref());
+        schema.is_none_or(|schema| schema.is_valid(object))
+    }
+}
+
 /// Reads `authorization_details`.
 pub(super) fn read(
     parameters: &Parameters,
     client: &Client,
-    ciba: &config::Ciba,
+    known: &Types,
 ) -> Result<Option<Value>, Refusal> {
     let Some(text) = parameters.get("authorization_details") else {
         return Ok(None);
     };
     let details = parse(text).ok_or(MALFORMED)?;
     let allowed = |name: &str| {
-        let is_known = ciba.details.as_ref().is_none_or(|known| known.contains_key(name));
         let own = client.metadata.authorization_details_types.as_deref();
-        is_known && own.is_none_or(|own| own.iter().any(|own| own == name))
+        known.has(name) && own.is_none_or(|own| own.iter().any(|own| own == name))
     };
     if !types(&details).all(|name| name.is_some_and(allowed)) {
         return Err(BAD_TYPE);
+    }
+    if !details
+        .as_array()
+        .into_iter()
+        .flatten()
+        .all(|object| known.admits(object))
+    {
+        return Err(BREAKS_SCHEMA);
     }
     Ok(Some(details))
 }
@@ -75,6 +131,8 @@ fn depth(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn nested(depth: usize) -> String {
@@ -105,6 +163,24 @@ mod tests {
             r#"[{"type":"a","x":{"y":1,"y":2}}]"#,
         ] {
             assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn c_132_a_schema_is_one_and_needs_no_other_document() {
+        let types = |schema: Value| {
+            let kind = DetailsType { schema: Some(schema) };
+            Types::new(Some(&BTreeMap::from([("pay".to_owned(), kind)]))).map(drop)
+        };
+        assert!(types(json!({ "required": ["amount"] })).is_ok());
+        for wrong in [
+            json!({ "type": "money" }),
+            json!({ "required": "amount" }),
+            json!({ "$ref": "https://schemas.example/pay.json" }),
+            json!({ "$ref": "file:///etc/passwd" }),
+        ] {
+            let error = types(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("ciba.details.pay.schema: "), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ use store::Store;
 use url::Url;
 
 use super::deliver::Deliveries;
+use super::details;
 use super::hint::{IdTokenHints, IdTokenRules, LoginTokenHints};
 use super::notify::Notifier;
 use super::open::Open;
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub(super) public_url: Url,
     pub(super) requests: Requests,
     pub(super) open: Open,
+    /// Of `authorization_details`.
+    pub(super) types: details::Types,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) clients: Arc<Clients>,
     pub(super) users: Arc<Users>,
@@ -93,7 +96,7 @@ impl Ciba {
     ///
     /// # Errors
     ///
-    /// The configured keys of an issuer of hints are none.
+    /// The configured keys of an issuer of hints, or the schema of a type of details, are none.
     pub(crate) fn new(config: config::Ciba, oauth: config::OAuth, ground: Ground) -> anyhow::Result<Self> {
         let tolerance = oauth.clock_tolerance;
         let rules = IdTokenRules {
@@ -108,6 +111,7 @@ impl Ciba {
             login_token_hints: login_tokens.context("reading the keys of an issuer of hints")?,
             requests: Requests::new(ground.store, Arc::clone(&ground.issuer.keys)),
             open: Open::default(),
+            types: details::Types::new(config.details.as_ref())?,
             asks: NonZeroU32::new(config.limits.requests_per_minute).map(Throttle::per_minute),
             looks: NonZeroU32::new(config.limits.looks_per_minute).map(Throttle::per_minute),
             wrong_codes: wrong_codes(),

@@ -93,6 +93,47 @@ async fn advertised(provider: &Provider) -> Value {
 }
 
 #[tokio::test]
+async fn c_132_what_breaks_the_schema_of_its_type_is_refused() {
+    let types = format!(
+        "[ciba.details.pay.schema]\ntype = \"object\"\nrequired = [\"amount\"]\nadditionalProperties = false\n\
+         [ciba.details.pay.schema.properties.type]\n\
+         [ciba.details.pay.schema.properties.amount]\nrequired = [\"value\", \"currency\"]\n\
+         [ciba.details.pay.schema.properties.amount.properties]\n\
+         value = {{ type = \"string\", pattern = '^[0-9]+\\.[0-9]{{2}}$' }}\n\
+         currency = {{ enum = [\"EUR\", \"USD\"] }}\n\
+         [ciba.details.look.schema]\nrequired = [\"at\"]\n{NO_LIMITS}"
+    );
+    let provider = Provider::start(site(&types)).await;
+    let pay = |amount: Value| json!([{ "type": "pay", "amount": amount }]).to_string();
+    let rows = [
+        ("right", pay(json!({ "value": "10.00", "currency": "EUR" })), GOOD),
+        ("no amount", r#"[{"type":"pay"}]"#.to_owned(), BAD),
+        ("no currency", pay(json!({ "value": "10.00" })), BAD),
+        (
+            "another currency",
+            pay(json!({ "value": "10.00", "currency": "XYZ" })),
+            BAD,
+        ),
+        ("a number", pay(json!({ "value": 10, "currency": "EUR" })), BAD),
+        ("a pattern", pay(json!({ "value": "10", "currency": "EUR" })), BAD),
+        (
+            "one member more",
+            json!([{ "type": "pay", "amount": { "value": "1.00", "currency": "EUR" }, "to": "x" }])
+                .to_string(),
+            BAD,
+        ),
+        ("the other type", r#"[{"type":"look","at":1}]"#.to_owned(), GOOD),
+        ("the other type, broken", r#"[{"type":"look"}]"#.to_owned(), BAD),
+        (
+            "the second is broken",
+            r#"[{"type":"look","at":1},{"type":"look"}]"#.to_owned(),
+            BAD,
+        ),
+    ];
+    compared(&provider, "agent", &rows).await;
+}
+
+#[tokio::test]
 async fn c_133_details_are_stored_shown_returned_and_in_the_token() {
     let provider = Provider::start(site(NO_LIMITS)).await;
     let details = json!([{ "type": "pay", "amount": { "value": "1.5", "n": 1.25e3 }, "to": ["é", null, true] }, { "type": "look" }]);

@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 use ::url::Url;
 
 pub(crate) use self::ciba::{
-    Ciba, HintIssuer, HintKind, IssuerKeys, Limits as CibaLimits, LoginToken, Mail, MailSecurity, Mode,
-    Notify, Terminal, Webhook,
+    Ciba, DetailsType, HintIssuer, HintKind, IssuerKeys, Limits as CibaLimits, LoginToken, Mail,
+    MailSecurity, Mode, Notify, Terminal, Webhook,
 };
 pub(crate) use self::client::{Client, Terms, is_id};
 pub use self::error::Error;

@@ -4,11 +4,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ciba_tests::{Output, PATIENCE, Process, Seat, Server, World, free_port, until};
-use serde_json::{Value, json};
+use ciba_tests::{Output, PATIENCE, Process, Seat, Server, World, until};
+use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
 const PAGE: &str = include_str!("../../docs/ciba-clients.md");
@@ -188,48 +187,4 @@ async fn openid_client_asks_as_the_page_shows_it() -> Result<()> {
         (Some(1), "access_denied\n")
     );
     Ok(())
-}
-
-/// What the daemon lets pass between two questions while it waits for a ping is longer.
-const BEFORE_THE_DAEMON_ASKS: Duration = Duration::from_secs(25);
-
-#[tokio::test]
-async fn c_330_ciba_request_is_pinged_by_our_server_once_the_person_has_answered() -> Result<()> {
-    let (world, server) = person().await?;
-    let listen = format!("127.0.0.1:{}", free_port()?);
-    let client = registered(&server, &format!("http://{listen}/cb")).await?;
-    fs::write(world.home().join("secret.txt"), &client.1)?;
-    let common = ["request", "--issuer", &server.url, "--client-id", &client.0];
-    let asks = [
-        "--login-hint",
-        "alice@example.com",
-        "--client-secret-file",
-        "secret.txt",
-    ];
-    let pinged = ["--mode", "ping", "--ping-listen", &listen];
-    let mut asking = world.spawn_ciba(&[&common[..], &asks, &pinged].concat())?;
-    until_asked(&world).await?;
-    let _ = world.ciba(&["approve", "--yes"]).await?.success();
-    let status = asking.finish(BEFORE_THE_DAEMON_ASKS).await?;
-    assert!(status.success(), "{}", asking.stderr());
-    assert_is_token(asking.stdout().trim_end());
-    Ok(())
-}
-
-/// Registers a ping client; returns its name and its secret.
-async fn registered(server: &Server, endpoint: &str) -> Result<(String, String)> {
-    let metadata = json!({
-        "client_name": "Pinged agent",
-        "grant_types": ["urn:openid:params:grant-type:ciba"],
-        "response_types": [],
-        "backchannel_token_delivery_mode": "ping",
-        "backchannel_client_notification_endpoint": endpoint,
-    });
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let register = http
-        .post(format!("{}/oauth2/register", server.url))
-        .json(&metadata);
-    let answer: Value = register.send().await?.error_for_status()?.json().await?;
-    let member = |name: &str| answer[name].as_str().map(str::to_owned).context("a member");
-    Ok((member("client_id")?, member("client_secret")?))
 }

@@ -14,7 +14,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/ciba-clients"
 const GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// Guards the approval hook (C-235).
-const HOOK: &str = "the-hook-of-these-tests";
+const HOOK: &str = "the-hook-of-these-tests-on-loopback";
 
 /// A provider that clients may register at.
 struct Provider {
@@ -101,7 +101,7 @@ test_hook_secret = "{HOOK}"
 
 [[client]]
 client_id = "reports"
-client_secret = "known"
+client_secret = "known-to-both-sides"
 token_endpoint_auth_method = "client_secret_post"
 grant_types = ["{GRANT}", "refresh_token"]
 backchannel_token_delivery_mode = "poll"
@@ -348,7 +348,7 @@ async fn c_366_a_denial_is_pushed_without_tokens() -> Result<()> {
 #[tokio::test]
 async fn c_270_oauth4webapi_takes_each_step_by_itself() -> Result<()> {
     let provider = Provider::start("").await?;
-    let told = json!({ "client_id": "reports", "client_secret": "known", "ask": ask() });
+    let told = json!({ "client_id": "reports", "client_secret": "known-to-both-sides", "ask": ask() });
     let mut client = provider.run("oauth4webapi.mjs", told).await?;
     let asked = said(&mut client, "asked").await?["asked"].take();
     said(&mut client, "polled").await?;

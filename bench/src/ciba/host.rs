@@ -8,7 +8,7 @@ use super::client::Client;
 use crate::floor;
 
 const SECRET: &str = "a-secret-that-only-a-bench-would-write-down";
-const HOOK: &str = "the-hook-of-the-bench";
+const HOOK: &str = "the-hook-of-the-bench-on-loopback-alone";
 
 /// A provider, running. Dropping it ends it.
 pub(super) struct Host {

@@ -39,7 +39,6 @@ long_poll = 25
 
 [[client]]
 client_id = "demo-agent"
-client_secret = "demo"
 client_name = "Demo agent"
 grant_types = ["urn:openid:params:grant-type:ciba", "refresh_token"]
 backchannel_token_delivery_mode = "poll"
@@ -56,6 +55,9 @@ name = "Bob Example"
 email = "bob@example.com"
 username = "bob"
 "#;
+
+/// The secret of the demo's client: too short for any other server, and easy to type.
+const DEMO_SECRET: &str = "demo";
 
 /// Serves with a store and an identity provider that are forgotten at the end.
 ///
@@ -81,6 +83,9 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     let mut config =
         Config::parse(SETTINGS, "dev", Path::new("."), nothing).context("reading the settings")?;
     config.login = login;
+    for client in &mut config.clients {
+        client.secret = Some(Zeroizing::new(DEMO_SECRET.to_owned()));
+    }
     let app = App::build(&config, public_url, Shutdown::on_signals()?)?;
     let built_in = Router::new()
         .nest("/idp", provider.routes())
@@ -88,7 +93,7 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     let routes = app.routes(built_in);
     eprintln!("ciba-server dev: {}", app.public_url);
     eprintln!("  users alice and bob, password demo; everything is forgotten at the end");
-    eprintln!("  client demo-agent, secret demo, may ask them (OpenID CIBA)");
+    eprintln!("  client demo-agent, secret {DEMO_SECRET}, may ask them (OpenID CIBA)");
     eprintln!("  try: ciba start --url {}", app.public_url);
     let demo_url = format!("{}demo-api/whoami", app.public_url);
     until_the_end(listener, &app, routes, json!({ "demo_api": demo_url })).await

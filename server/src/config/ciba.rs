@@ -177,6 +177,9 @@ const HINT_DAYS: RangeInclusive<u64> = 0..=365;
 /// Bytes of a secret that others may guess at offline (RFC 7518 §3.2).
 const MIN_HINT_SECRET: usize = 32;
 
+/// Bytes of the secret with which a test decides for every person.
+const MIN_HOOK_SECRET: usize = 32;
+
 impl Default for Section {
     fn default() -> Self {
         Self {
@@ -228,14 +231,7 @@ impl Section {
             ));
         }
         let hint = (self.id_token_hint_secret, self.id_token_hint_secret_file);
-        let hint_secret = secret::of("ciba.id_token_hint_secret", hint.0, hint.1, places)?;
-        if hint_secret
-            .as_ref()
-            .is_some_and(|secret| secret.len() < MIN_HINT_SECRET)
-        {
-            let problem = format!("must have at least {MIN_HINT_SECRET} bytes");
-            return Err(Error::value("ciba.id_token_hint_secret", problem));
-        }
+        let hint_secret = secret::at_least(MIN_HINT_SECRET, "ciba.id_token_hint_secret", hint, places)?;
         let hook = (self.test_hook_secret, self.test_hook_secret_file);
         Ok(Some(Ciba {
             modes: self.modes,
@@ -255,7 +251,7 @@ impl Section {
             acr_values: self.acr_values,
             details: self.details,
             push_expiry: self.push_expiry,
-            test_hook_secret: secret::of("ciba.test_hook_secret", hook.0, hook.1, places)?,
+            test_hook_secret: secret::at_least(MIN_HOOK_SECRET, "ciba.test_hook_secret", hook, places)?,
             terminal: self.terminal,
             limits: self.limits,
             deliver: self.deliver.checked()?,

@@ -83,7 +83,7 @@ impl Section {
         }
         let secret = (self.client_secret, self.client_secret_file);
         Ok(Client {
-            secret: secret::of("client.client_secret", secret.0, secret.1, places)?,
+            secret: secret::at_least(MIN_SECRET, "client.client_secret", secret, places)?,
             id: self.client_id,
             disabled: self.disabled,
             terms: self.terms,
@@ -91,6 +91,9 @@ impl Section {
         })
     }
 }
+
+/// Bytes of a client's secret. It is kept as a fast hash, so it has to be too long to be guessed at.
+const MIN_SECRET: usize = 16;
 
 /// Characters of a client's id.
 const MAX_ID: usize = 200;

@@ -88,8 +88,12 @@ impl File {
         }
         let ciba = self.ciba.understand(places)?;
         let is_tested = ciba.as_ref().is_some_and(|ciba| ciba.test_hook_secret.is_some());
-        if is_tested && !self.listen.ip().is_loopback() {
-            let problem = "is for tests on this machine: `listen` must be a loopback address (C-235)";
+        let is_reached_from_here = self.listen.ip().is_loopback()
+            && public_url.as_ref().is_none_or(url::is_loopback)
+            && !self.behind_tls_proxy;
+        // The hook decides for every person: only tests on this machine may reach it.
+        if is_tested && !is_reached_from_here {
+            let problem = "is for tests on this machine: `listen` and `public_url` must be loopback, and `behind_tls_proxy` off";
             return Err(Error::value("ciba.test_hook_secret", problem));
         }
         let hint_age = ciba.as_ref().map(|ciba| ciba.id_token_hint_age);

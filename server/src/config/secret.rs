@@ -47,14 +47,39 @@ pub(super) fn of(
             let problem = format!("is given here and as {file_key}: take one away");
             Err(Error::value(key, problem))
         }
-        (inline, None) => Ok(inline.map(|secret| secret.0)),
+        (inline, None) => inline.map(|secret| filled(key, secret.0)).transpose(),
         (None, Some(file)) => {
             let secret = places.find(&file).and_then(|path| read(&path));
-            secret
-                .map(Some)
-                .map_err(|problem| Error::value(&file_key, problem))
+            let secret = secret.map_err(|problem| Error::value(&file_key, problem))?;
+            filled(&file_key, secret).map(Some)
         }
     }
+}
+
+/// Returns the secret of at least so many bytes at a key, if there is one.
+///
+/// # Errors
+///
+/// As of [`of`], or it is shorter.
+pub(super) fn at_least(
+    bytes: usize,
+    key: &str,
+    (inline, file): (Option<Inline>, Option<PathBuf>),
+    places: &Places<'_>,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    let secret = of(key, inline, file, places)?;
+    if secret.as_ref().is_some_and(|secret| secret.len() < bytes) {
+        return Err(Error::value(key, format!("must have at least {bytes} bytes")));
+    }
+    Ok(secret)
+}
+
+/// An empty secret is a file that was never filled, or a variable that was never set: it would let everybody in.
+fn filled(key: &str, secret: Zeroizing<String>) -> Result<Zeroizing<String>, Error> {
+    if secret.trim().is_empty() {
+        return Err(Error::value(key, "is empty"));
+    }
+    Ok(secret)
 }
 
 /// Returns what a file holds, without the end of its last line.

@@ -211,7 +211,7 @@ fn d_005_a_login_may_take_seconds_to_an_hour() {
 fn a_client_has_an_id_of_its_own_and_keeps_its_metadata_as_it_is_written() {
     let client = |text: &str| format!("{GOOD}[[client]]\nclient_id = \"reports\"\n{text}\n");
     let config = parse(
-        &client("client_secret = \"hunter2\"\ngrant_types = [\"a\"]\n[client.terms]\nrefresh_tokens = true"),
+        &client("client_secret = \"hunter2-of-a-client\"\ngrant_types = [\"a\"]\n[client.terms]\nrefresh_tokens = true"),
         &[],
     )
     .unwrap();
@@ -219,7 +219,10 @@ fn a_client_has_an_id_of_its_own_and_keeps_its_metadata_as_it_is_written() {
         panic!("one client")
     };
     assert_eq!(read.id, "reports");
-    assert_eq!(read.secret.as_deref().map(String::as_str), Some("hunter2"));
+    assert_eq!(
+        read.secret.as_deref().map(String::as_str),
+        Some("hunter2-of-a-client")
+    );
     assert_eq!(read.metadata["grant_types"], serde_json::json!(["a"]));
     assert!(read.terms.refresh_tokens && !read.terms.poll_after_push && read.metadata.len() == 1);
     let twice = client("[[client]]\nclient_id = \"reports\"");
@@ -227,9 +230,11 @@ fn a_client_has_an_id_of_its_own_and_keeps_its_metadata_as_it_is_written() {
     assert!(
         refused(&client("[client.terms]\nrefresh_token = true")).contains("did you mean `refresh_tokens`?")
     );
-    let error = refused(&client("client_secret = \"hunter2\"\nclient_secret_file = \"x\""));
+    let error = refused(&client(
+        "client_secret = \"hunter2-of-a-client\"\nclient_secret_file = \"x\"",
+    ));
     assert!(
-        error.starts_with("client.client_secret: ") && !error.contains("hunter2"),
+        error.starts_with("client.client_secret: ") && !error.contains("hunter2-of-a-client"),
         "{error}"
     );
     for id in ["", "two words", "tab\\t", "é", &"x".repeat(201)] {
@@ -301,12 +306,44 @@ fn c_305_a_claims_command_names_a_program() {
 }
 
 #[test]
-fn c_235_the_approval_hook_is_possible_on_loopback_alone() {
-    let on = "[ciba]\nenabled = true\n";
-    let hook = format!("{on}test_hook_secret = \"the-secret-of-the-hook\"");
-    assert!(parse(&format!("{GOOD}{hook}"), &[]).is_ok());
-    let open = GOOD.replace("127.0.0.1:0", "0.0.0.0:80");
-    let open = format!("public_url = \"https://ciba.example.com\"\nbehind_tls_proxy = true\n{open}");
-    assert!(refused(&format!("{open}{hook}")).starts_with("ciba.test_hook_secret: is for tests"));
-    assert!(parse(&format!("{open}{on}"), &[]).is_ok());
+fn c_235_the_hook_that_decides_for_everybody_is_reached_from_this_machine_alone() {
+    let hook = |secret: &str| format!("[ciba]\nenabled = true\ntest_hook_secret = \"{secret}\"\n");
+    let long = hook(&"x".repeat(32));
+    let here = format!("public_url = \"http://localhost:8787\"\n{GOOD}");
+    assert!(parse(&format!("{here}{long}"), &[]).is_ok());
+    let published = format!("public_url = \"https://ciba.example.com\"\n{GOOD}");
+    let proxied = format!("behind_tls_proxy = true\n{GOOD}");
+    let listening = format!("behind_tls_proxy = true\n{published}").replace("127.0.0.1:0", "0.0.0.0:80");
+    for reached in [published, proxied, listening] {
+        assert!(parse(&reached, &[]).is_ok());
+        let told = refused(&format!("{reached}{long}"));
+        assert!(told.starts_with("ciba.test_hook_secret: is for tests"), "{told}");
+    }
+    let told = refused(&format!("{GOOD}{}", hook(&"x".repeat(31))));
+    assert_eq!(told, "ciba.test_hook_secret: must have at least 32 bytes");
+}
+
+#[test]
+fn c_074_a_secret_that_is_empty_or_short_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let client = |secret: &str| refused(&format!("{GOOD}[[client]]\nclient_id = \"reports\"\n{secret}\n"));
+    assert_eq!(client("client_secret = \"\""), "client.client_secret: is empty");
+    assert_eq!(client("client_secret = \" \""), "client.client_secret: is empty");
+    assert_eq!(
+        client(&format!("client_secret_file = '{}'", file.path().display())),
+        "client.client_secret_file: is empty"
+    );
+    let short = "x".repeat(15);
+    assert_eq!(
+        client(&format!("client_secret = \"{short}\"")),
+        "client.client_secret: must have at least 16 bytes"
+    );
+    assert_eq!(
+        refused(&format!("{GOOD}client_secret = \"\"")),
+        "login.client_secret: is empty"
+    );
+    assert_eq!(
+        refused(&format!("{GOOD}[oauth]\nregistration_token = \"\"")),
+        "oauth.registration_token: is empty"
+    );
 }

@@ -102,9 +102,10 @@ impl SecretHash {
         )))
     }
 
-    /// Whether this is the secret, in constant time (C-408).
+    /// Whether this is the secret, in constant time (C-408). No secret is empty, whatever was kept.
     pub(crate) fn matches(&self, secret: &str) -> bool {
-        Self::of(secret).0.as_bytes().ct_eq(self.0.as_bytes()).into()
+        let is_same: bool = Self::of(secret).0.as_bytes().ct_eq(self.0.as_bytes()).into();
+        is_same && !secret.is_empty()
     }
 }
 
@@ -118,5 +119,18 @@ impl AuthMethod {
     /// Whether the client has a secret. Such a client may send it in either of the two ways (C-072).
     pub(crate) fn has_secret(self) -> bool {
         matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_074_an_empty_secret_is_wrong_even_where_an_empty_one_was_kept() {
+        assert!(SecretHash::of("secret").matches("secret"));
+        for (kept, presented) in [("secret", ""), ("", ""), ("", "secret")] {
+            assert!(!SecretHash::of(kept).matches(presented), "{kept:?} {presented:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::kit::site::Site;
 use crate::kit::until;
 
 /// Opens the approval hook.
-pub(crate) const HOOK: &str = "the-secret-of-the-test-hook";
+pub(crate) const HOOK: &str = "the-secret-of-the-test-hook-of-a-server-on-loopback";
 
 /// The clients' secret.
 pub(crate) const SECRET: &str = "a-secret-of-256-bits-that-only-a-test-would-write-down";

@@ -135,6 +135,12 @@ async fn switch(users: &Users, name: &str, disabled: bool) -> anyhow::Result<()>
         );
     }
     users.amend(&user.sub, |user| user.disabled = disabled).await?;
+    say(&user, if disabled { "disabled" } else { "enabled" })
+}
+
+/// Says who was changed: the name that found them may have been another person's before.
+fn say(user: &User, what: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{what}  {}", user.sub.escape_debug())?;
     Ok(())
 }
 
@@ -147,7 +153,8 @@ async fn set_code(users: &Users, name: &str, is_removed: bool) -> anyhow::Result
     };
     if users.is_configured(&user.sub) {
         eprintln!(
-            "This person is in the configuration: let their [[user]] have this line, and restart the server."
+            "{} is in the configuration: let their [[user]] have this line, and restart the server.",
+            user.sub.escape_debug()
         );
         let line = code.map(|code| format!("user_code = '{code}'"));
         println!("{}", line.unwrap_or_else(|| "# no user_code".into()));
@@ -156,7 +163,7 @@ async fn set_code(users: &Users, name: &str, is_removed: bool) -> anyhow::Result
     users
         .amend(&user.sub, |user| user.user_code.clone_from(&code))
         .await?;
-    Ok(())
+    say(&user, if is_removed { "code removed" } else { "code set" })
 }
 
 async fn known(users: &Users, name: &str) -> anyhow::Result<User> {

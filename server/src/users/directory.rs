@@ -18,6 +18,9 @@ const TRIES: usize = 5;
 /// Records listed at once.
 const LISTED_AT_ONCE: usize = 500;
 
+/// People who are remembered for one name. Two are enough to make it lead to nobody.
+const MOST_CLAIMANTS: usize = 16;
+
 /// What the ids of people's own records begin with.
 const PEOPLE: &str = "user:";
 
@@ -33,6 +36,17 @@ pub(crate) enum UsersError {
     /// Others changed it again and again.
     #[error("the record of a user was changed meanwhile")]
     Busy,
+    /// Several people have this name.
+    #[error("several people have this name: their sub tells them apart")]
+    Ambiguous,
+}
+
+/// Whom a name leads to.
+enum Found {
+    Nobody,
+    One(Box<User>),
+    /// Several people have it. A provider may let each of them choose it, so it means none of them.
+    Several,
 }
 
 /// The people. Who is configured is not looked for in the store.
@@ -70,11 +84,14 @@ impl Users {
         found.map(|record| decode(&record.value)).transpose()
     }
 
-    /// Returns the person whom a hint means; a disabled one is nobody.
+    /// Returns the person whom a hint means; a disabled one is nobody. The first kind of name that somebody has decides:
+    /// a hint for one person never reaches another.
     pub(crate) async fn find(&self, wanted: &Wanted) -> Result<Option<User>, UsersError> {
         for name in self.names_of(wanted) {
-            if let Some(user) = self.named(&name).await?.filter(|user| !user.disabled) {
-                return Ok(Some(user));
+            match self.named(&name).await? {
+                Found::Nobody => {}
+                Found::One(user) => return Ok(Some(*user).filter(|user| !user.disabled)),
+                Found::Several => return Ok(None),
             }
         }
         Ok(None)
@@ -96,10 +113,10 @@ impl Users {
             .flat_map(names)
             .filter(|name| !names(&user).any(|kept| kept == *name))
         {
-            self.store.delete(key(&name)).await?;
+            self.claim(&name, &user.sub, false).await?;
         }
         for name in names(&user) {
-            self.point(&name, &user.sub).await?;
+            self.claim(&name, &user.sub, true).await?;
         }
         Ok(())
     }
@@ -117,14 +134,16 @@ impl Users {
         self.edit(sub, amended).await.map(|_| true)
     }
 
-    /// Returns the person of a `sub` or of any other name, also a disabled one.
+    /// Returns the person of a `sub` or of any other name that they alone have, also a disabled one.
     pub(crate) async fn look_up(&self, text: &str) -> Result<Option<User>, UsersError> {
         if let Some(user) = self.get(text).await? {
             return Ok(Some(user));
         }
         for kind in [HintKind::Email, HintKind::Username, HintKind::Phone] {
-            if let Some(user) = self.named(&named(kind, text)).await? {
-                return Ok(Some(user));
+            match self.named(&named(kind, text)).await? {
+                Found::Nobody => {}
+                Found::One(user) => return Ok(Some(*user)),
+                Found::Several => return Err(UsersError::Ambiguous),
             }
         }
         Ok(None)
@@ -162,17 +181,34 @@ impl Users {
         Ok(users)
     }
 
-    async fn named(&self, name: &str) -> Result<Option<User>, UsersError> {
-        if let Some(sub) = self.named.get(name) {
-            return Ok(self.configured.get(sub).cloned());
+    /// Returns whom a name leads to: what the configuration says of it comes before what people say of themselves, and a
+    /// disabled person leaves it to another.
+    async fn named(&self, name: &str) -> Result<Found, UsersError> {
+        if let Some(user) = self.named.get(name).and_then(|sub| self.configured.get(sub)) {
+            return Ok(Found::One(Box::new(user.clone())));
         }
         let Some(pointer) = self.store.get(key(name), now()).await? else {
-            return Ok(None);
+            return Ok(Found::Nobody);
         };
-        let sub = String::from_utf8(pointer.value).map_err(|_| UsersError::Unreadable)?;
-        // The pointer may be older than the person's record: only a name that they still have leads to them.
-        let user = self.get(&sub).await?;
-        Ok(user.filter(|user| names(user).any(|own| own == name)))
+        let mut owners = self.owners(name, &claimants(&pointer.value)?).await?;
+        if owners.iter().any(|user| !user.disabled) {
+            owners.retain(|user| !user.disabled);
+        }
+        Ok(match (owners.pop(), owners.is_empty()) {
+            (None, _) => Found::Nobody,
+            (Some(user), true) => Found::One(Box::new(user)),
+            (Some(_), false) => Found::Several,
+        })
+    }
+
+    /// Returns those who still have the name: what leads to them may be older than their record.
+    async fn owners(&self, name: &str, subs: &[String]) -> Result<Vec<User>, UsersError> {
+        let mut owners = Vec::new();
+        for sub in subs {
+            let user = self.get(sub).await?;
+            owners.extend(user.filter(|user| names(user).any(|own| own == name)));
+        }
+        Ok(owners)
     }
 
     fn names_of(&self, wanted: &Wanted) -> Vec<String> {
@@ -180,7 +216,12 @@ impl Users {
             Wanted::Subject(sub) => vec![named(HintKind::Subject, sub)],
             Wanted::Email(email) => vec![named(HintKind::Email, email)],
             Wanted::Phone(phone) => vec![named(HintKind::Phone, phone)],
-            Wanted::Any(text) => self.order.iter().map(|kind| named(*kind, text)).collect(),
+            Wanted::Any(text) => {
+                // A user name with an @ would pass for the address of another person.
+                let may_be = |kind: &&HintKind| **kind != HintKind::Username || !text.contains('@');
+                let kinds = self.order.iter().filter(may_be);
+                kinds.map(|kind| named(*kind, text)).collect()
+            }
         }
     }
 
@@ -221,31 +262,55 @@ impl Users {
         })
     }
 
-    /// Lets a name lead to a person. The last who signed in with it has it.
-    async fn point(&self, name: &str, sub: &str) -> Result<(), UsersError> {
+    /// Notes that a person has a name, or has it no longer. Others who have it keep it.
+    async fn claim(&self, name: &str, sub: &str, has: bool) -> Result<(), UsersError> {
         for _ in 0..=TRIES {
-            let value = sub.as_bytes().to_vec();
-            let Some(found) = self.store.get(key(name), now()).await? else {
-                match self
-                    .store
-                    .put_if_absent(key(name), value, UnixSeconds::MAX, now())
-                    .await?
-                {
-                    Put::Done(_) => return Ok(()),
-                    Put::Exists => continue,
-                }
-            };
-            if found.value == sub.as_bytes() {
-                return Ok(());
+            let found = self.store.get(key(name), now()).await?;
+            let before = found
+                .as_ref()
+                .map(|record| claimants(&record.value))
+                .transpose()?;
+            let others = before.clone().unwrap_or_default();
+            let others: Vec<String> = others.into_iter().filter(|other| other != sub).collect();
+            let mut after = self.owners(name, &others).await?;
+            after.truncate(MOST_CLAIMANTS - 1);
+            let mut after: Vec<String> = after.into_iter().map(|user| user.sub).collect();
+            if has {
+                after.push(sub.to_owned());
             }
-            let swap = self
-                .store
-                .compare_and_set(key(name), found.version, value, UnixSeconds::MAX, now());
-            if let Swap::Done(_) = swap.await? {
+            if before.as_ref() == Some(&after) || self.note(name, found, &after).await? {
                 return Ok(());
             }
         }
         Err(UsersError::Busy)
+    }
+
+    /// Writes who has a name, unless another did so meanwhile.
+    async fn note(
+        &self,
+        name: &str,
+        read: Option<store::Record>,
+        claimants: &[String],
+    ) -> Result<bool, UsersError> {
+        let value = serde_json::to_vec(claimants).expect("texts always serialize");
+        let until = if claimants.is_empty() {
+            now()
+        } else {
+            UnixSeconds::MAX
+        };
+        Ok(match read {
+            None if claimants.is_empty() => true,
+            None => matches!(
+                self.store.put_if_absent(key(name), value, until, now()).await?,
+                Put::Done(_)
+            ),
+            Some(read) => matches!(
+                self.store
+                    .compare_and_set(key(name), read.version, value, until, now())
+                    .await?,
+                Swap::Done(_)
+            ),
+        })
     }
 }
 
@@ -287,6 +352,11 @@ fn key(id: &str) -> Key<'_> {
         space: Space::User,
         id,
     }
+}
+
+/// Reads the `sub` of everybody who has a name.
+fn claimants(value: &[u8]) -> Result<Vec<String>, UsersError> {
+    serde_json::from_slice(value).map_err(|_| UsersError::Unreadable)
 }
 
 fn decode(value: &[u8]) -> Result<User, UsersError> {
@@ -357,6 +427,65 @@ mod tests {
         };
         users.remember(&other).await.unwrap();
         assert_eq!(found(&users, any("alicia")).await.as_deref(), Some("b-2"));
+    }
+
+    fn called(sub: &str, username: &str) -> User {
+        User {
+            sub: sub.into(),
+            username: Some(username.into()),
+            ..User::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn c_181_a_name_that_two_people_have_leads_to_nobody_until_one_of_them_is_left() {
+        let users = users(Vec::new());
+        users.remember(&alice()).await.unwrap();
+        users.remember(&called("m-3", "alice")).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await, None);
+        assert_eq!(
+            found(&users, any("alice@example.com")).await.as_deref(),
+            Some("a-1")
+        );
+        assert!(matches!(users.look_up("alice").await, Err(UsersError::Ambiguous)));
+        // Neither signing in again nor taking another name hurts the other.
+        users.remember(&alice()).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await, None);
+        users.remember(&called("m-3", "mallory")).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await.as_deref(), Some("a-1"));
+        // A disabled person leaves the name to the other.
+        users.remember(&called("m-3", "alice")).await.unwrap();
+        assert!(users.amend("m-3", |user| user.disabled = true).await.unwrap());
+        assert_eq!(found(&users, any("alice")).await.as_deref(), Some("a-1"));
+        for n in 0..2 * MOST_CLAIMANTS {
+            users.remember(&called(&format!("n-{n}"), "alice")).await.unwrap();
+        }
+        let kept = users.store.get(key(&named(HintKind::Username, "alice")), now());
+        let kept = claimants(&kept.await.unwrap().unwrap().value).unwrap();
+        assert_eq!(kept.len(), MOST_CLAIMANTS);
+        assert_eq!(found(&users, any("alice")).await, None);
+    }
+
+    #[tokio::test]
+    async fn c_181_a_configured_name_cannot_be_taken() {
+        let users = users(vec![alice()]);
+        users.remember(&called("m-3", "alice")).await.unwrap();
+        assert_eq!(found(&users, any("alice")).await.as_deref(), Some("a-1"));
+    }
+
+    #[tokio::test]
+    async fn c_181_a_hint_that_means_a_disabled_person_or_an_address_reaches_nobody_else() {
+        let users = users(Vec::new());
+        users.remember(&alice()).await.unwrap();
+        users.remember(&called("m-3", "bob@example.com")).await.unwrap();
+        assert_eq!(found(&users, any("bob@example.com")).await, None);
+        let by_name = found(&users, Wanted::Username("bob@example.com".into())).await;
+        assert_eq!(by_name.as_deref(), Some("m-3"));
+        let order = vec![HintKind::Subject, HintKind::Username];
+        let users = Users::new(Vec::new(), order, Arc::clone(&users.store));
+        users.remember(&called("m-4", "a-1")).await.unwrap();
+        assert!(users.amend("a-1", |user| user.disabled = true).await.unwrap());
+        assert_eq!(found(&users, any("a-1")).await, None);
     }
 
     #[tokio::test]

@@ -65,6 +65,7 @@ impl Approver for Meeting {
             let approver = ciba::Approver {
                 sub: person.sub.clone(),
                 auth_time: person.auth_time,
+                proved_at: None,
                 acr: None,
                 amr: Vec::new(),
             };

@@ -11,12 +11,22 @@ pub(crate) struct Person {
     pub(crate) sub: String,
     /// For people.
     pub(crate) name: String,
-    /// When the person proved who they are, Unix seconds.
+    /// When the person proved who they are, Unix seconds; when they came here, where the provider does not say.
     pub(crate) auth_time: u64,
+    /// Whether the provider says so. Only then is it a fresh proof for what was asked before (C-109).
+    #[serde(default)]
+    pub(crate) is_auth_time_said: bool,
     /// `acr`: how strong the proof was.
     pub(crate) acr: Option<String>,
     /// `amr`: what the proof was (RFC 8176).
     pub(crate) amr: Vec<String>,
+}
+
+impl Person {
+    /// Returns when the provider says that the person proved who they are.
+    pub(crate) fn proved_at(&self) -> Option<u64> {
+        self.is_auth_time_said.then_some(self.auth_time)
+    }
 }
 
 /// A browser in which a person is signed in.

@@ -127,6 +127,7 @@ mod tests {
             sub: sub.into(),
             name: sub.to_uppercase(),
             auth_time: 7,
+            is_auth_time_said: true,
             acr: Some("mfa".into()),
             amr: vec!["otp".into()],
         }

@@ -6,6 +6,7 @@ use super::pending::needs_fresh_login;
 use super::provider::Ciba;
 use super::request::{Approval, Fixed, Request, Standing};
 use super::requests::RequestsError;
+use crate::browser::Person;
 use crate::cause::chain;
 use crate::clock::now;
 use crate::config::Mode;
@@ -27,8 +28,22 @@ pub(crate) struct Approver {
     pub(crate) sub: String,
     /// When they last signed in, Unix seconds.
     pub(crate) auth_time: u64,
+    /// When the identity provider says that they proved who they are; `None`: it does not say.
+    pub(crate) proved_at: Option<u64>,
     pub(crate) acr: Option<String>,
     pub(crate) amr: Vec<String>,
+}
+
+impl From<Person> for Approver {
+    fn from(person: Person) -> Self {
+        Self {
+            proved_at: person.proved_at(),
+            sub: person.sub,
+            auth_time: person.auth_time,
+            acr: person.acr,
+            amr: person.amr,
+        }
+    }
 }
 
 /// A request as its person sees it (C-220, C-233).
@@ -151,7 +166,7 @@ impl Ciba {
     ) -> Result<(), No> {
         let name = Name::of(auth_req_id);
         let request = self.decidable(&name, &approver.sub).await?;
-        let is_fresh = approver.auth_time >= request.created_at;
+        let is_fresh = approver.proved_at.is_some_and(|at| at >= request.created_at);
         if decision == Decision::Approve && !is_fresh && needs_fresh_login(&request, &self.config.terminal) {
             return Err(No::NeedsFreshLogin);
         }
@@ -180,6 +195,7 @@ impl Ciba {
         let approver = Approver {
             sub: request.sub.clone().ok_or(No::Foreign)?,
             auth_time: now().seconds(),
+            proved_at: None,
             acr: request.acr_values.first().cloned(),
             amr: Vec::new(),
         };

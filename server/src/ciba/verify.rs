@@ -119,12 +119,7 @@ async fn decide(
     let person = session.ok_or(Refusal::login_required())?.person;
     let decided: Decided = serde_json::from_slice(&body).map_err(|_| NO_ID)?;
     let id = decided.auth_req_id.filter(|id| !id.is_empty()).ok_or(NO_ID)?;
-    let approver = Approver {
-        sub: person.sub,
-        auth_time: person.auth_time,
-        acr: person.acr,
-        amr: person.amr,
-    };
+    let approver = Approver::from(person);
     ciba.decide(&id, &approver, decision, &decided.part)
         .await
         .map_err(refusal)?;

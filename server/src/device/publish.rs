@@ -15,7 +15,7 @@ use super::room::Room;
 use super::sessions::Sessions;
 use crate::clock::now;
 use crate::random::random;
-use crate::token::{self, AccessToken, Grant, ProviderError, Target};
+use crate::token::{self, AccessToken, Grant, Person, ProviderError, Target};
 
 /// Why a token did not reach the device.
 #[derive(Debug, Error)]
@@ -44,7 +44,7 @@ pub(super) enum PublishError {
 pub(super) async fn publish(
     sessions: &Sessions,
     room: &Room,
-    subject: &str,
+    person: &Person,
     grant: &Grant,
 ) -> Result<(), PublishError> {
     let found = sessions.records.find(&room.session).await?;
@@ -54,10 +54,11 @@ pub(super) async fn publish(
     }
     let exchanged = exchanged(sessions, &record.resource, grant).await?;
     let token = exchanged.as_ref().unwrap_or(&grant.access);
+    let now = now().seconds();
     let ours = sessions.registry.with_challenge(room, |challenge| Active {
         sub: grant.subject.clone(),
-        auth_time: Some(now().seconds()),
-        subject: subject.to_owned(),
+        auth_time: Some(person.auth_time.map_or(now, |said| said.min(now))),
+        subject: person.name.clone(),
         grant: grant::seal(challenge, &room.session, grant).sealed,
         ends: grant.ends(),
         tokens: BTreeMap::from([(

@@ -118,7 +118,7 @@ impl Sessions {
             Ok(signed_in) => signed_in,
             Err(error) => return self.provider_failed(session, &error).await,
         };
-        match publish(self, &room, &person.name, &grant).await {
+        match publish(self, &room, &person, &grant).await {
             Ok(()) => Outcome::SignedIn {
                 person: Box::new(person),
             },

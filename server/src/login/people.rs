@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum_extra::extract::cookie::CookieJar;
 
+use super::sign_in::Proved;
 use crate::browser::{self, Sessions};
 use crate::cause::chain;
 use crate::token::Person;
@@ -29,12 +30,13 @@ impl People {
         &self,
         jar: CookieJar,
         person: Person,
-        auth_time: u64,
+        proved: Proved,
     ) -> Result<CookieJar, store::Error> {
         let signed_in = browser::Person {
             sub: person.sub,
             name: person.name,
-            auth_time,
+            auth_time: proved.at,
+            is_auth_time_said: proved.is_said,
             acr: person.acr,
             amr: person.amr,
         };

@@ -94,9 +94,9 @@ async fn signed_in(
         return Err(Ended::NotFound);
     };
     let person = who(logins, back).await?;
-    let auth_time = proved(person.auth_time, way.fresh_since, now().seconds()).ok_or(Ended::NotAnew)?;
+    let proved = proved(person.auth_time, way.fresh_since, now().seconds()).ok_or(Ended::NotAnew)?;
     people.remember(&person).await;
-    let jar = people.sign_in(jar, person, auth_time).await.map_err(|error| {
+    let jar = people.sign_in(jar, person, proved).await.map_err(|error| {
         tracing::error!(error = chain(&error), "a browser session could not be kept");
         Ended::ServerTrouble
     })?;
@@ -113,14 +113,29 @@ async fn who(logins: &Logins, back: Return) -> Result<Person, Ended> {
     }
 }
 
-/// Returns when the person proved who they are, Unix seconds of our clock. `None`: they were asked to do it anew, and the
-/// provider does not say that they did. The request for it went through the person's browser, which may have dropped it.
-fn proved(said: Option<u64>, fresh_since: Option<u64>, now: u64) -> Option<u64> {
-    let Some(since) = fresh_since else {
-        return Some(said.unwrap_or(now).min(now));
+/// When a person proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proved {
+    /// Unix seconds of our clock.
+    pub(super) at: u64,
+    /// Whether the provider says so. Otherwise it is only when the person came back.
+    pub(super) is_said: bool,
+}
+
+/// Returns when the person proved who they are. `None`: they were asked to do it anew, and the provider does not say that
+/// they did. The request for it went through the person's browser, which may have dropped it.
+fn proved(said: Option<u64>, fresh_since: Option<u64>, now: u64) -> Option<Proved> {
+    let at = match fresh_since {
+        None => said.unwrap_or(now),
+        Some(since) => {
+            let said = said.filter(|said| said.saturating_add(CLOCKS_DIFFER) >= since)?;
+            said.max(since)
+        }
     };
-    let said = said.filter(|said| said.saturating_add(CLOCKS_DIFFER) >= since)?;
-    Some(said.max(since).min(now))
+    Some(Proved {
+        at: at.min(now),
+        is_said: said.is_some(),
+    })
 }
 
 fn failed(error: &ProviderError) -> Ended {
@@ -139,13 +154,13 @@ fn refused(code: &str) -> Ended {
 
 #[cfg(test)]
 mod tests {
-    use super::proved;
+    use super::{Proved, proved};
 
     #[test]
     fn c_109_a_person_who_must_sign_in_anew_has_done_so_when_the_provider_says_so() {
         for (said, fresh_since, expected) in [
             (Some(50), None, Some(50)),
-            (None, None, Some(100)),
+            (None, None, Some(100)), // Not said: no fresh proof, of whatever was asked before.
             (Some(120), None, Some(100)),
             (Some(95), Some(90), Some(95)),
             (Some(60), Some(90), Some(90)),
@@ -154,6 +169,8 @@ mod tests {
             (Some(u64::MAX), Some(90), Some(100)),
             (None, Some(90), None),
         ] {
+            let is_said = said.is_some();
+            let expected = expected.map(|at| Proved { at, is_said });
             assert_eq!(
                 proved(said, fresh_since, 100),
                 expected,

@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use self::ask::{Ask, other_person, path};
 use self::notice::Notice;
-use super::decide::{Approver, Decision, No, Shown, Status};
+use super::decide::{Decision, No, Shown, Status};
 use super::part::Part;
 use super::provider::Ciba;
-use crate::browser::{BrowserSession, Person, SignIn};
+use crate::browser::{BrowserSession, SignIn};
 use crate::cause::chain;
 use crate::clock::now;
 use crate::oauth::plain::plain;
@@ -113,7 +113,7 @@ async fn decide(ciba: &Ciba, jar: &CookieJar, answer: Answer) -> Result<Notice, 
     let decided = ciba
         .decide(
             &answer.auth_req_id,
-            &approver(session.person),
+            &session.person.into(),
             decision,
             &Part::default(),
         )
@@ -155,7 +155,8 @@ async fn waiting(ciba: &Ciba, jar: &CookieJar, id: &str) -> Result<(Shown, Brows
 
 /// Returns the sign-in that the request needs first, if any.
 fn unproved(shown: &Shown, session: Option<&BrowserSession>, to: String) -> Option<SignIn> {
-    let is_fresh = session.is_some_and(|session| session.person.auth_time >= shown.created_at);
+    let proved_at = session.and_then(|session| session.person.proved_at());
+    let is_fresh = proved_at.is_some_and(|at| at >= shown.created_at);
     let fresh = shown.needs_fresh_login && !is_fresh;
     (session.is_none_or(|session| fresh || is_too_weak(shown, session))).then(|| SignIn {
         to,
@@ -170,15 +171,6 @@ fn is_too_weak(shown: &Shown, session: &BrowserSession) -> bool {
     let is_wanted = |acr: &String| shown.acr_values.contains(acr);
     let is_satisfied = shown.acr_values.is_empty() || session.person.acr.as_ref().is_some_and(is_wanted);
     !is_satisfied && session.began < shown.created_at
-}
-
-fn approver(person: Person) -> Approver {
-    Approver {
-        sub: person.sub,
-        auth_time: person.auth_time,
-        acr: person.acr,
-        amr: person.amr,
-    }
 }
 
 /// Returns what the person is told when the request is not shown, or not decided.

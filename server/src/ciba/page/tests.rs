@@ -19,6 +19,7 @@ fn session() -> BrowserSession {
             sub: "a".into(),
             name: "Alice".into(),
             auth_time: 100,
+            is_auth_time_said: true,
             acr: Some("pwd".into()),
             amr: Vec::new(),
         },
@@ -209,6 +210,14 @@ fn c_109_a_request_is_shown_to_a_person_who_has_proved_enough() {
         session.began = began;
         Some(session)
     };
+    // The provider does not say when; the person came back from it at this time.
+    let unsaid = |auth_time| {
+        let mut session = signed_in(auth_time, auth_time);
+        session
+            .iter_mut()
+            .for_each(|session| session.person.is_auth_time_said = false);
+        session
+    };
     for (shown, session, expected) in [
         (wanted(false, &[]), None, Some((false, ""))),
         (wanted(true, &["mfa", "phr"]), None, Some((true, "mfa phr"))),
@@ -217,6 +226,7 @@ fn c_109_a_request_is_shown_to_a_person_who_has_proved_enough() {
         (wanted(true, &[]), signed_in(200, 200), None),
         (wanted(false, &["mfa"]), signed_in(100, 199), Some((false, "mfa"))),
         (wanted(false, &["mfa", "pwd"]), signed_in(100, 199), None),
+        (wanted(true, &[]), unsaid(300), Some((true, ""))),
         // The provider was asked for this request, and could do no more.
         (wanted(false, &["mfa"]), signed_in(100, 200), None),
     ] {

@@ -1,6 +1,7 @@
 //! D-043 and the session's end: what the provider gives for a login, and what becomes of it when things fail.
 
 use device_proto::ask::Ask;
+use serde_json::json;
 
 use crate::kit::browser::Browser;
 use crate::kit::idp::{
@@ -178,5 +179,13 @@ pub(super) async fn d_043_a_store_that_cannot_write_does_not_cost_the_refresh_to
     drop(lock);
     login.link.renewed(1).await;
     assert!(login.link.held(RESOURCE).1 > RENEWED_LIFETIME);
+    login.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_306_a_terminal_knows_when_its_person_proved_who_they_are() {
+    let login = Login::done_at(|script| script.claims = vec![("auth_time", json!(1_000_000))]).await;
+    let stage = login.site.stage(&login.session).await;
+    assert_eq!(stage["active"]["auth_time"], 1_000_000);
     login.server.stop().await;
 }

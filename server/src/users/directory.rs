@@ -460,7 +460,8 @@ mod tests {
         for n in 0..2 * MOST_CLAIMANTS {
             users.remember(&called(&format!("n-{n}"), "alice")).await.unwrap();
         }
-        let kept = users.store.get(key(&named(HintKind::Username, "alice")), now());
+        let name = named(HintKind::Username, "alice");
+        let kept = users.store.get(key(&name), now());
         let kept = claimants(&kept.await.unwrap().unwrap().value).unwrap();
         assert_eq!(kept.len(), MOST_CLAIMANTS);
         assert_eq!(found(&users, any("alice")).await, None);
@@ -479,8 +480,10 @@ mod tests {
         users.remember(&alice()).await.unwrap();
         users.remember(&called("m-3", "bob@example.com")).await.unwrap();
         assert_eq!(found(&users, any("bob@example.com")).await, None);
-        let by_name = found(&users, Wanted::Username("bob@example.com".into())).await;
-        assert_eq!(by_name.as_deref(), Some("m-3"));
+        assert_eq!(
+            users.look_up("bob@example.com").await.unwrap().unwrap().sub,
+            "m-3"
+        );
         let order = vec![HintKind::Subject, HintKind::Username];
         let users = Users::new(Vec::new(), order, Arc::clone(&users.store));
         users.remember(&called("m-4", "a-1")).await.unwrap();

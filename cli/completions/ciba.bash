@@ -243,7 +243,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__approve)
-            opts="-y -h --profile --yes --no-browser --help"
+            opts="-h --profile --no-browser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -517,7 +517,7 @@ _ciba() {
             return 0
             ;;
         ciba__subcmd__deny)
-            opts="-y -h --profile --yes --no-browser --help"
+            opts="-y -h --profile --no-browser --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

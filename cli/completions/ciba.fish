@@ -141,12 +141,11 @@ complete -c ciba -n "__fish_ciba_using_subcommand approvals" -l json -d 'Print a
 complete -c ciba -n "__fish_ciba_using_subcommand approvals" -l watch -d 'Print each as it comes and goes, until interrupted'
 complete -c ciba -n "__fish_ciba_using_subcommand approvals" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand approve" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
-complete -c ciba -n "__fish_ciba_using_subcommand approve" -s y -l yes -d 'Do not ask first'
 complete -c ciba -n "__fish_ciba_using_subcommand approve" -l no-browser -d 'Print the address of a page, and leave the browser alone'
 complete -c ciba -n "__fish_ciba_using_subcommand approve" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand deny" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
-complete -c ciba -n "__fish_ciba_using_subcommand deny" -s y -l yes -d 'Do not ask first'
 complete -c ciba -n "__fish_ciba_using_subcommand deny" -l no-browser -d 'Print the address of a page, and leave the browser alone'
+complete -c ciba -n "__fish_ciba_using_subcommand deny" -s y -l yes -d 'Do not ask first'
 complete -c ciba -n "__fish_ciba_using_subcommand deny" -s h -l help -d 'Print help'
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l profile -d 'Login to use, where there are several [env: CIBA_PROFILE]' -r
 complete -c ciba -n "__fish_ciba_using_subcommand allow" -l resource -d 'Resource the token is for' -r

@@ -9,6 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 
+use crate::screen;
+
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 64;
 
@@ -22,6 +24,16 @@ impl Terminal {
         let opened = File::options().read(true).write(true).open("/dev/tty").ok()?;
         let is_in_front = tcgetpgrp(&opened).is_ok_and(|group| group == getpgrp());
         is_in_front.then_some(Self(opened))
+    }
+
+    /// Returns its width.
+    pub(crate) fn columns(&self) -> usize {
+        screen::columns_of(&self.0)
+    }
+
+    /// Shows lines, before a question. They hold plain characters alone.
+    pub(crate) fn show(&self, text: impl Display) {
+        let _ = (&self.0).write_all(format!("{text}\n").as_bytes());
     }
 
     /// Asks, and waits for so long; whatever is not a clear yes is a no. The question holds plain characters alone.

@@ -2,13 +2,14 @@
 //! pipe a report is plain words.
 
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 
 use ipc_proto::Verdict;
 
 use crate::environment;
 
 /// The width of a terminal that does not tell it.
-const USUAL_COLUMNS: usize = 80;
+pub(crate) const USUAL_COLUMNS: usize = 80;
 
 /// Standard output, as far as a report's form depends on it.
 #[derive(Clone, Copy)]
@@ -33,7 +34,7 @@ impl Screen {
         let set = |name: &str| environment::variable(name)?.into_string().ok();
         let terminal = io::stdout().is_terminal();
         Self {
-            columns: terminal.then(columns),
+            columns: terminal.then(|| columns_of(rustix::stdio::stdout())),
             symbols: terminal && is_utf8(set),
             colours: terminal && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb"),
         }
@@ -98,9 +99,9 @@ impl Screen {
     }
 }
 
-fn columns() -> usize {
-    let told = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
-    told.map_or(USUAL_COLUMNS, |size| match size.ws_col {
+/// Returns the width of a terminal.
+pub(crate) fn columns_of(terminal: impl AsFd) -> usize {
+    rustix::termios::tcgetwinsize(terminal).map_or(USUAL_COLUMNS, |size| match size.ws_col {
         0 => USUAL_COLUMNS,
         columns => columns.into(),
     })

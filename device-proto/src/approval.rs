@@ -32,6 +32,9 @@ pub const MAX_BINDING_MESSAGE: usize = 256;
 /// Bytes of all scope values together.
 pub const MAX_SCOPE: usize = 4 * 1024;
 
+/// Bytes of all resources together.
+pub const MAX_RESOURCES: usize = 4 * 1024;
+
 /// Bytes of the JSON that is sealed. With the header and in base64 it stays within [`MAX_SEALED`](crate::seal::MAX_SEALED),
 /// and as it is within a line of the local socket.
 pub const MAX_APPROVAL: usize = 47 * 1024;
@@ -112,8 +115,14 @@ pub struct Approval {
     /// The client's registered page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
+    /// Whether the operator entered the client. Otherwise it registered itself, and its page is its own statement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_vouched: bool,
     /// What the client asks for.
     pub scope: Vec<String>,
+    /// Where the client may use it (RFC 8707); none: at the server itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// What the client says to the person (CIBA Core §7.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_message: Option<String>,
@@ -209,6 +218,7 @@ impl Approval {
     fn fits(&self) -> Result<(), Unusable> {
         let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let characters = |text: &str| text.chars().count();
+        let together = |texts: &[String]| texts.iter().map(|text| text.len() + 1).sum::<usize>();
         let message = self.binding_message.as_deref().unwrap_or_default();
         let fits = bytes(&self.authorization_details) <= MAX_DETAILS
             && bytes(&self.agent) <= MAX_AGENT
@@ -216,7 +226,8 @@ impl Approval {
             && self.url.len() <= MAX_URL
             && characters(&self.client_name) <= MAX_CLIENT_NAME
             && characters(message) <= MAX_BINDING_MESSAGE
-            && self.scope.iter().map(|value| value.len() + 1).sum::<usize>() <= MAX_SCOPE;
+            && together(&self.scope) <= MAX_SCOPE
+            && together(&self.resources) <= MAX_RESOURCES;
         if fits { Ok(()) } else { Err(Unusable::TooLarge) }
     }
 }
@@ -235,7 +246,9 @@ mod tests {
             request: ApprovalId::of_hash(&[n; 32]),
             client_name: "Shop".into(),
             client_uri: None,
+            client_vouched: false,
             scope: vec!["openid".into()],
+            resources: Vec::new(),
             binding_message: None,
             authorization_details: None,
             agent: None,
@@ -252,6 +265,7 @@ mod tests {
             client_name: "ü".repeat(MAX_CLIENT_NAME),
             client_uri: Some("u".repeat(MAX_URL)),
             scope: vec!["s".repeat(MAX_SCOPE - 1)],
+            resources: vec!["r".repeat(MAX_RESOURCES - 1)],
             binding_message: Some("\u{1f600}".repeat(MAX_BINDING_MESSAGE)),
             authorization_details: Some("d".repeat(MAX_DETAILS)),
             agent: Some("a".repeat(MAX_AGENT)),
@@ -316,6 +330,16 @@ mod tests {
             text,
             r#"{"request":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","client_name":"Shop","scope":["openid"],"created_at":1800000000,"expires_at":1800000300,"url":"https://c.example/ciba/approve?auth_req_id=x","answer":"terminal"}"#
         );
+        let vouched = Approval {
+            client_vouched: true,
+            resources: vec!["https://api.example/".into()],
+            ..approval(0)
+        };
+        let with_more = text.replace(
+            r#""scope":["openid"],"#,
+            r#""client_vouched":true,"scope":["openid"],"resources":["https://api.example/"],"#,
+        );
+        assert_eq!(serde_json::to_string(&vouched).unwrap(), with_more);
         let strange = text.replace("\"terminal\"", "\"by a rule from 2030\"");
         let read: Approval = serde_json::from_str(&strange).unwrap();
         assert_eq!(read.answer, AnswerAt::Browser);
@@ -326,10 +350,11 @@ mod tests {
         type Grow = fn(&mut Approval);
         let sealed = seal(&largest()).unwrap();
         assert!(open(&largest().request, sealed.as_str()) == Ok(largest()));
-        let growths: [Grow; 7] = [
+        let growths: [Grow; 8] = [
             |approval| approval.client_name.push('x'),
             |approval| approval.client_uri.as_mut().unwrap().push('x'),
             |approval| approval.scope.push(String::new()),
+            |approval| approval.resources.push(String::new()),
             |approval| approval.binding_message.as_mut().unwrap().push('x'),
             |approval| approval.authorization_details.as_mut().unwrap().push('x'),
             |approval| approval.agent.as_mut().unwrap().push('x'),

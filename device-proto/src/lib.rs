@@ -17,6 +17,7 @@ pub mod hub;
 pub mod resource;
 pub mod seal;
 pub mod session;
+pub mod sheet;
 pub mod token;
 pub mod update;
 

@@ -21,8 +21,15 @@ pub struct Approval {
     /// The client's registered page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
+    /// Whether the operator of the server entered the client. Otherwise it registered itself, and its page is its own
+    /// statement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_vouched: bool,
     /// What the client asks for.
     pub scope: Vec<String>,
+    /// Where the client may use it (RFC 8707); none: at the server itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// What the client says to the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_message: Option<String>,

@@ -146,7 +146,6 @@ fn own_grants(config: &Config, issuer: &Arc<Issuer>, users: &Arc<Users>) -> Gran
     let refresh = Refresh {
         issuer: Arc::clone(issuer),
         users: Arc::clone(users),
-        oauth: config.oauth.clone(),
     };
     let client_credentials = ClientCredentials {
         issuer: Arc::clone(issuer),

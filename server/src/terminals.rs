@@ -86,14 +86,16 @@ fn approval(pending: &Pending) -> Approval {
         request: ApprovalId::of_hash(pending.name.hash()),
         client_name: pending.client_name.clone(),
         client_uri: pending.client_uri.as_ref().map(ToString::to_string),
+        client_vouched: pending.client_vouched,
         scope: pending.scope.clone(),
+        resources: pending.resources.clone(),
         binding_message: pending.binding_message.clone(),
         authorization_details: pending.authorization_details.as_ref().map(ToString::to_string),
         agent: pending.agent_claims.as_ref().map(ToString::to_string),
         created_at: pending.created_at,
         expires_at: pending.expires_at,
         url: pending.approval_url.to_string(),
-        answer: match pending.needs_fresh_login {
+        answer: match pending.needs_browser {
             true => AnswerAt::Browser,
             false => AnswerAt::Terminal,
         },

@@ -1,7 +1,7 @@
 //! A client asks, a person decides in the terminal (C-211): the real programs, and a client that speaks plain HTTP.
 
 use anyhow::{Context, Result};
-use ciba_tests::{PATIENCE, Server, World, until};
+use ciba_tests::{Output, PATIENCE, Seat, Server, World, until};
 use serde_json::{Value, json};
 
 /// The client that `ciba-server dev` knows.
@@ -61,6 +61,15 @@ async fn until_listed(world: &World, count: usize) -> Result<Vec<Value>> {
     .await
 }
 
+/// A person approves on a terminal; returns what it has shown.
+async fn approve(world: &World, id: &str) -> Result<String> {
+    let ciba = ciba_tests::binary("ciba");
+    let mut seat = Seat::take(world, &format!("{} approve {id}", ciba.display()))?;
+    seat.until_shown("Approve? [y/N] ").await?;
+    seat.write_line("y").await?;
+    seat.end().await
+}
+
 #[tokio::test]
 async fn c_211_a_request_is_shown_and_approved_in_the_terminal() -> Result<()> {
     let world = World::new()?;
@@ -86,9 +95,11 @@ async fn c_211_a_request_is_shown_and_approved_in_the_terminal() -> Result<()> {
     );
     assert_eq!(status(&server, &auth_req_id).await?, "pending");
 
-    let approved = world.ciba(&["approve", id, "--yes"]).await?;
-    assert!(approved.stderr.contains("Approved"), "{approved:?}");
-    let _ = approved.success();
+    let shown = approve(&world, id).await?;
+    assert!(
+        shown.contains("Pay 20 EUR") && shown.contains("Approved: "),
+        "{shown}"
+    );
     until_listed(&world, 0).await?;
     let (code, tokens) = redeem(&server, &auth_req_id).await?;
     assert_eq!(code, 200, "{tokens}");
@@ -105,7 +116,7 @@ async fn c_211_a_request_is_denied_and_a_second_decision_finds_none() -> Result<
     until_listed(&world, 1).await?;
     let _ = world.ciba(&["deny", "--yes"]).await?.success();
     assert_eq!(redeem(&server, &auth_req_id).await?.1["error"], "access_denied");
-    let again = world.ciba(&["approve", "--yes"]).await?;
+    let again = world.ciba(&["approve"]).await?;
     assert_eq!(again.code(), Some(1), "{again:?}");
     assert!(
         again.stderr.contains("no request waits for your decision"),
@@ -128,10 +139,57 @@ async fn c_211_what_waits_is_there_after_the_daemon_became_another_program_and_a
     let waiting = until_listed(&world, 2).await?;
     for request in &waiting {
         let id = request["id"].as_str().context("an id")?;
-        let _ = world.ciba(&["approve", "--yes", id]).await?.success();
+        approve(&world, id).await?;
     }
     for auth_req_id in [early, late] {
         assert_eq!(redeem(&server, &auth_req_id).await?.0, 200);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn c_211_a_program_without_a_terminal_approves_nothing() -> Result<()> {
+    let world = World::new()?;
+    let server = world.server_dev().await?;
+    world.log_in(&server).await?;
+    let auth_req_id = ask(&server).await?;
+    until_listed(&world, 1).await?;
+    for arguments in [&["approve"][..], &["approve", "--yes"], &["approve", "-y"]] {
+        let mut command = world.command("setsid");
+        command
+            .arg("--wait")
+            .arg(ciba_tests::binary("ciba"))
+            .args(arguments);
+        let mut asking = world.spawn(command)?;
+        asking.write_line("y").await?;
+        asking.close_stdin();
+        let refused = Output::of(&mut asking).await?;
+        assert_eq!(refused.code(), Some(2), "{refused:?}");
+        assert!(!refused.stderr.contains("hint: ciba"), "{refused:?}");
+    }
+    assert_eq!(status(&server, &auth_req_id).await?, "pending");
+    Ok(())
+}
+
+#[tokio::test]
+async fn d_066_what_a_terminal_does_not_show_whole_is_approved_in_the_browser_alone() -> Result<()> {
+    let world = World::new()?;
+    let server = world.server_dev().await?;
+    world.log_in(&server).await?;
+    let long = json!([{ "type": "payment", "items": vec!["1 EUR"; 60] }]).to_string();
+    for extra in [("acr_values", "mfa"), ("authorization_details", &long)] {
+        let mut form: Vec<_> = ASKS.into_iter().filter(|(name, _)| *name != extra.0).collect();
+        form.push(extra);
+        let (code, body) = post(&server, "/oauth2/bc-authorize", &form).await?;
+        assert_eq!(code, 200, "{body}");
+        let listed = until_listed(&world, 1).await?;
+        assert_eq!(listed[0]["answer"], "browser", "{extra:?}");
+        let refused = world.ciba(&["approve", "--no-browser"]).await?;
+        assert!(refused.stderr.contains("Open this page to decide"), "{refused:?}");
+        let auth_req_id = body["auth_req_id"].as_str().context("an auth_req_id")?;
+        assert_eq!(status(&server, auth_req_id).await?, "pending");
+        let _ = world.ciba(&["deny", "--yes"]).await?.success();
+        until_listed(&world, 0).await?;
     }
     Ok(())
 }
@@ -152,7 +210,7 @@ async fn c_225_another_persons_request_is_not_shown_and_cannot_be_decided() -> R
     assert_eq!(code, 200, "{body}");
     let of_alice = ask(&server).await?;
     until_listed(&world, 1).await?;
-    let _ = world.ciba(&["approve", "--yes"]).await?.success();
+    approve(&world, "").await?;
     assert_eq!(redeem(&server, &of_alice).await?.0, 200);
     let bobs = body["auth_req_id"].as_str().context("an auth_req_id")?;
     assert_eq!(status(&server, bobs).await?, "pending");

@@ -1,16 +1,49 @@
-//! A client's text, made fit to be shown: plain characters, and not too many.
+//! A client's text, made fit to be shown: plain characters, one space where there is room, and not too much of it.
 
 use crate::terminal::Plain;
 
-/// Characters of a value. A binding message has no more (C-105).
+/// Characters of a text. The server has a person decide in the browser what would be cut.
 pub(super) const MAX_VALUE: usize = 256;
 
 /// Returns a text of plain characters, at most so many. What is cut off is replaced by an ellipsis.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    let mut shown: String = Plain(text).to_string();
+    let mut shown = tidy(text);
     if let Some((end, _)) = shown.char_indices().nth(most) {
         shown.truncate(end);
         shown.push('…');
     }
     shown
+}
+
+/// Whether [`cut`] would cut a value.
+pub(super) fn is_too_long(text: &str) -> bool {
+    tidy(text).chars().count() > MAX_VALUE
+}
+
+/// Runs of spaces become one space: with several a text could look like rows of its own. What hides is seen.
+fn tidy(text: &str) -> String {
+    let plain = Plain(text).to_string();
+    let words = plain.split(is_blank).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Unicode's spaces, and the one braille pattern that has no dot.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '\u{2800}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_211_runs_of_any_spaces_are_one_space_and_what_hides_is_seen() {
+        assert_eq!(
+            cut("Shop\u{a0}\u{3000}   Access\u{2003}\u{2800}  all ", 99),
+            "Shop Access all"
+        );
+        assert_eq!(cut("a\u{200b} \u{3164}b", 99), "a\u{fffd} \u{fffd}b");
+        assert_eq!(cut("   ", 99), "");
+        assert_eq!(cut("a  bcd", 3), "a b…");
+    }
 }

@@ -1,8 +1,10 @@
 //! JSON of a client's, as an indented table for people. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::cut::{MAX_VALUE, cut};
+use super::cut::{MAX_VALUE, cut, is_too_long};
 
 /// Lines of a table.
 const MAX_LINES: usize = 60;
@@ -10,11 +12,24 @@ const MAX_LINES: usize = 60;
 /// Levels of a table. Deeper ones are left out.
 const MAX_DEPTH: usize = 8;
 
+/// Characters of a key beside which the values of its neighbours are aligned.
+const MAX_KEY: usize = 24;
+
+/// Columns by which a level is moved in.
+const INDENT: usize = 2;
+
 /// The lines of a table, and whether there would have been more.
 #[derive(Default)]
 pub(super) struct Table {
-    pub(super) lines: Vec<String>,
+    pub(super) lines: Vec<Line>,
     pub(super) is_cut: bool,
+}
+
+/// A line of a table.
+pub(super) struct Line {
+    pub(super) text: String,
+    /// The column in which its value begins, and goes on when it is long.
+    pub(super) hang: usize,
 }
 
 /// Returns the table of authorization details (RFC 9396): each object under its type.
@@ -42,6 +57,13 @@ pub(super) fn of_statement(text: &str) -> Table {
 }
 
 impl Table {
+    /// Returns a line for each text.
+    pub(super) fn of_list(texts: &[String]) -> Self {
+        let mut table = Self::default();
+        texts.iter().for_each(|text| table.line(0, text));
+        table
+    }
+
     fn detail(&mut self, item: Value) {
         let Value::Object(mut members) = item else {
             return self.value(0, &item);
@@ -63,9 +85,12 @@ impl Table {
     }
 
     fn members(&mut self, depth: usize, members: &Map<String, Value>) {
+        // JSON has no order of its own; how it is parsed must not matter.
+        let members: BTreeMap<_, _> = members.iter().collect();
         let scalars = members.iter().filter(|(_, value)| scalar(value).is_some());
-        let width = scalars.map(|(key, _)| key.chars().count().min(MAX_VALUE)).max();
+        let width = scalars.map(|(key, _)| cut(key, MAX_KEY).chars().count()).max();
         for (key, value) in members {
+            self.is_cut |= is_too_long(key);
             let shown = cut(key, MAX_VALUE);
             match scalar(value) {
                 Some(text) => self.pair(depth, &shown, width.unwrap_or(0), &text),
@@ -97,21 +122,33 @@ impl Table {
     }
 
     fn pair(&mut self, depth: usize, key: &str, width: usize, value: &str) {
-        self.is_cut |= value.chars().count() > MAX_VALUE;
+        self.is_cut |= is_too_long(value);
         let gap = if width == 0 { " " } else { "  " };
-        self.push(depth, &format!("{key:width$}{gap}{}", cut(value, MAX_VALUE)));
+        let hang = width.max(1) + gap.len();
+        self.push(
+            depth,
+            hang,
+            &format!("{key:width$}{gap}{}", cut(value, MAX_VALUE)),
+        );
     }
 
     fn line(&mut self, depth: usize, text: &str) {
-        self.is_cut |= text.chars().count() > MAX_VALUE;
-        self.push(depth, &cut(text, MAX_VALUE));
+        self.is_cut |= is_too_long(text);
+        self.push(depth, 0, &cut(text, MAX_VALUE));
     }
 
-    fn push(&mut self, depth: usize, text: &str) {
+    fn push(&mut self, depth: usize, hang: usize, text: &str) {
+        let indent = INDENT * depth;
         match self.lines.len() {
-            0..MAX_LINES => self.lines.push(format!("{}{text}", "  ".repeat(depth))),
+            0..MAX_LINES => self.lines.push(Line {
+                text: format!("{}{text}", " ".repeat(indent)),
+                hang: indent + hang.max(2 * INDENT),
+            }),
             MAX_LINES => {
-                self.lines.push("…".into());
+                self.lines.push(Line {
+                    text: "…".into(),
+                    hang: 0,
+                });
                 self.is_cut = true;
             }
             _ => {}
@@ -133,10 +170,14 @@ fn scalar(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use device_proto::sheet;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(text: &str) -> String {
-        of_authorization(text).lines.join("\n")
+        let lines = of_authorization(text).lines.into_iter();
+        lines.map(|line| line.text).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -180,7 +221,7 @@ odd"
         let many = serde_json::json!([{"type": "x", "list": vec![1; 1_000]}]).to_string();
         let table = of_authorization(&many);
         assert_eq!((table.lines.len(), table.is_cut), (MAX_LINES + 1, true));
-        assert_eq!(table.lines.last().map(String::as_str), Some("…"));
+        assert_eq!(table.lines.last().map(|line| &*line.text), Some("…"));
 
         let deep = format!("[{{\"type\":\"x\",\"a\":{}1{}}}]", "[".repeat(15), "]".repeat(15));
         let table = of_authorization(&deep);
@@ -190,10 +231,46 @@ odd"
             serde_json::json!([{"type": "x", "a": "y".repeat(MAX_VALUE + 1)}]),
             serde_json::json!([{"type": "y".repeat(MAX_VALUE + 1)}]),
             serde_json::json!([{"type": "x", "y".repeat(MAX_VALUE + 1): {"a": 1}}]),
+            serde_json::json!([{"type": "x", "y".repeat(MAX_VALUE + 1): 1}]),
         ] {
             assert!(of_authorization(&long.to_string()).is_cut, "{long}");
         }
         let whole = serde_json::json!([{"type": "x", "a": "y".repeat(MAX_VALUE)}]);
         assert!(!of_authorization(&whole.to_string()).is_cut);
+    }
+
+    fn json(depth: u32) -> impl Strategy<Value = Value> {
+        let text = prop_oneof!["[a-zü ]{0,8}", "[a ]{250,260}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<u64>().prop_map(Value::from),
+            text.prop_map(Value::from)
+        ];
+        leaf.prop_recursive(depth, 80, 12, |inner| {
+            let name = prop_oneof![9 => "[a-z]{1,4}", 1 => "[a-z]{250,260}"];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..12).prop_map(Value::from),
+                prop::collection::btree_map(name, inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn d_066_what_the_server_lets_a_terminal_approve_is_shown_whole(value in json(9), count in 1_usize..20) {
+            let object = serde_json::json!({ "type": "x", "in": value });
+            let details = Value::from(vec![object.clone(); count]);
+            prop_assert!(!sheet::fits_details(&details) || !of_authorization(&details.to_string()).is_cut);
+            prop_assert!(!sheet::fits_statement(&object) || !of_statement(&object.to_string()).is_cut);
+        }
+    }
+
+    #[test]
+    fn d_066_the_limits_are_those_of_the_server() {
+        assert_eq!(
+            (MAX_VALUE, MAX_LINES, MAX_DEPTH),
+            (sheet::MAX_TEXT, sheet::MAX_LINES, sheet::MAX_DEPTH)
+        );
     }
 }

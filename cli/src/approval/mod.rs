@@ -3,6 +3,7 @@
 mod cut;
 mod details;
 mod show;
+mod wrap;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ pub(crate) use self::show::{line, line_of_gone, question, table};
 use crate::connection::{Connection, too_late};
 use crate::error::Error;
 use crate::question::Terminal;
-use crate::screen::Screen;
+use crate::screen::USUAL_COLUMNS;
 use crate::terminal::{self, Plain};
 use crate::{ask, browser, clock};
 
@@ -32,10 +33,6 @@ pub(crate) struct Wish {
     #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: Option<String>,
 
-    /// Do not ask first
-    #[arg(short, long)]
-    yes: bool,
-
     /// Print the address of a page, and leave the browser alone
     #[arg(long)]
     no_browser: bool,
@@ -44,29 +41,24 @@ pub(crate) struct Wish {
 /// What is done with a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// Never without a person's answer on the terminal: a program must not approve what it asks for itself.
     Approve,
-    Deny,
+    /// A script may deny without a question.
+    Deny { unasked: bool },
 }
 
 impl Verdict {
-    fn command(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Deny => "deny",
-        }
-    }
-
     fn question(self) -> &'static str {
         match self {
             Self::Approve => "Approve?",
-            Self::Deny => "Deny?",
+            Self::Deny { .. } => "Deny?",
         }
     }
 
     fn done(self) -> &'static str {
         match self {
             Self::Approve => "Approved",
-            Self::Deny => "Denied",
+            Self::Deny { .. } => "Denied",
         }
     }
 }
@@ -116,13 +108,20 @@ fn list(mut connection: Connection, op: Op) -> Result<Vec<Waiting>, Error> {
 pub(crate) fn decide(wish: &Wish, verdict: Verdict, profile: Option<ProfileName>) -> Result<(), Error> {
     let waiting = pick(waiting(profile)?, wish.id.as_deref())?;
     let approval = &waiting.approval;
-    if approval.answer == AnswerAt::Browser && verdict == Verdict::Approve {
-        terminal::tell(question(approval, Screen::of_stdout()));
+    let terminal = Terminal::open();
+    let question = question(
+        approval,
+        terminal.as_ref().map_or(USUAL_COLUMNS, Terminal::columns),
+    );
+    let may_approve = approval.answer == AnswerAt::Terminal && question.is_whole;
+    if verdict == Verdict::Approve && !may_approve {
+        terminal::tell(question.text);
         return Err(in_browser(&approval.url, wish));
     }
-    if !wish.yes {
-        let terminal = Terminal::open().ok_or_else(|| nowhere_to_ask(approval, verdict))?;
-        terminal::tell(question(approval, Screen::of_stdout()));
+    if verdict != (Verdict::Deny { unasked: true }) {
+        let terminal = terminal.ok_or_else(|| nowhere_to_ask(approval, verdict))?;
+        // Where the answer is typed, whatever became of standard error: no one agrees to what they do not see.
+        terminal.show(question.text);
         let patience = Duration::from_secs(clock::left(approval.expires_at));
         if !terminal.allows(verdict.question(), patience) {
             return Err(not_agreed(approval));
@@ -177,9 +176,19 @@ fn ambiguous(message: &str) -> Error {
     Error::from(Failure::new(ErrorCode::AmbiguousRequest, message)).hint("ciba approvals")
 }
 
+/// The hint never names a way past the person: a program may be reading it.
 fn nowhere_to_ask(approval: &Approval, verdict: Verdict) -> Error {
-    let (command, handle) = (verdict.command(), approval.handle());
-    Error::usage("there is no terminal to ask you on").hint(format!("ciba {command} {handle} --yes"))
+    let (message, hint) = match verdict {
+        Verdict::Approve => (
+            "only a person at a terminal can approve here, and there is no terminal",
+            format!("the person can decide on this page: {}", approval.url),
+        ),
+        Verdict::Deny { .. } => (
+            "there is no terminal to ask you on",
+            format!("ciba deny {} --yes", approval.handle()),
+        ),
+    };
+    Error::usage(message).hint(hint)
 }
 
 fn not_agreed(approval: &Approval) -> Error {
@@ -197,7 +206,7 @@ fn in_browser(url: &str, wish: &Wish) -> Error {
     if !wish.no_browser && browser::open(url) {
         terminal::tell("The page opens in your browser.");
     }
-    let message = "nothing was decided here: the server lets this request be approved in the browser alone";
+    let message = "nothing was decided here: this request can be approved in the browser alone";
     Failure::new(ErrorCode::NeedsBrowser, message).into()
 }
 
@@ -210,7 +219,9 @@ mod tests {
             request: request.into(),
             client_name: "Shop".into(),
             client_uri: None,
+            client_vouched: false,
             scope: vec!["openid".into()],
+            resources: vec![],
             binding_message: None,
             authorization_details: None,
             agent: None,

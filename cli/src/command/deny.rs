@@ -9,8 +9,13 @@ use crate::error::Error;
 pub(crate) struct Args {
     #[command(flatten)]
     wish: Wish,
+
+    /// Do not ask first
+    #[arg(short, long)]
+    yes: bool,
 }
 
 pub(crate) fn run(args: &Args, profile: Option<ProfileName>) -> Result<(), Error> {
-    approval::decide(&args.wish, Verdict::Deny, profile)
+    let verdict = Verdict::Deny { unasked: args.yes };
+    approval::decide(&args.wish, verdict, profile)
 }

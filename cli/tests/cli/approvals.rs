@@ -201,41 +201,48 @@ fn c_211_what_is_not_a_yes_decides_nothing() {
 }
 
 #[test]
-fn c_211_a_script_decides_with_yes_alone() {
+fn c_211_a_script_denies_with_yes_and_cannot_approve() {
     let waiting = [approval(FIRST), approval(SECOND)];
-    for (args, request, approve) in [
-        (&["approve", "k3Qz-x7_", "--yes"][..], FIRST, true),
-        (&["deny", "-y", "k3Qz"], FIRST, false),
-        (&["deny", "-bcdefgh", "-y"], SECOND, false),
+    for (args, request) in [
+        (&["deny", "-y", "k3Qz"][..], FIRST),
+        (&["deny", "-bcdefgh", "-y"], SECOND),
     ] {
         let home = home(&waiting, decided());
         let run = detached(&home, args);
         assert_eq!(run.status, Some(0), "{run:?}");
         home.request();
-        assert_eq!(home.request(), decides(request, approve), "{args:?}");
+        assert_eq!(home.request(), decides(request, false), "{args:?}");
     }
-    let home = home(&waiting, decided());
-    let refused = Run::new(
-        2,
-        "",
-        "ciba: there is no terminal to ask you on\nhint: ciba approve k3Qz-x7_ --yes\n",
-    );
-    assert_eq!(detached(&home, &["approve", "k3Qz"]), refused);
-    home.request();
-    assert!(home.is_quiet());
+    for (command, told) in [
+        (
+            "deny",
+            "ciba: there is no terminal to ask you on\nhint: ciba deny k3Qz-x7_ --yes\n",
+        ),
+        (
+            "approve",
+            "ciba: only a person at a terminal can approve here, and there is no terminal\n\
+             hint: the person can decide on this page: http://127.0.0.1:9/ciba/approve?auth_req_id=x\n",
+        ),
+    ] {
+        let home = home(&waiting, decided());
+        assert_eq!(detached(&home, &[command, "k3Qz"]), Run::new(2, "", told));
+        home.request();
+        assert!(home.is_quiet());
+    }
+    for option in ["--yes", "-y"] {
+        let home = home(&waiting, decided());
+        let run = detached(&home, &["approve", "k3Qz", option]);
+        assert_eq!(run.status, Some(2), "{run:?}");
+        assert!(home.is_quiet());
+    }
 }
 
 #[test]
 fn c_211_a_request_that_is_not_clear_is_not_decided() {
     let two = [approval(FIRST), approval(SECOND)];
     for (approvals, args, status, says) in [
-        (
-            &two[..],
-            &["approve", "-y"][..],
-            2,
-            "several requests wait: name one",
-        ),
-        (&two, &["approve", "k3Q", "-y"], 2, "by its first 4 characters"),
+        (&two[..], &["approve"][..], 2, "several requests wait: name one"),
+        (&two, &["approve", "k3Q"], 2, "by its first 4 characters"),
         (&two, &["deny", "zzzz", "-y"], 1, "no request of this name waits"),
         (&[], &["deny", "-y"], 1, "no request waits for your decision"),
     ] {
@@ -251,11 +258,17 @@ fn c_211_a_request_for_the_browser_has_its_page_named_and_is_not_decided() {
     let in_browser = with(approval(FIRST), &json!({"answer": "browser"}));
     let refusal = json!({"id": 1, "error": {"code": "needs_browser", "message": "no",
         "url": "http://127.0.0.1:9/ciba/approve?auth_req_id=x"}});
-    for home in [home(&[in_browser], decided()), home(&[approval(FIRST)], refusal)] {
-        let run = detached(&home, &["approve", "--yes", "--no-browser"]);
-        assert_eq!(run.status, Some(1), "{run:?}");
+    let too_long = with(approval(FIRST), &json!({"scope": ["x".repeat(257)]}));
+    for (approval, decision) in [
+        (in_browser, decided()),
+        (too_long, decided()),
+        (approval(FIRST), refusal),
+    ] {
+        let home = home(&[approval], decision);
+        let (shown, status) = answered(&home, &["approve", "--no-browser"], "y\n");
+        assert_eq!(status, Some(1), "{shown}");
         let page = "Open this page to decide:\n\n  http://127.0.0.1:9/ciba/approve?auth_req_id=x\n";
-        assert!(run.stderr.contains(page), "{run:?}");
+        assert!(shown.contains(page), "{shown}");
     }
 }
 
@@ -268,7 +281,7 @@ fn i_006_a_decision_that_does_not_count_says_why() {
         ("not_logged_in", 3),
     ] {
         let failure = json!({"id": 1, "error": {"code": code, "message": "no way"}});
-        let run = detached(&home(&[approval(FIRST)], failure), &["approve", "-y"]);
+        let run = detached(&home(&[approval(FIRST)], failure), &["deny", "-y"]);
         assert_eq!(run.status, Some(status), "{run:?}");
         assert!(run.stderr.contains("no way"), "{run:?}");
     }

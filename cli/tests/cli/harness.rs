@@ -28,7 +28,7 @@ pub(crate) const COMMANDS: [&[&str]; 11] = [
     &["watch"],
     &["approvals"],
     &["approvals", "--watch"],
-    &["approve", "--yes"],
+    &["deny", "--yes"],
     &["start", "--url", "https://c"],
     &["--url", "https://c"],
 ];

@@ -8,7 +8,7 @@ use crate::config::{self, Mode};
 use crate::oauth::allowed::{self, may_have};
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
-use crate::oauth::plain::is_plain;
+use crate::oauth::plain::is_legible;
 use crate::oauth::unique;
 use crate::refusal::Refusal;
 
@@ -43,8 +43,9 @@ const NOT_ONE_HINT: Refusal =
     Refusal::invalid_request("exactly one of login_hint, login_hint_token and id_token_hint is needed");
 const LONG_HINT: Refusal = Refusal::invalid_request("login_hint has more than 1024 characters");
 const NO_BINDING_MESSAGE: Refusal = Refusal::invalid_request("binding_message is missing");
-const BAD_BINDING_MESSAGE: Refusal =
-    Refusal::invalid_binding_message("binding_message has 1 to 256 characters, and no control characters");
+const BAD_BINDING_MESSAGE: Refusal = Refusal::invalid_binding_message(
+    "binding_message has 1 to 256 characters, one of them visible, and no control characters",
+);
 const BAD_EXPIRY: Refusal =
     Refusal::invalid_request("requested_expiry is not a positive integer of at most 9 digits");
 const LONG_ACR_VALUES: Refusal = Refusal::invalid_request("acr_values has more than 1024 characters");
@@ -208,7 +209,7 @@ fn binding_message(parameters: &Parameters, is_needed: bool) -> Result<Option<St
     match parameters.get("binding_message") {
         None if is_needed => Err(NO_BINDING_MESSAGE),
         None => Ok(None),
-        Some(text) if text.chars().count() > MAX_BINDING_MESSAGE || !is_plain(text) => {
+        Some(text) if text.chars().count() > MAX_BINDING_MESSAGE || !is_legible(text) => {
             Err(BAD_BINDING_MESSAGE)
         }
         Some(text) => Ok(Some(text.to_owned())),

@@ -262,6 +262,7 @@ impl Ciba {
             client_id: client.id.clone(),
             client_name: client.metadata.client_name.clone(),
             scope: request.scope.join(" "),
+            resources: request.resources.clone(),
             binding_message: request.binding_message.clone(),
             authorization_details: request.authorization_details.clone(),
             agent_claims: request.agent_claims.clone(),

@@ -52,6 +52,8 @@ pub(crate) struct Shown {
     pub(crate) sub: Option<String>,
     pub(crate) client_name: String,
     pub(crate) client_uri: Option<Url>,
+    /// Whether the operator says what the client is.
+    pub(crate) client_vouched: bool,
     pub(crate) scope: Vec<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) binding_message: Option<String>,
@@ -141,6 +143,7 @@ impl Ciba {
         let client = self.client_of(&name, &request).await?;
         Ok(Shown {
             needs_fresh_login: needs_fresh_login(&request, &self.config.terminal),
+            client_vouched: client.is_vouched_for(),
             sub: request.sub,
             client_name: client.metadata.client_name,
             client_uri: client.metadata.client_uri,
@@ -173,7 +176,8 @@ impl Ciba {
         self.conclude(&name, approver, decision, part).await
     }
 
-    /// A person decides in their terminal, on which they signed in before.
+    /// A person decides in their terminal, on which they signed in before. They approve what it shows them, by the rule that
+    /// it was shown with.
     pub(crate) async fn decide_in_terminal(
         &self,
         name: &Name,
@@ -181,8 +185,8 @@ impl Ciba {
         decision: Decision,
     ) -> Result<(), No> {
         let request = self.decidable(name, &approver.sub).await?;
-        let may_answer = self.config.terminal.enabled && !needs_fresh_login(&request, &self.config.terminal);
-        if decision == Decision::Approve && !may_answer {
+        let shown = self.pending_of(name, &request).await;
+        if decision == Decision::Approve && shown.is_none_or(|pending| pending.needs_browser) {
             return Err(No::NeedsFreshLogin);
         }
         self.conclude(name, approver, decision, &Part::default()).await

@@ -120,8 +120,8 @@ impl Ciba {
         Ok((request.stage == Stage::Pending).then(|| Duration::from_secs(left)))
     }
 
-    /// C-267
-    async fn still_there(&self, request: &Request) -> Result<(), Refusal> {
+    /// The person of a request is still one of ours (C-267).
+    pub(super) async fn still_there(&self, request: &Request) -> Result<(), Refusal> {
         let Some(sub) = &request.sub else { return Ok(()) };
         let user = self.users.get(sub).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a user could not be read");

@@ -1,5 +1,6 @@
 //! A request as the person's terminal sees it (C-211), and the terminals as this room sees them.
 
+use device_proto::sheet;
 use serde_json::Value;
 use url::Url;
 
@@ -15,7 +16,11 @@ pub(crate) struct Pending {
     pub(crate) sub: String,
     pub(crate) client_name: String,
     pub(crate) client_uri: Option<Url>,
+    /// Whether the operator says what the client is.
+    pub(crate) client_vouched: bool,
     pub(crate) scope: Vec<String>,
+    /// RFC 8707
+    pub(crate) resources: Vec<String>,
     pub(crate) binding_message: Option<String>,
     pub(crate) authorization_details: Option<Value>,
     pub(crate) agent_claims: Option<Value>,
@@ -25,8 +30,26 @@ pub(crate) struct Pending {
     pub(crate) expires_at: u64,
     /// The page on which it can be decided.
     pub(crate) approval_url: Url,
-    /// Whether it needs a login in the browser that was made for it.
-    pub(crate) needs_fresh_login: bool,
+    /// Whether it can be approved on the page alone.
+    pub(crate) needs_browser: bool,
+}
+
+impl Pending {
+    /// Whether a terminal shows all of it (D-066): what a person does not see there they do not approve there.
+    pub(super) fn is_shown_whole(&self) -> bool {
+        let uri = self.client_uri.as_ref().map_or("", Url::as_str);
+        let message = self.binding_message.as_deref().unwrap_or_default();
+        let scope = self.scope.join(", ");
+        [&self.client_name, uri, message, &scope]
+            .into_iter()
+            .all(sheet::fits_text)
+            && sheet::fits_list(&self.resources)
+            && self
+                .authorization_details
+                .as_ref()
+                .is_none_or(sheet::fits_details)
+            && self.agent_claims.as_ref().is_none_or(sheet::fits_statement)
+    }
 }
 
 /// The terminals of all people: the device sessions, as this room sees them.

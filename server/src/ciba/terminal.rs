@@ -25,25 +25,33 @@ impl Ciba {
     }
 
     /// Returns the request as a terminal sees it, if it is to see it.
-    async fn pending_of(&self, name: &Name, request: &Request) -> Option<Pending> {
+    pub(super) async fn pending_of(&self, name: &Name, request: &Request) -> Option<Pending> {
         let sub = request.sub.clone().filter(|_| self.config.terminal.enabled)?;
         if request.stage != Stage::Pending {
             return None;
         }
         let client = self.clients.find(&request.client_id).await.ok()??;
-        Some(Pending {
+        let client_vouched = client.is_vouched_for();
+        let needs_login = needs_fresh_login(request, &self.config.terminal) || !request.acr_values.is_empty();
+        let pending = Pending {
             name: *name,
             sub,
             client_name: client.metadata.client_name,
             client_uri: client.metadata.client_uri,
+            client_vouched,
             scope: request.scope.clone(),
+            resources: request.resources.clone(),
             binding_message: request.binding_message.clone(),
             authorization_details: request.authorization_details.clone(),
             agent_claims: request.agent_claims.clone(),
             created_at: request.created_at,
             expires_at: request.expires_at,
             approval_url: self.approval_url(&request.auth_req_id),
-            needs_fresh_login: needs_fresh_login(request, &self.config.terminal),
+            needs_browser: needs_login,
+        };
+        Some(Pending {
+            needs_browser: needs_login || !pending.is_shown_whole(),
+            ..pending
         })
     }
 }

@@ -113,6 +113,9 @@ impl Ciba {
             Err(No::ClientGone) => return,
             Err(_) => return self.refuse(name, request, PushError::TransactionFailed).await,
         };
+        if self.still_there(request).await.is_err() {
+            return self.refuse(name, request, PushError::TransactionFailed).await;
+        }
         let delivery = oauth::issue::Delivery::Pushed {
             auth_req_id: &request.auth_req_id,
         };
@@ -221,8 +224,13 @@ impl Owner for Pinged {
 }
 
 impl Owner for Pushed {
+    /// Client and person are looked up again (C-267, C-362): a delivery may take minutes.
     async fn is_wanted(&self) -> bool {
-        true
+        let Ok(Some(request)) = self.ciba.requests.find(&self.name).await else {
+            return false;
+        };
+        self.ciba.client_of(&self.name, &request).await.is_ok()
+            && self.ciba.still_there(&request).await.is_ok()
     }
 
     async fn ended(self, how: Ended) {

@@ -44,6 +44,8 @@ struct Verified {
     auth_req_id: String,
     client_name: String,
     scope: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    resources: Vec<String>,
     binding_message: Option<String>,
     authorization_details: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,7 @@ pub(super) async fn verify(
         auth_req_id: id,
         client_name: shown.client_name,
         scope: shown.scope.join(" "),
+        resources: shown.resources,
         binding_message: shown.binding_message,
         authorization_details: shown.authorization_details,
         agent_claims: shown.agent_claims,

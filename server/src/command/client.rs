@@ -12,7 +12,7 @@ use store::OpenMode;
 
 use super::table::table;
 use crate::config::{Config, Terms, is_id};
-use crate::oauth::client::{CIBA_GRANT, Client};
+use crate::oauth::client::{CIBA_GRANT, Client, RegisteredBy};
 use crate::oauth::clients::{Clients, ClientsError};
 use crate::oauth::configured;
 use crate::oauth::enrol::{enrol, new_id};
@@ -157,6 +157,7 @@ impl Office {
         let enrolled = enrol(id, metadata, &self.offer);
         let mut enrolled = enrolled.map_err(|refusal| anyhow::anyhow!(refusal.description()))?;
         enrolled.client.metadata.terms = terms;
+        enrolled.client.registered_by = RegisteredBy::Administrator;
         self.clients.add(&enrolled.client).await?;
         let mut out = std::io::stdout().lock();
         if add.json {

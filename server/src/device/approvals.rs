@@ -17,8 +17,8 @@ impl Sessions {
     pub(crate) fn show_approval(&self, person: &str, approval: &Approval) {
         for room in self.registry.rooms_of(person) {
             if let Some(held) = audience::seal(self, &room, approval) {
-                room.change_approvals(|shown| shown.add(held, now()));
-                self.mend(&room);
+                let has_vacancy = room.change_approvals(|shown| shown.add(held, now()));
+                self.settle(&room, person, has_vacancy);
             }
         }
     }
@@ -26,17 +26,25 @@ impl Sessions {
     /// Takes a request off every device of its person: it was decided, or its time is over.
     pub(crate) fn withdraw_approval(&self, person: &str, request: &ApprovalId) {
         for room in self.registry.rooms_of(person) {
-            room.change_approvals(|shown| shown.withdraw(request));
-            self.mend(&room);
+            let has_vacancy = room.change_approvals(|shown| shown.withdraw(request));
+            self.settle(&room, person, has_vacancy);
         }
     }
 
     /// Takes what has ended off every device.
     pub(crate) fn drop_ended_approvals(&self) {
-        for room in self.registry.rooms_with_person() {
-            room.change_approvals(|shown| shown.drop_ended(now()));
-            self.mend(&room);
+        for (room, person) in self.registry.rooms_with_person() {
+            let has_vacancy = room.change_approvals(|shown| shown.drop_ended(now()));
+            self.settle(&room, &person, has_vacancy);
         }
+    }
+
+    /// After a change: a request that had no place moves up, and a worn doc begins anew.
+    fn settle(&self, room: &Arc<Room>, person: &str, has_vacancy: bool) {
+        if has_vacancy {
+            audience::catch_up_later(self, room, person.to_owned());
+        }
+        self.mend(room);
     }
 
     /// A doc that is mostly shadows of requests begins anew, which its record has to know.

@@ -23,13 +23,18 @@ pub(super) fn note(sessions: &Sessions, room: &Room, stage: &Stage) {
     let person = person(sessions, room, stage);
     let is_new = sessions.registry.note_person(&room.session, person.as_deref());
     match person {
-        Some(person) if is_new => {
-            let caught_up = catch_up(sessions.clone(), room.session.clone(), person);
-            sessions.work.tasks.spawn(caught_up);
-        }
+        Some(person) if is_new => catch_up_later(sessions, room, person),
         Some(_) => {}
-        None => room.change_approvals(ShownApprovals::clear),
+        None => {
+            room.change_approvals(ShownApprovals::clear);
+        }
     }
+}
+
+/// Begins to show a room what waits for its person.
+pub(super) fn catch_up_later(sessions: &Sessions, room: &Room, person: String) {
+    let caught_up = catch_up(sessions.clone(), room.session.clone(), person);
+    sessions.work.tasks.spawn(caught_up);
 }
 
 /// Returns who signed in. Records of older servers say it in the sealed grant alone.

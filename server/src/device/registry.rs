@@ -182,13 +182,15 @@ impl Registry {
             .collect()
     }
 
-    /// Returns the rooms of all people.
-    pub(super) fn rooms_with_person(&self) -> Vec<Arc<Room>> {
+    /// Returns the rooms of all people, each with its person.
+    pub(super) fn rooms_with_person(&self) -> Vec<(Arc<Room>, Arc<str>)> {
         let rooms = self.rooms();
-        let sessions = rooms.by_person.values().flatten();
-        sessions
-            .filter_map(|session| rooms.room(session).cloned())
-            .collect()
+        let mut found = Vec::new();
+        for (person, sessions) in &rooms.by_person {
+            let theirs = sessions.iter().filter_map(|session| rooms.room(session));
+            found.extend(theirs.map(|room| (Arc::clone(room), Arc::clone(person))));
+        }
+        found
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

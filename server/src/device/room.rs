@@ -101,14 +101,16 @@ impl Room {
         is_worn
     }
 
-    /// Changes which requests are shown, and wakes every socket if there is something new.
-    pub(super) fn change_approvals(&self, change: impl FnOnce(&mut ShownApprovals)) {
+    /// Changes which requests are shown, and wakes every socket if there is something new. Returns whether there is a place
+    /// again for a request that had none.
+    pub(super) fn change_approvals(&self, change: impl FnOnce(&mut ShownApprovals)) -> bool {
         let mut state = self.state();
         change(&mut state.approvals);
         if state.approvals.take_change() {
             let entries = state.approvals.entries();
             state.feed.write_approvals(&entries);
         }
+        state.approvals.take_vacancy()
     }
 
     /// Whether its doc is mostly shadows.

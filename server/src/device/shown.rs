@@ -25,24 +25,33 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct ShownApprovals {
     held: BTreeMap<ApprovalId, Held>,
-    /// What was withdrawn since the pending ones were asked for: the answer may still have it.
-    withdrawn: Option<BTreeSet<ApprovalId>>,
+    /// How many times the pending ones are being asked for.
+    asking: usize,
+    /// What was withdrawn meanwhile: an answer may still have it.
+    withdrawn: BTreeSet<ApprovalId>,
+    /// Whether there was no place for a request, and none has become free since.
+    is_short: bool,
+    /// Whether a place has become free for which a request waits.
+    has_vacancy: bool,
     is_changed: bool,
 }
 
 impl ShownApprovals {
     /// The pending requests are being asked for.
     pub(super) fn begin_catching_up(&mut self) {
-        self.withdrawn = Some(BTreeSet::new());
+        self.asking += 1;
     }
 
     /// Takes in those that were pending.
     pub(super) fn catch_up(&mut self, pending: Vec<Held>, now: UnixSeconds) {
-        let withdrawn = self.withdrawn.take().unwrap_or_default();
         for held in pending {
-            if !withdrawn.contains(&held.request) {
+            if !self.withdrawn.contains(&held.request) {
                 self.add(held, now);
             }
+        }
+        self.asking = self.asking.saturating_sub(1);
+        if self.asking == 0 {
+            self.withdrawn.clear();
         }
     }
 
@@ -51,17 +60,24 @@ impl ShownApprovals {
         self.drop_ended(now);
         let bytes: usize = self.held.values().map(size).sum();
         let has_room = self.held.len() < MAX_APPROVALS && bytes + size(&held) <= MAX_SHOWN_BYTES;
-        if has_room && held.expires_at > now.seconds() {
-            self.held.entry(held.request.clone()).or_insert(held);
+        if held.expires_at <= now.seconds() || self.held.contains_key(&held.request) {
+            return;
+        }
+        if has_room {
+            self.held.insert(held.request.clone(), held);
             self.is_changed = true;
+        } else {
+            self.is_short = true;
         }
     }
 
     /// A request was decided, or its time is over.
     pub(super) fn withdraw(&mut self, request: &ApprovalId) {
-        self.is_changed |= self.held.remove(request).is_some();
-        if let Some(withdrawn) = &mut self.withdrawn {
-            withdrawn.insert(request.clone());
+        let before = self.held.len();
+        self.held.remove(request);
+        self.note_gone(before);
+        if self.asking > 0 {
+            self.withdrawn.insert(request.clone());
         }
     }
 
@@ -69,14 +85,28 @@ impl ShownApprovals {
     pub(super) fn drop_ended(&mut self, now: UnixSeconds) {
         let before = self.held.len();
         self.held.retain(|_, held| held.expires_at > now.seconds());
-        self.is_changed |= self.held.len() < before;
+        self.note_gone(before);
+    }
+
+    fn note_gone(&mut self, before: usize) {
+        if self.held.len() < before {
+            self.is_changed = true;
+            self.has_vacancy |= std::mem::take(&mut self.is_short);
+        }
     }
 
     /// The room has no person any more.
     pub(super) fn clear(&mut self) {
         self.is_changed |= !self.held.is_empty();
         self.held.clear();
-        self.withdrawn = None;
+        self.is_short = false;
+        self.has_vacancy = false;
+    }
+
+    /// Returns whether a place has become free since this was asked last, for which a request waits: then the pending ones
+    /// are to be asked for again.
+    pub(super) fn take_vacancy(&mut self) -> bool {
+        std::mem::take(&mut self.has_vacancy)
     }
 
     /// Returns whether anything has changed since this was asked last.
@@ -131,6 +161,29 @@ mod tests {
     }
 
     #[test]
+    fn d_064_a_place_that_becomes_free_is_said_once_where_a_request_waits_for_it() {
+        let mut shown = ShownApprovals::default();
+        let most = u16::try_from(MAX_APPROVALS).unwrap();
+        for n in 0..most {
+            shown.add(held(n, 10), NOW);
+        }
+        shown.add(held(0, 10), NOW);
+        shown.withdraw(&held(0, 10).request);
+        assert!(!shown.take_vacancy(), "none waits");
+        shown.add(held(0, 10), NOW);
+        shown.add(held(most, 10), NOW);
+        assert!(!shown.take_vacancy(), "none is free");
+        shown.withdraw(&held(most, 10).request);
+        assert!(!shown.take_vacancy(), "it had no place");
+        shown.withdraw(&held(1, 10).request);
+        assert!(shown.take_vacancy() && !shown.take_vacancy());
+        shown.add(held(most, 10), NOW);
+        shown.add(held(most + 1, 10), NOW);
+        shown.drop_ended(NOW.plus(60));
+        assert!(shown.take_vacancy());
+    }
+
+    #[test]
     fn d_064_large_requests_fit_into_a_frame_beside_the_tokens() {
         let mut shown = ShownApprovals::default();
         for n in 0..100 {
@@ -157,6 +210,12 @@ mod tests {
         assert_eq!(count(&shown), 3, "all but 1, and 3 once");
         shown.add(held(1, 10), NOW);
         assert_eq!(count(&shown), 4, "later it may come");
+        shown.begin_catching_up();
+        shown.begin_catching_up();
+        shown.catch_up(Vec::new(), NOW);
+        shown.withdraw(&held(1, 10).request);
+        shown.catch_up(vec![held(1, 10)], NOW);
+        assert_eq!(count(&shown), 3, "two that ask at once");
     }
 
     #[test]

@@ -22,11 +22,25 @@ pub(crate) struct Client {
     pub(crate) secret: Option<SecretHash>,
     /// Unix seconds; `client_id_issued_at`.
     pub(crate) created_at: u64,
+    /// Who says what is registered.
+    #[serde(default)]
+    pub(crate) registered_by: RegisteredBy,
     /// A disabled client fails authentication, and its open requests cannot be approved (C-054).
     #[serde(default)]
     pub(crate) disabled: bool,
     /// What it registered.
     pub(crate) metadata: Metadata,
+}
+
+/// Where a client comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RegisteredBy {
+    Configuration,
+    Administrator,
+    /// Itself: what it says of itself is its own statement. Records of older servers do not say.
+    #[default]
+    Registration,
 }
 
 /// What a client registers.
@@ -110,6 +124,11 @@ impl SecretHash {
 }
 
 impl Client {
+    /// Whether the operator says what the client is.
+    pub(crate) fn is_vouched_for(&self) -> bool {
+        self.registered_by != RegisteredBy::Registration
+    }
+
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
         self.metadata.grant_types.iter().any(|own| own == grant_type)
     }

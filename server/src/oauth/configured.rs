@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::client::{Client, SecretHash};
+use super::client::{Client, RegisteredBy, SecretHash};
 use super::metadata::{checked, unknown_member};
 use super::offer::Offer;
 use crate::config;
@@ -55,6 +55,7 @@ fn client(named: &config::Client, offer: &Offer) -> Result<Client, Problem> {
         id: named.id.clone(),
         secret: named.secret.as_ref().map(|secret| SecretHash::of(secret)),
         created_at: 0,
+        registered_by: RegisteredBy::Configuration,
         disabled: named.disabled,
         metadata,
     })
@@ -106,7 +107,7 @@ mod tests {
         let machine = json!({ "grant_types": ["client_credentials"] });
         let client = read(Some("its-secret"), &machine).unwrap();
         assert!(client.secret.unwrap().matches("its-secret"));
-        assert!(client.metadata.terms.refresh_tokens);
+        assert!(client.metadata.terms.refresh_tokens && client.registered_by == RegisteredBy::Configuration);
         for (metadata, error) in [
             (
                 json!({ "grant_types": ["password"] }),

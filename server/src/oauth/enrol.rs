@@ -4,7 +4,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::client::{Client, SecretHash};
+use super::client::{Client, RegisteredBy, SecretHash};
 use super::metadata::checked;
 use super::offer::Offer;
 use crate::clock::now;
@@ -40,6 +40,7 @@ pub(crate) fn enrol(id: String, registered: Map<String, Value>, offer: &Offer) -
         id,
         secret: secret.as_ref().map(|secret| SecretHash::of(secret)),
         created_at: now().seconds(),
+        registered_by: RegisteredBy::Registration,
         disabled: false,
         metadata,
     };

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::allowed::{self, may_have};
+use super::allowed;
 use super::client::Client;
 use super::grants::{Grant, GrantsError, Rotated};
 use super::issue::{Delivery, Issuer, TokenResponse};
 use super::parameters::Parameters;
 use super::token_endpoint::GrantType;
 use crate::cause::chain;
-use crate::config::OAuth;
 use crate::refusal::Refusal;
 use crate::users::Users;
 
@@ -29,7 +28,6 @@ const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made"
 pub(crate) struct Refresh {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) users: Arc<Users>,
-    pub(crate) oauth: OAuth,
 }
 
 impl GrantType for Refresh {
@@ -62,7 +60,7 @@ impl Refresh {
             .ok_or(BAD_TOKEN)?;
         self.still_there(&grant).await?;
         let scope = narrowed(&grant, request)?;
-        let resources = self.resources(client, &grant, request)?;
+        let resources = resources(&grant, request)?;
         let ends = self.issuer.ends(true);
         match self
             .issuer
@@ -100,25 +98,18 @@ impl Refresh {
         })?;
         user.filter(|user| !user.disabled).map(drop).ok_or(NO_USER)
     }
+}
 
-    /// What the client asks for now is among what was granted; where nothing was named, what the client may have.
-    fn resources(
-        &self,
-        client: &Client,
-        grant: &Grant,
-        request: &Parameters,
-    ) -> Result<Vec<String>, Refusal> {
-        let is_good = |resource: &str| match &*grant.resources {
-            [] => may_have(client, &self.oauth, resource),
-            granted => granted.iter().any(|own| own == resource),
-        };
-        let asked = allowed::resources(request, is_good).ok_or(BAD_RESOURCE)?;
-        Ok(if asked.is_empty() {
-            grant.resources.clone()
-        } else {
-            asked
-        })
-    }
+/// Returns the audience that the client asks for, or all that was granted. A grant that names no resource is for this server
+/// alone: the person who approved it was shown none (C-302, C-303).
+fn resources(grant: &Grant, request: &Parameters) -> Result<Vec<String>, Refusal> {
+    let is_granted = |resource: &str| grant.resources.iter().any(|own| own == resource);
+    let asked = allowed::resources(request, is_granted).ok_or(BAD_RESOURCE)?;
+    Ok(if asked.is_empty() {
+        grant.resources.clone()
+    } else {
+        asked
+    })
 }
 
 /// Returns the scopes that the client asks for, or all that were granted (RFC 6749 §6).

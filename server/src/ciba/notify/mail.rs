@@ -15,6 +15,7 @@ use lettre::{AsyncTransport as _, Tokio1Executor};
 use super::error::NotifyError;
 use super::notice::Notice;
 use crate::config::{self, MailSecurity};
+use crate::oauth::plain::plain;
 use crate::outgoing::Authorities;
 use crate::random::random;
 
@@ -82,6 +83,8 @@ struct Words<'a> {
     client_name: &'a str,
     binding_message: Option<&'a str>,
     scope: &'a str,
+    /// Empty: none.
+    resources: &'a str,
     has_details: bool,
     until: &'a str,
     approval_url: &'a str,
@@ -89,12 +92,15 @@ struct Words<'a> {
 
 fn message(from: &Mailbox, email: &str, notice: &Notice) -> Result<Message, NotifyError> {
     let to: Address = email.parse().map_err(|_| NotifyError::Mail)?;
-    let client_name = printable(&notice.client_name);
+    let client_name = plain(&notice.client_name);
+    let resources = notice.resources.iter().map(|resource| plain(resource));
+    let resources = resources.collect::<Vec<_>>().join(", ");
     let until = until(notice);
     let words = Words {
         client_name: &client_name,
         binding_message: notice.binding_message.as_deref(),
         scope: &notice.scope,
+        resources: &resources,
         has_details: notice.authorization_details.is_some(),
         until: &until,
         approval_url: notice.approval_url.as_str(),
@@ -108,15 +114,10 @@ fn message(from: &Mailbox, email: &str, notice: &Notice) -> Result<Message, Noti
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .from(from.clone())
         .to(Mailbox::new(None, to))
-        .subject(format!("{client_name} asks for your approval"))
+        .subject(format!("\"{client_name}\" asks for your approval"))
         .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
         .multipart(MultiPart::alternative_plain_html(text, html))
         .map_err(|_| NotifyError::Mail)
-}
-
-/// Returns a text without control characters: it stands in a header.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 /// Returns until when the person can answer: a mail may be read late.

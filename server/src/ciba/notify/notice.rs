@@ -23,6 +23,8 @@ pub(crate) struct Notice {
     pub(crate) client_name: String,
     /// Values with spaces between them.
     pub(crate) scope: String,
+    /// RFC 8707
+    pub(crate) resources: Vec<String>,
     pub(crate) binding_message: Option<String>,
     /// RFC 9396
     pub(crate) authorization_details: Option<Value>,
@@ -45,6 +47,7 @@ struct Json<'a> {
     client_id: &'a str,
     client_name: &'a str,
     scope: &'a str,
+    resources: &'a [String],
     binding_message: Option<&'a str>,
     authorization_details: Option<&'a Value>,
     agent_claims: Option<&'a Value>,
@@ -64,6 +67,7 @@ impl Notice {
             client_id: &self.client_id,
             client_name: &self.client_name,
             scope: &self.scope,
+            resources: &self.resources,
             binding_message: self.binding_message.as_deref(),
             authorization_details: self.authorization_details.as_ref(),
             agent_claims: self.agent_claims.as_ref(),

@@ -7,7 +7,7 @@ use super::rows::{Row, rows};
 use super::words;
 use crate::browser::{BrowserSession, SignIn};
 use crate::ciba::decide::Shown;
-use crate::oauth::plain::plain;
+use crate::oauth::plain::{legible, plain};
 
 /// Asks the person for a decision.
 #[derive(Template)]
@@ -24,6 +24,8 @@ pub(super) struct Ask<'a> {
     client_name: String,
     /// The host of the client's own page.
     client_host: Option<String>,
+    /// Whether the operator says so, not the client alone.
+    client_vouched: bool,
     binding_message: Option<String>,
     scopes: Vec<Wish>,
     resources: Vec<String>,
@@ -59,14 +61,15 @@ impl<'a> Ask<'a> {
             auth_req_id,
             form_token: &session.form_token,
             other_person: other_person(page, auth_req_id),
-            person: plain(&session.person.name),
+            person: legible(&session.person.name),
             client_name: plain(&shown.client_name),
             client_host: shown
                 .client_uri
                 .as_ref()
                 .and_then(|uri| uri.host_str())
                 .map(plain),
-            binding_message: shown.binding_message.as_deref().map(plain),
+            client_vouched: shown.client_vouched,
+            binding_message: shown.binding_message.as_deref().map(legible),
             scopes: shown.scope.iter().map(|name| wish(name)).collect(),
             resources: shown.resources.iter().map(|resource| plain(resource)).collect(),
             details: details(shown.authorization_details.as_ref()),

@@ -22,7 +22,7 @@ use super::provider::Ciba;
 use crate::browser::{BrowserSession, SignIn};
 use crate::cause::chain;
 use crate::clock::now;
-use crate::oauth::plain::plain;
+use crate::oauth::plain::{legible, plain};
 use crate::page::respond;
 
 #[derive(Deserialize)]
@@ -143,7 +143,7 @@ async fn waiting(ciba: &Ciba, jar: &CookieJar, id: &str) -> Result<(Shown, Brows
         .filter(|session| shown.sub.as_ref() != Some(&session.person.sub));
     if let Some(session) = foreign {
         return Err(Instead::Tell(Notice::Foreign {
-            person: plain(&session.person.name),
+            person: legible(&session.person.name),
             other_person: other_person(page, id),
         }));
     }

@@ -1,5 +1,7 @@
 //! A JSON value as the lines of a table: what a request's `authorization_details` say, for a person.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::oauth::plain::plain;
@@ -16,7 +18,7 @@ pub(super) struct Row {
     pub(super) value: Option<String>,
 }
 
-/// Returns the lines of an object's members but `left_out`, in their order; of an array's elements, which are numbered.
+/// Returns the lines of an object's members but `left_out`, sorted by name (JSON has no order of its own); of an array's elements, which are numbered.
 pub(super) fn rows(value: &Value, left_out: &[&str]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, value) in members(value) {
@@ -41,10 +43,11 @@ fn push(rows: &mut Vec<Row>, depth: usize, name: &str, value: &Value) {
 
 fn members(value: &Value) -> Vec<(String, &Value)> {
     match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.clone(), value))
-            .collect(),
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            let own = sorted.into_iter().map(|(name, value)| (name.clone(), value));
+            own.collect()
+        }
         Value::Array(elements) => (1..).map(|n: usize| n.to_string()).zip(elements).collect(),
         _ => Vec::new(),
     }
@@ -91,14 +94,14 @@ mod tests {
                 row(0, "amount", None),
                 row(1, "currency", Some("EUR")),
                 row(1, "value", Some("12.5")),
+                row(0, "last", Some("(none)")),
+                row(0, "more", Some("(none)")),
+                row(0, "note", Some("(empty)")),
                 row(0, "to", None),
                 row(1, "1", Some("a")),
                 row(1, "2", None),
                 row(2, "b", Some("null")),
                 row(0, "urgent", Some("yes")),
-                row(0, "note", Some("(empty)")),
-                row(0, "more", Some("(none)")),
-                row(0, "last", Some("(none)")),
             ]
         );
     }

@@ -33,6 +33,7 @@ fn shown() -> Shown {
         sub: Some("a".into()),
         client_name: "Checkout".into(),
         client_uri: Some(Url::parse("https://shop.example/about").unwrap()),
+        client_vouched: true,
         scope: ["openid", "email", "payments:write"].map(String::from).to_vec(),
         resources: vec!["https://api.example/".into()],
         binding_message: Some("Pay 12.50 EUR to ACME, code 7HK2".into()),
@@ -72,7 +73,7 @@ fn c_233_the_page_says_who_asks_for_what_and_how_long_there_is() {
     let html = html(&shown(), &session());
     for said in [
         "<bdi>Checkout</bdi> asks",
-        "<bdi>shop.example</bdi>",
+        "<p class=\"host\"><bdi>shop.example</bdi></p>",
         "Pay 12.50 EUR to ACME, code 7HK2",
         "Know who you are",
         "Read your e-mail address",
@@ -123,6 +124,28 @@ fn c_113_what_the_client_says_of_its_agent_is_labelled_as_unchecked() {
         ..shown()
     };
     assert!(!html(&without, &session()).contains("agent-claims"));
+}
+
+#[test]
+fn c_233_the_page_of_a_client_that_registered_itself_is_its_own_statement() {
+    let registered = Shown {
+        client_vouched: false,
+        ..shown()
+    };
+    let said = "<p class=\"host\">says of itself: <bdi>shop.example</bdi></p>";
+    assert!(html(&registered, &session()).contains(said));
+}
+
+#[test]
+fn c_105_a_message_is_shown_unchanged_and_a_name_hides_nothing() {
+    let shown = Shown {
+        client_name: "Shop\u{200d}\u{e0041}".into(),
+        binding_message: Some("Pay 👩\u{200d}👧 5 €".into()),
+        ..shown()
+    };
+    let html = html(&shown, &session());
+    assert!(html.contains("<bdi>Pay 👩\u{200d}👧 5 €</bdi>"), "{html}");
+    assert!(html.contains("<bdi>Shop\u{fffd}\u{fffd}</bdi> asks"), "{html}");
 }
 
 #[test]

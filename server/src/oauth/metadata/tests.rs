@@ -301,7 +301,7 @@ fn c_049_keys_are_public_have_different_names_and_come_in_one_way() {
 #[test]
 fn c_051_a_name_is_shown_as_it_is_and_without_one_the_id_is() {
     assert_eq!(read(json!({})).unwrap().client_name, "the-id");
-    for name in ["A", "支払い 👩‍👩‍👧", &"é".repeat(MAX_NAME)] {
+    for name in ["A", "支払い 👧", &"é".repeat(MAX_NAME)] {
         assert_eq!(read(json!({ "client_name": name })).unwrap().client_name, name);
     }
     for name in [
@@ -310,6 +310,8 @@ fn c_051_a_name_is_shown_as_it_is_and_without_one_the_id_is() {
         json!("x".repeat(MAX_NAME + 1)),
         json!("two\nlines"),
         json!("\u{202e}gro.knab"),
+        json!("Bank\u{200b}"),
+        json!("\u{3164}"),
         json!(7),
     ] {
         assert_eq!(refused(json!({ "client_name": name })), "client_name");

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::kit::ciba::{Answer, Provider, site};
+use crate::kit::ciba::{Answer, Provider, site, site_at};
 use crate::kit::endpoint::{Endpoint, TOKEN};
+use crate::kit::idp::Idp;
 use crate::kit::leak::{assert_unsaid, holds};
+use crate::kit::person::Person;
 use crate::kit::site::Site;
 use crate::kit::stand_in::Reply;
 use crate::kit::until;
@@ -367,6 +369,29 @@ async fn c_368_a_failure_of_ours_after_the_approval_is_told_and_ends_the_request
     let is_over = async || (provider.verify(&id).await.refusal() == (404, "invalid_request")).then_some(());
     until("the end of the request", is_over).await;
     let provider = provider.crash().await;
+    provider.server.stop().await;
+    assert_eq!(endpoint.count(), 2);
+}
+
+#[tokio::test]
+async fn c_267_c_362_no_tokens_are_sent_for_a_person_who_is_gone_since() {
+    let idp = Idp::start().await;
+    let mut endpoint = Endpoint::https([Reply::Silence, Reply::Status(204)]).await;
+    let ciba = format!("{PUSH}\nlogin_hint = [\"subject\"]");
+    let site = site_at(&idp.issuer, &ciba).and(endpoint.client("push", ""));
+    let provider = Provider::start(endpoint.trusted_by(site)).await;
+    let carol = Person::sign_in(&idp, &provider, "carol-3").await;
+    let id = asked(&provider, &[("login_hint", "carol-3")]).await;
+    assert_eq!(carol.approve(&id).await.status, 200);
+    assert!(endpoint.body(0).await["access_token"].is_string());
+    provider.admin("user disable", &["carol-3"]).await;
+    let provider = provider.crash().await;
+    let told = endpoint.body(1).await;
+    assert_eq!(
+        (&told["auth_req_id"], &told["error"]),
+        (&json!(id), &json!("transaction_failed"))
+    );
+    assert!(told.get("access_token").is_none());
     provider.server.stop().await;
     assert_eq!(endpoint.count(), 2);
 }

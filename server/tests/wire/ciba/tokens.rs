@@ -99,6 +99,46 @@ async fn c_302_a_refresh_token_comes_with_offline_access_or_by_the_operators_ter
 }
 
 #[tokio::test]
+async fn c_302_a_refresh_of_a_grant_without_a_resource_is_for_the_issuer_alone() {
+    let resources = "[oauth]\nresources = [\"https://a.example\", \"https://b.example\"]\n";
+    let provider = Provider::start(site("").and(resources)).await;
+    let refreshed = async |resource: &str, refresh_token: &str| {
+        let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        form.extend((!resource.is_empty()).then_some(("resource", resource)));
+        provider.form_as("agent", "/oauth2/token", &form).await
+    };
+    let offline = ("scope", "openid offline_access");
+    let own = redeemed(&provider, "agent", &[offline])
+        .await
+        .text("refresh_token");
+    let refused = refreshed("https://a.example", &own).await;
+    assert_eq!(
+        refused.refusal(),
+        (400, "invalid_target"),
+        "the person was shown none"
+    );
+    let answer = refreshed("", &own).await;
+    assert_eq!(answer.claims("access_token")["aud"], json!(provider.server.url));
+    // What the client chose when it redeemed the request is all that there is (C-272).
+    let id = provider.asked(&[offline]).await;
+    provider.allow(&id).await;
+    let form = [
+        ("grant_type", "urn:openid:params:grant-type:ciba"),
+        ("auth_req_id", &*id),
+        ("resource", "https://a.example"),
+    ];
+    let answer = provider.form_as("agent", "/oauth2/token", &form).await;
+    assert_eq!(answer.claims("access_token")["aud"], "https://a.example");
+    let chosen = answer.text("refresh_token");
+    let refused = refreshed("https://b.example", &chosen).await;
+    assert_eq!(refused.refusal(), (400, "invalid_target"));
+    let answer = refreshed("https://a.example", &chosen).await;
+    assert_eq!(answer.claims("access_token")["aud"], "https://a.example");
+    let answer = refreshed("", &answer.text("refresh_token")).await;
+    assert_eq!(answer.claims("access_token")["aud"], "https://a.example");
+}
+
+#[tokio::test]
 async fn c_303_c_304_an_access_token_says_who_may_do_what_where_for_whom() {
     let resources = "[oauth]\nresources = [\"https://a.example\", \"https://b.example\"]\n";
     let provider = Provider::start(site("").and(resources)).await;

@@ -20,6 +20,7 @@ fn c_210_a_mail_says_who_asks_for_what_and_until_when() {
         client_name: &notice.client_name,
         binding_message: notice.binding_message.as_deref(),
         scope: &notice.scope,
+        resources: "https://api.example.com/",
         has_details: true,
         until: "08:00:00 UTC",
         approval_url: notice.approval_url.as_str(),
@@ -29,7 +30,7 @@ fn c_210_a_mail_says_who_asks_for_what_and_until_when() {
         text,
         "Build <bot> & Söhne asks for your approval.\n\n\
          It says:\n\n    Deploy 1.4 to \"prod\" 🚀\n\n\
-         It asks for: openid deploy\nThe page shows exactly what you would approve.\n\n\
+         It asks for: openid deploy\nAt: https://api.example.com/\nThe page shows exactly what you would approve.\n\n\
          Look at the request, and approve or deny it, until 08:00:00 UTC:\n\n\
          https://ciba.example.com/ciba/approve?auth_req_id=id-1\n\n\
          If you did not expect this, deny it, or do nothing. This link is for you alone: do not forward it."
@@ -48,6 +49,7 @@ fn c_210_a_mail_without_message_and_details_has_no_gaps() {
         client_name: "Bot",
         binding_message: None,
         scope: "openid",
+        resources: "",
         has_details: false,
         until: "08:00:00 UTC",
         approval_url: "https://ciba.example.com/x",
@@ -104,12 +106,13 @@ fn c_210_no_name_or_address_writes_a_header_of_its_own() {
             .any(|line| line.starts_with("Content-Type: multipart"));
         assert!(is_whole, "the head ends where it should: {head:?}");
     }
-    let mut attacked = notice();
-    attacked.client_name = "Bot\r\nBcc: x".into();
-    let mail = written(&attacked).unwrap();
+    let mut quoted = notice();
+    quoted.client_name = "Bot".into();
+    let mail = written(&quoted).unwrap();
+    let subject = "Subject: \"Bot\" asks for your approval";
     assert!(
-        head(&mail).contains(&"Subject: Bot  Bcc: x asks for your approval"),
-        "{mail}"
+        head(&mail).contains(&subject),
+        "its name is no sentence of ours: {mail}"
     );
     for address in [
         "ada@example.com\r\nBcc: mallory@example.com",

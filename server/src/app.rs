@@ -26,10 +26,11 @@ use crate::oauth::offer::Offer;
 use crate::oauth::register::{self, Registrations};
 use crate::openid::{Foundation, OpenId};
 use crate::page;
-use crate::peer::addressed;
+use crate::peer::{Believed, addressed};
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
 use crate::terminals::Meeting;
+use crate::tls::Tls;
 use crate::token::Provider;
 use crate::users::{User, Users};
 
@@ -50,7 +51,8 @@ pub(crate) struct App {
     offer: Arc<Offer>,
     registrations: Registrations,
     openid: OpenId,
-    behind_tls_proxy: bool,
+    pub(crate) tls: Arc<Tls>,
+    believed: Believed,
 }
 
 impl App {
@@ -62,6 +64,7 @@ impl App {
     pub(crate) fn build(config: &Config, public_url: Url, shutdown: Shutdown) -> anyhow::Result<Self> {
         // A server that made a new store by itself would forget all logins in silence when the old one is gone.
         let store = store::open(&config.store, OpenMode::Alone).context("opening the store")?;
+        let tls = Arc::new(Tls::open(&config.tls).context("preparing TLS")?);
         let keys =
             Keys::open(config.keys.folder.as_deref(), config.keys.retired_for).context("opening the keys")?;
         let callback = public_url
@@ -106,6 +109,7 @@ impl App {
             keys: Arc::clone(&keys),
             clients: Arc::clone(&clients),
             users,
+            authority: tls.authority(),
             browsers,
             is_on_loopback: offer.loopback,
             terminals: Arc::new(meeting.clone()),
@@ -127,7 +131,11 @@ impl App {
             keys,
             registrations: Registrations::new(&config.oauth, Arc::clone(&offer), clients),
             offer,
-            behind_tls_proxy: config.behind_tls_proxy,
+            tls,
+            believed: Believed {
+                address: config.behind_tls_proxy,
+                certificate: config.tls.is_said_by_proxy(),
+            },
         })
     }
 
@@ -147,7 +155,12 @@ impl App {
             .merge(page::routes(&self.public_url))
             .merge(self.openid.routes())
             .merge(more);
-        addressed(guarded(routes), self.behind_tls_proxy)
+        addressed(guarded(routes), self.believed)
+    }
+
+    /// Returns the routes of the listener for clients with certificates. Its TLS ends here: no proxy is believed.
+    pub(crate) fn client_routes(&self) -> Router {
+        addressed(guarded(self.openid.client_routes()), Believed::default())
     }
 
     /// Takes up what an earlier process left.
@@ -155,7 +168,7 @@ impl App {
         self.openid.resume().await;
     }
 
-    /// Removes what has expired, forgets who has been quiet, and looks for new keys.
+    /// Removes what has expired, forgets who has been quiet, and looks for new keys and certificates.
     pub(crate) async fn sweep(&self) {
         let is_more = async || self.store.sweep(now(), SWEEP_AT_ONCE).await;
         while is_more().await.is_ok_and(|swept| swept == SWEEP_AT_ONCE) {}
@@ -167,6 +180,12 @@ impl App {
             tracing::error!(
                 error = chain(&error),
                 "the new signing keys cannot be used; the old ones stay"
+            );
+        }
+        if let Err(error) = self.tls.refresh() {
+            tracing::error!(
+                error = chain(&error),
+                "the new TLS files cannot be used; the old ones stay"
             );
         }
         self.registrations.forget_quiet();

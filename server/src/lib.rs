@@ -32,5 +32,6 @@ mod serve;
 mod shutdown;
 mod terminals;
 mod throttle;
+mod tls;
 mod token;
 mod users;

@@ -31,6 +31,7 @@ use crate::oauth::userinfo::UserInfo;
 use crate::outgoing::UntrustedHttp;
 use crate::serve::Work;
 use crate::shutdown::Shutdown;
+use crate::tls::Authority;
 use crate::users::Users;
 
 /// The provider; a handle that is cheap to clone.
@@ -49,7 +50,8 @@ pub(crate) struct Foundation {
     pub(crate) keys: Arc<Keys>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
-
+    /// Whom certificates of clients come from.
+    pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
     /// Whether our own issuer is on loopback (C-404).
@@ -104,6 +106,12 @@ impl OpenId {
         oauth::routes(Arc::clone(&self.token_endpoint), Arc::clone(&self.userinfo)).merge(asking)
     }
 
+    /// Returns what clients ask with a certificate: no page for people.
+    pub(crate) fn client_routes(&self) -> Router {
+        let asking = self.ciba.clone().map(ciba::client_routes).unwrap_or_default();
+        oauth::routes(Arc::clone(&self.token_endpoint), Arc::clone(&self.userinfo)).merge(asking)
+    }
+
     /// Takes up what an earlier process left undecided.
     pub(crate) async fn resume(&self) {
         let Some(ciba) = &self.ciba else { return };
@@ -129,7 +137,13 @@ impl Front {
         let client_keys = Arc::new(ClientKeys::new(http.clone()));
         let used = Arc::new(Used::new(Arc::clone(&on.store)));
         let known = (Arc::clone(&client_keys), Arc::clone(&used));
-        let authenticator = Authenticator::new(Arc::clone(&on.clients), known, name.clone(), &config.oauth);
+        let authenticator = Authenticator::new(
+            Arc::clone(&on.clients),
+            known,
+            on.authority.clone(),
+            name.clone(),
+            &config.oauth,
+        );
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
         Ok(Self {
             http,

@@ -1,4 +1,4 @@
-//! The address that a request comes from, also behind a TLS proxy of ours.
+//! What a request comes from, also behind a TLS proxy of ours: an address, and the certificate of a client.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,29 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use http::HeaderMap;
 
+use crate::tls;
+
 /// The client's address, in the extensions of every request: a handler takes it as `Extension<Peer>`.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// What a proxy in front is believed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Believed {
+    /// `X-Forwarded-For`
+    pub(crate) address: bool,
+    /// `Client-Cert`; its headers reach no handler, believed or not.
+    pub(crate) certificate: bool,
+}
+
 /// Tells every request where it comes from.
-pub(crate) fn addressed(routes: Router, behind_tls_proxy: bool) -> Router {
+pub(crate) fn addressed(routes: Router, believed: Believed) -> Router {
     routes.layer(middleware::from_fn(move |mut request: Request, next: Next| {
-        let peer = peer(&request, behind_tls_proxy);
+        let peer = peer(&request, believed.address);
         request.extensions_mut().insert(peer);
+        if let Some(certificate) = tls::take(request.headers_mut(), believed.certificate) {
+            request.extensions_mut().insert(certificate);
+        }
         next.run(request)
     }))
 }

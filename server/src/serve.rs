@@ -1,26 +1,33 @@
-//! The accept loop: one HTTP/1.1 connection a task, each with its limits, and an orderly end.
+//! The accept loops: one HTTP/1.1 connection a task, with or without TLS, each with its limits, and an orderly end.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use futures_util::future::join_all;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower_http::timeout::TimeoutBody;
 
 use crate::shutdown::Shutdown;
+use crate::tls::Certificate;
 
 /// How long a client may take to send a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a client may pause while it sends a request's body.
 const BODY_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -43,32 +50,59 @@ pub(crate) struct Work {
     pub(crate) tasks: TaskTracker,
 }
 
+/// A listener, and what is behind it.
+pub(crate) struct Door {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
 /// Serves until told to leave, then lets what has begun come to its end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, work: &Work) {
-    let mut is_full = false;
-    while let Some(accepted) = shutdown.begun().run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, address)) if work.connections.len() < MAX_CONNECTIONS => {
-                is_full = false;
-                let served = connection(stream, address, router.clone(), shutdown.begun().clone());
-                drop(work.connections.spawn(served));
-            }
-            Ok(_) if is_full => {}
-            Ok(_) => {
-                is_full = true;
-                tracing::warn!(MAX_CONNECTIONS, "no more connections are taken");
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
+pub(crate) async fn serve(doors: Vec<Door>, shutdown: &Shutdown, work: &Work) {
+    join_all(doors.into_iter().map(|door| door.serve(shutdown, work))).await;
     tokio::select! {
         () = work.finished() => {}
         () = tokio::time::sleep(GRACE) => tracing::warn!("some requests did not end in time"),
         () = shutdown.forced().cancelled() => tracing::warn!("left at once"),
+    }
+}
+
+impl Door {
+    /// Takes connections until told to leave.
+    async fn serve(self, shutdown: &Shutdown, work: &Work) {
+        let mut is_full = false;
+        while let Some(accepted) = shutdown.begun().run_until_cancelled(self.listener.accept()).await {
+            match accepted {
+                Ok((stream, address)) if work.connections.len() < MAX_CONNECTIONS => {
+                    is_full = false;
+                    self.open(stream, address, shutdown.begun().clone(), work);
+                }
+                Ok(_) if is_full => {}
+                Ok(_) => {
+                    is_full = true;
+                    tracing::warn!(MAX_CONNECTIONS, "no more connections are taken");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Begins a connection in a task of its own. A plain one is not charged for what TLS needs.
+    fn open(&self, stream: TcpStream, address: SocketAddr, leaving: CancellationToken, work: &Work) {
+        let _ = stream.set_nodelay(true);
+        let router = self.router.clone();
+        drop(match self.tls.clone() {
+            None => work
+                .connections
+                .spawn(connection(stream, address, router, leaving)),
+            Some(tls) => work
+                .connections
+                .spawn(secured(tls, stream, address, router, leaving)),
+        });
     }
 }
 
@@ -81,8 +115,34 @@ impl Work {
     }
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, router: Router, leaving: CancellationToken) {
-    let _ = stream.set_nodelay(true);
+/// Shakes hands, then serves. The client's certificate, if it has shown one, is told to every request.
+async fn secured(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    leaving: CancellationToken,
+) {
+    let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream));
+    let stream = match leaving.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => stream,
+        Some(Ok(Err(error))) => return tracing::debug!(%error, "no TLS was spoken"),
+        Some(Err(_)) => return tracing::debug!("a TLS handshake took too long"),
+        None => return,
+    };
+    let router = match Certificate::shown(stream.get_ref().1) {
+        Some(certificate) => router.layer(Extension(certificate)),
+        None => router,
+    };
+    Box::pin(connection(stream, address, router, leaving)).await;
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+    router: Router,
+    leaving: CancellationToken,
+) {
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
         request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)))

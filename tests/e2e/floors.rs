@@ -18,10 +18,9 @@ const SERVER: Floors = &[
     &["login", "openid"],
     &["device", "ciba"],
     &["oauth"],
-    &["token", "users", "browser", "dev", "serve", "guard"],
-    &[
-        "config", "refusal", "page", "peer", "throttle", "failures", "shutdown",
-    ],
+    &["token", "users", "browser", "dev", "serve", "guard", "peer"],
+    &["tls"],
+    &["config", "refusal", "page", "throttle", "failures", "shutdown"],
     &["outgoing", "program", "clock", "random", "cause", "harden"],
 ];
 

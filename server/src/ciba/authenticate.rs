@@ -24,12 +24,14 @@ use crate::cause::chain;
 use crate::clock::now;
 use crate::config::{Mode, is_loopback};
 use crate::oauth::authenticate::Caller;
+use crate::oauth::certificates::bound_to;
 use crate::oauth::client::{CIBA_GRANT, Client};
 use crate::oauth::parameters::Parameters;
 use crate::oauth::token_endpoint;
 use crate::outgoing::notification_endpoint;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
+use crate::tls::Certificate;
 use crate::users::{User, Wanted};
 
 /// The path of the endpoint, which the seed's clients know (C-001).
@@ -61,18 +63,26 @@ struct Acknowledgement {
 pub(super) async fn authenticate(
     State(ciba): State<Ciba>,
     Extension(peer): Extension<Peer>,
+    certificate: Option<Extension<Certificate>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let received = now().seconds();
     let parameters = Parameters::of_form_or_json(&headers, body)?;
-    let client = ciba.client(&headers, peer, &parameters).await?;
+    let certificate = certificate.as_ref().map(|shown| &shown.0);
+    let client = ciba.client(&headers, (peer, certificate), &parameters).await?;
+    // Pushed tokens have no other request that could show one.
+    let certificate = match client.metadata.backchannel_token_delivery_mode {
+        Some(Mode::Push) => bound_to(&client, certificate)?,
+        _ => None,
+    };
     let parameters = ciba.signed(parameters, &client).await?;
     let asked = Asked::read(&parameters, &client, &ciba.oauth, (&ciba.config, &ciba.types))?;
     let user = ciba.user(&asked, &client).await?;
     if let Some(user) = &user {
         ciba.check_user_code(&asked, &client, user).await?;
     }
+    let asked = (asked, certificate);
     let request = ciba.begin(asked, &client, user.as_ref(), received).await?;
     let acknowledgement = Acknowledgement {
         expires_in: request.expires_at - request.created_at,
@@ -86,13 +96,14 @@ impl Ciba {
     async fn client(
         &self,
         headers: &HeaderMap,
-        peer: Peer,
+        (peer, certificate): (Peer, Option<&Certificate>),
         parameters: &Parameters,
     ) -> Result<Client, Refusal> {
         let (own, token) = (self.url_of(PATH), self.url_of(token_endpoint::PATH));
         let caller = Caller {
             headers,
             address: peer.0,
+            certificate,
             audiences: &[&own, &token],
         };
         let client = self.authenticator.authenticate(&caller, parameters).await?;
@@ -167,7 +178,7 @@ impl Ciba {
 
     async fn begin(
         &self,
-        asked: Asked,
+        asked: (Asked, Option<String>),
         client: &Client,
         user: Option<&User>,
         received: u64,
@@ -175,7 +186,7 @@ impl Ciba {
         if let Some(Err(wait)) = self.asks.as_ref().map(|asks| asks.check(&client.id)) {
             return Err(Refusal::busy("the client asks too often", wait));
         }
-        let nobody = asked.hint.clone();
+        let nobody = asked.0.hint.clone();
         let request = self.request(asked, client, user, received)?;
         let name = Name::of(&request.auth_req_id);
         let counted = request.sub.clone().unwrap_or_else(|| nobodys(&nobody));
@@ -208,7 +219,7 @@ impl Ciba {
 
     fn request(
         &self,
-        asked: Asked,
+        (asked, certificate): (Asked, Option<String>),
         client: &Client,
         user: Option<&User>,
         received: u64,
@@ -236,7 +247,7 @@ impl Ciba {
             authorization_details: asked.authorization_details,
             agent_claims: asked.agent_claims,
             notification,
-            certificate: None,
+            certificate,
             created_at: received,
             expires_at: received + lifetime,
             stage: Stage::Pending,

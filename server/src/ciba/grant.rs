@@ -48,13 +48,19 @@ impl GrantType for Ciba {
         &'a self,
         client: &'a Client,
         request: &'a Parameters,
+        certificate: Option<String>,
     ) -> BoxFuture<'a, Result<TokenResponse, Refusal>> {
-        self.poll(client, request).boxed()
+        self.poll(client, request, certificate).boxed()
     }
 }
 
 impl Ciba {
-    async fn poll(&self, client: &Client, parameters: &Parameters) -> Result<TokenResponse, Refusal> {
+    async fn poll(
+        &self,
+        client: &Client,
+        parameters: &Parameters,
+        certificate: Option<String>,
+    ) -> Result<TokenResponse, Refusal> {
         let name = Name::of(parameters.get("auth_req_id").ok_or(NO_ID)?);
         let mut request = self.alive(&name, client).await?;
         // Only a request that is still pending tells a client to slow down (C-273).
@@ -69,7 +75,11 @@ impl Ciba {
         match request.stage {
             Stage::Pending => Err(PENDING),
             Stage::Rejected => Err(REJECTED),
-            Stage::Approved(_) => Box::pin(self.hand_out(&name, client, request, parameters)).await,
+            Stage::Approved(_) => {
+                // What is polled for is bound to the certificate of the poll, not of the request.
+                request.certificate = certificate;
+                Box::pin(self.hand_out(&name, client, request, parameters)).await
+            }
             Stage::Redeemed | Stage::Delivered | Stage::Failed => Err(UNKNOWN),
         }
     }

@@ -33,10 +33,16 @@ pub(crate) use self::name::Name;
 pub(crate) use self::pending::{Pending, Terminals};
 pub(crate) use self::provider::{Ciba, Ground};
 
+/// Returns what clients ask.
+pub(crate) fn client_routes(ciba: Ciba) -> Router {
+    Router::new()
+        .route(authenticate::PATH, post(authenticate::authenticate))
+        .with_state(ciba)
+}
+
 /// Returns what clients and approval pages ask.
 pub(crate) fn routes(ciba: Ciba) -> Router {
     let routes = Router::new()
-        .route(authenticate::PATH, post(authenticate::authenticate))
         .route("/ciba/verify", get(verify::verify))
         .route("/ciba/authorize", post(verify::authorize))
         .route("/ciba/reject", post(verify::reject))
@@ -45,5 +51,5 @@ pub(crate) fn routes(ciba: Ciba) -> Router {
         true => routes.route("/ciba/test-hook/{secret}", post(hook::hook)),
         false => routes,
     };
-    routes.with_state(ciba)
+    routes.with_state(ciba.clone()).merge(client_routes(ciba))
 }

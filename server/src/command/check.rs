@@ -7,6 +7,7 @@ use store::OpenMode;
 
 use super::init::advice;
 use crate::config::Config;
+use crate::tls::Tls;
 use crate::token::Provider;
 
 /// Tries the store and the identity provider, and prints the rules.
@@ -24,6 +25,10 @@ pub async fn check(config: Config, file: &Path) -> anyhow::Result<()> {
         // Not made here: it would belong to whoever checks, not to whoever serves.
         Err(store::Error::Missing) => println!("store: {}", advice(&config.store, file)),
         Err(error) => return Err(error).context("opening the store"),
+    }
+    Tls::open(&config.tls).context("preparing TLS")?;
+    if config.tls.pair.is_some() {
+        println!("tls: ok");
     }
     println!("resources, the first that matches decides:");
     for rule in &config.resources {

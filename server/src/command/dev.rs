@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::config::{Config, Confirm, Login};
 use crate::dev::{self, Targets, demo_api};
 use crate::random::random;
+use crate::serve::Door;
 use crate::shutdown::Shutdown;
 
 /// What differs from the defaults: nothing is kept, and one client may ask people. The login's are set at the start.
@@ -96,7 +97,12 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     eprintln!("  client demo-agent, secret {DEMO_SECRET}, may ask them (OpenID CIBA)");
     eprintln!("  try: ciba start --url {}", app.public_url);
     let demo_url = format!("{}demo-api/whoami", app.public_url);
-    until_the_end(listener, &app, routes, json!({ "demo_api": demo_url })).await
+    let door = Door {
+        listener,
+        router: routes,
+        tls: None,
+    };
+    until_the_end(vec![door], &app, json!({ "demo_api": demo_url })).await
 }
 
 fn built_in_provider(public_url: &Url) -> anyhow::Result<(dev::Provider, Login)> {

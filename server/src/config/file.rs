@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::secret::Places;
 use super::{
-    Config, Error, Limits, ciba, client, explain, keys, login, oauth, outgoing, resource, url, user,
+    Config, Error, Limits, ciba, client, explain, keys, login, oauth, outgoing, resource, tls, url, user,
 };
 
 /// The file. An unknown key is an error: a misspelt option that is ignored is worse than none.
@@ -18,6 +18,8 @@ pub(super) struct File {
     public_url: Option<String>,
     #[serde(default)]
     behind_tls_proxy: bool,
+    #[serde(default)]
+    tls: tls::Section,
     #[serde(default)]
     store: Store,
     login: login::Section,
@@ -77,13 +79,21 @@ impl File {
     }
 
     pub(super) fn understand(self, places: &Places<'_>) -> Result<Config, Error> {
-        let public_url = self.public_url.as_deref().map(url::public).transpose()?;
+        let tls = self.tls.understand(self.behind_tls_proxy, places)?;
+        let public_url = self.public_url.as_deref();
+        let public_url = public_url
+            .map(|text| url::origin("public_url", text))
+            .transpose()?;
+        let public_url = match (public_url, &tls.pair) {
+            (Some(url), Some(_)) => Some(tls::https("public_url", url)?),
+            (url, _) => url,
+        };
         if public_url.is_none() && !self.listen.ip().is_loopback() {
             let problem = "is needed, since `listen` is not a loopback address";
             return Err(Error::value("public_url", problem));
         }
-        if !self.listen.ip().is_loopback() && !self.behind_tls_proxy {
-            let problem = "must be true, since `listen` is not a loopback address: this server speaks plain HTTP, and a proxy in front has to end TLS";
+        if !self.listen.ip().is_loopback() && !self.behind_tls_proxy && tls.pair.is_none() {
+            let problem = "must be true, since `listen` is not a loopback address: without [tls] this server speaks plain HTTP, and a proxy in front has to end TLS";
             return Err(Error::value("behind_tls_proxy", problem));
         }
         let ciba = self.ciba.understand(places)?;
@@ -101,6 +111,7 @@ impl File {
             listen: self.listen,
             public_url,
             behind_tls_proxy: self.behind_tls_proxy,
+            tls,
             keys: self.keys.understand(&self.store.url, hint_age, places),
             store: self.store.url,
             login: self.login.understand(places)?,

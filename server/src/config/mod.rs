@@ -19,6 +19,7 @@ mod secret;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod url;
 mod user;
 
@@ -45,6 +46,7 @@ pub(crate) use self::resource::{ExchangeTemplates, Gives, ResourceRule};
 pub(crate) use self::resource::{defaults as default_rules, rule};
 use self::secret::{CREDENTIALS, Places};
 pub(crate) use self::template::Template;
+pub(crate) use self::tls::{Pair, Tls};
 pub(crate) use self::url::is_loopback;
 pub(crate) use self::user::User;
 use crate::outgoing::Rules;
@@ -57,6 +59,8 @@ pub struct Config {
     pub(crate) public_url: Option<Url>,
     /// Whether a TLS proxy stands in front: its `X-Forwarded-For` is believed.
     pub(crate) behind_tls_proxy: bool,
+    /// TLS by the server itself, and certificates of clients.
+    pub(crate) tls: Tls,
     /// The store's URL.
     pub(crate) store: String,
     /// The identity provider.
@@ -120,6 +124,7 @@ impl Config {
             listen: file::default_listen(),
             public_url: None,
             behind_tls_proxy: false,
+            tls: Tls::default(),
             store: file::default_store(),
             login,
             limits: Limits::default(),
@@ -135,7 +140,8 @@ impl Config {
 
     /// Returns the public URL, once it is known where the server listens.
     pub(crate) fn public_url(&self, listening: SocketAddr) -> Url {
-        let own = || Url::parse(&format!("http://{listening}")).expect("an address makes a URL");
+        let scheme = if self.tls.pair.is_some() { "https" } else { "http" };
+        let own = || Url::parse(&format!("{scheme}://{listening}")).expect("an address makes a URL");
         self.public_url.clone().unwrap_or_else(own)
     }
 }

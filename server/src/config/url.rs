@@ -4,15 +4,15 @@ use url::{Host, Url};
 
 use super::Error;
 
-/// Reads `public_url`: an origin without a path.
-pub(super) fn public(text: &str) -> Result<Url, Error> {
-    let url = secure("public_url", text)?;
+/// Reads the `public_url` at a key: an origin without a path.
+pub(super) fn origin(key: &str, text: &str) -> Result<Url, Error> {
+    let url = secure(key, text)?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     if url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !has_user {
         return Ok(url);
     }
     let problem = "must have no user, path, query or fragment";
-    Err(Error::value("public_url", problem))
+    Err(Error::value(key, problem))
 }
 
 /// Reads the URL at a key.

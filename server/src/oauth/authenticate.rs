@@ -9,6 +9,7 @@ use http::{HeaderMap, header};
 use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
+use super::certificates::Certificates;
 use super::client::{AuthMethod, Client, SecretHash};
 use super::clients::Clients;
 use super::jwt::{ASSERTION_TYPE, Assertion, AssertionRules, ClientKeys};
@@ -20,6 +21,7 @@ use crate::config;
 use crate::failures::Failures;
 use crate::refusal::Refusal;
 use crate::throttle::Network;
+use crate::tls::{Authority, Certificate};
 
 /// Characters of a client id by which failures are counted.
 const MAX_COUNTED_ID: usize = 64;
@@ -37,6 +39,8 @@ const NOT_READ: Refusal = Refusal::unavailable("the clients cannot be read now")
 pub(crate) struct Caller<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) address: IpAddr,
+    /// The certificate that it has shown.
+    pub(crate) certificate: Option<&'a Certificate>,
     /// The URLs that an assertion may name as its audience beside the issuer (C-076).
     pub(crate) audiences: &'a [&'a str],
 }
@@ -46,6 +50,7 @@ pub(crate) struct Authenticator {
     clients: Arc<Clients>,
     keys: Arc<ClientKeys>,
     used: Arc<Used>,
+    certificates: Certificates,
     /// Our issuer, an audience of every assertion.
     issuer: String,
     /// Whether it is the only one (C-083).
@@ -66,17 +71,21 @@ enum Presented<'a> {
     },
     /// `private_key_jwt`
     Assertion(&'a str),
+    /// Nothing but its id: a certificate has to say the rest.
+    Id(&'a str),
 }
 
 impl Authenticator {
     pub(crate) fn new(
         clients: Arc<Clients>,
         (keys, used): (Arc<ClientKeys>, Arc<Used>),
+        authority: Option<Arc<Authority>>,
         issuer: String,
         config: &config::OAuth,
     ) -> Self {
         Self {
             clients,
+            certificates: Certificates::new(authority, Arc::clone(&keys)),
             keys,
             used,
             issuer,
@@ -108,6 +117,8 @@ impl Authenticator {
                 let proof = self.by_assertion(caller, assertion);
                 self.counted(caller, &id, proof).await
             }
+            // Not counted: nobody guesses a private key.
+            Presented::Id(id) => self.by_certificate(caller, id).await,
         }
     }
 
@@ -159,6 +170,16 @@ impl Authenticator {
         Ok(client)
     }
 
+    async fn by_certificate(&self, caller: &Caller<'_>, id: &str) -> Result<Client, Refusal> {
+        let client = self.enabled(id).await?;
+        if let (Some(client), Some(certificate)) = (client, caller.certificate)
+            && self.certificates.is_of(&client, certificate).await
+        {
+            return Ok(client);
+        }
+        Err(UNKNOWN)
+    }
+
     /// Forgets the addresses that have been quiet.
     pub(crate) fn forget_quiet(&self) {
         let now = Instant::now();
@@ -208,7 +229,8 @@ fn presented<'a>(headers: &HeaderMap, parameters: &'a Parameters) -> Result<Pres
             id: id.to_owned(),
             secret: Zeroizing::new(secret.to_owned()),
         }),
-        _ => Err(UNKNOWN),
+        (Some(id), None) => Ok(Presented::Id(id)),
+        (None, _) => Err(UNKNOWN),
     }
 }
 

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 pub(crate) use super::alg::Alg;
+use super::certificate_name::CertificateName;
 use crate::config::{Mode, Terms};
 
 /// `grant_type` of a backchannel authentication request's redemption (CIBA Core §10.1).
@@ -84,9 +85,9 @@ pub(crate) struct Metadata {
     pub(crate) redirect_uris: Vec<Url>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) response_types: Vec<String>,
-    /// The certificate's subject, of a client that authenticates with `tls_client_auth` (RFC 8705 §2.1.2).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tls_client_auth_subject_dn: Option<String>,
+    /// Of a client that authenticates with `tls_client_auth`.
+    #[serde(flatten)]
+    pub(crate) certificate_name: Option<CertificateName>,
     #[serde(default)]
     pub(crate) tls_client_certificate_bound_access_tokens: bool,
     /// What the operator alone decides about it.

@@ -39,16 +39,23 @@ impl GrantType for ClientCredentials {
         &'a self,
         client: &'a Client,
         request: &'a Parameters,
+        certificate: Option<String>,
     ) -> BoxFuture<'a, Result<TokenResponse, Refusal>> {
-        self.granted(client, request).boxed()
+        self.granted(client, request, certificate).boxed()
     }
 }
 
 impl ClientCredentials {
-    async fn granted(&self, client: &Client, request: &Parameters) -> Result<TokenResponse, Refusal> {
+    async fn granted(
+        &self,
+        client: &Client,
+        request: &Parameters,
+        certificate: Option<String>,
+    ) -> Result<TokenResponse, Refusal> {
         let mut grant = Grant::new(&client.id, None, self.scope(client, request)?);
         let resources = allowed::resources(request, |resource| may_have(client, &self.oauth, resource));
         grant.resources = resources.ok_or(BAD_RESOURCE)?;
+        grant.certificate = certificate;
         let made = self.issuer.begin(client, grant, Delivery::Asked).await;
         let (_, response) = made.map_err(|error| {
             tracing::error!(error = chain(&error), "a token could not be made");

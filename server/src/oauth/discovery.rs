@@ -70,8 +70,30 @@ struct Document<'a> {
     request_uri_parameter_supported: bool,
     #[serde(skip_serializing_if = "is_false")]
     tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<Aliases>,
     #[serde(flatten)]
     ciba: Option<Ciba<'a>>,
+}
+
+/// The endpoints of clients with certificates (RFC 8705 §5).
+#[derive(Serialize)]
+struct Aliases {
+    token_endpoint: String,
+    userinfo_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backchannel_authentication_endpoint: Option<String>,
+}
+
+impl Aliases {
+    fn at(origin: &str, has_ciba: bool) -> Self {
+        let at = |path: &str| format!("{origin}{path}");
+        Self {
+            token_endpoint: at(token_endpoint::PATH),
+            userinfo_endpoint: at(USERINFO),
+            backchannel_authentication_endpoint: has_ciba.then(|| at(BC_AUTHORIZE)),
+        }
+    }
 }
 
 /// The members of CIBA Core §4.
@@ -116,6 +138,10 @@ fn document(issuer: &str, offer: &Offer) -> Bytes {
         request_parameter_supported: false,
         request_uri_parameter_supported: false,
         tls_client_certificate_bound_access_tokens: offer.has_certificates(),
+        mtls_endpoint_aliases: offer
+            .mtls_origin
+            .as_ref()
+            .map(|origin| Aliases::at(origin, offer.has_ciba())),
         ciba: offer.has_ciba().then(|| Ciba {
             backchannel_authentication_endpoint: at(BC_AUTHORIZE),
             backchannel_token_delivery_modes_supported: &offer.modes,

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::certificate_name::CertificateName;
 use super::client::{AuthMethod, CIBA_GRANT, Metadata};
 use super::jwt::KeySet;
 use super::offer::Offer;
@@ -23,7 +24,7 @@ const MAX_TEXT: usize = 2048;
 const MAX_LISTED: usize = 64;
 
 /// The members that are read.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 24] = [
     "authorization_details_types",
     "backchannel_authentication_request_signing_alg",
     "backchannel_client_notification_endpoint",
@@ -40,6 +41,10 @@ const NAMES: [&str; 20] = [
     "response_types",
     "scope",
     "subject_type",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_email",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_uri",
     "tls_client_auth_subject_dn",
     "tls_client_certificate_bound_access_tokens",
     "token_endpoint_auth_method",
@@ -77,8 +82,13 @@ wrong! {
     DETAILS = "authorization_details_types: must be a list of types that this server has";
     RESPONSE_TYPES = "response_types: must be a list of texts";
     SUBJECT_TYPE = "subject_type: must be public";
-    SUBJECT_DN = "tls_client_auth_subject_dn: must be the subject of the client's certificate";
-    NO_SUBJECT_DN = "tls_client_auth_subject_dn: is needed for tls_client_auth";
+    SUBJECT_DN = "tls_client_auth_subject_dn: must be a subject as RFC 4514 writes it, such as CN=reports,O=Example";
+    SAN_DNS = "tls_client_auth_san_dns: must be a name of the client's certificate";
+    SAN_URI = "tls_client_auth_san_uri: must be a URI of the client's certificate";
+    SAN_IP = "tls_client_auth_san_ip: must be an address of the client's certificate";
+    SAN_EMAIL = "tls_client_auth_san_email: must be a mail address of the client's certificate";
+    NO_CERTIFICATE_NAME = "tls_client_auth_subject_dn: this or one of tls_client_auth_san_dns, _uri, _ip, _email is needed for tls_client_auth";
+    TWO_CERTIFICATE_NAMES = "tls_client_auth_subject_dn: excludes tls_client_auth_san_dns, _uri, _ip, _email, and they each other";
     BOUND_TOKENS = "tls_client_certificate_bound_access_tokens: must be false, since this server reads no certificates";
 }
 const REDIRECT_URIS: Refusal =
@@ -136,7 +146,7 @@ pub(crate) fn checked(registered: Map<String, Value>, id: &str, offer: &Offer) -
         response_types: members
             .texts("response_types", RESPONSE_TYPES)?
             .unwrap_or_default(),
-        tls_client_auth_subject_dn: members.text("tls_client_auth_subject_dn", SUBJECT_DN)?,
+        certificate_name: certificate_name(&mut members)?,
         tls_client_certificate_bound_access_tokens: flag(
             &mut members,
             "tls_client_certificate_bound_access_tokens",
@@ -159,8 +169,8 @@ fn together(mut metadata: Metadata) -> Result<Metadata, Refusal> {
         (None, None) if needs_keys => return Err(NO_KEYS),
         _ => {}
     }
-    if method == TlsClientAuth && metadata.tls_client_auth_subject_dn.is_none() {
-        return Err(NO_SUBJECT_DN);
+    if method == TlsClientAuth && metadata.certificate_name.is_none() {
+        return Err(NO_CERTIFICATE_NAME);
     }
     delivery(&mut metadata)?;
     Ok(metadata)
@@ -260,6 +270,31 @@ fn redirect_uris(members: &mut Members) -> Result<Vec<Url>, Refusal> {
         .into_iter()
         .map(|text| read(text).ok_or(REDIRECT_URIS))
         .collect()
+}
+
+/// Reads the one name of a certificate (RFC 8705 §2.1.2).
+fn certificate_name(members: &mut Members) -> Result<Option<CertificateName>, Refusal> {
+    use CertificateName::{SanDns, SanEmail, SanIp, SanUri, SubjectDn};
+    let kinds: [(&str, Refusal, fn(String) -> CertificateName); 5] = [
+        ("tls_client_auth_subject_dn", SUBJECT_DN, SubjectDn),
+        ("tls_client_auth_san_dns", SAN_DNS, SanDns),
+        ("tls_client_auth_san_uri", SAN_URI, SanUri),
+        ("tls_client_auth_san_ip", SAN_IP, SanIp),
+        ("tls_client_auth_san_email", SAN_EMAIL, SanEmail),
+    ];
+    let mut only = None;
+    for (member, wrong, kind) in kinds {
+        let Some(name) = members.text(member, wrong)?.map(kind) else {
+            continue;
+        };
+        if !name.can_be() {
+            return Err(wrong);
+        }
+        if only.replace(name).is_some() {
+            return Err(TWO_CERTIFICATE_NAMES);
+        }
+    }
+    Ok(only)
 }
 
 /// Reads a page for people.

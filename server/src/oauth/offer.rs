@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::client::{AuthMethod, CIBA_GRANT};
-use crate::config::{Config, Mode, Registration, is_loopback};
+use crate::config::{Config, Mode, Registration, Tls, is_loopback};
 
 /// `grant_type` of RFC 6749 §6.
 pub(crate) const REFRESH_GRANT: &str = "refresh_token";
@@ -32,6 +32,8 @@ pub(crate) struct Offer {
     pub(crate) registration: bool,
     /// Clients may have endpoints on this machine (C-404).
     pub(crate) loopback: bool,
+    /// Where clients with certificates find their endpoints, when that is another origin (RFC 8705 §5).
+    pub(crate) mtls_origin: Option<String>,
 }
 
 impl Offer {
@@ -41,6 +43,11 @@ impl Offer {
         let modes = ciba.map(|ciba| ciba.modes.clone()).unwrap_or_default();
         let is_redeemed = modes.iter().any(|mode| *mode != Mode::Push);
         let grants = [REFRESH_GRANT, CLIENT_CREDENTIALS_GRANT];
+        let mtls = config
+            .tls
+            .clients
+            .as_ref()
+            .and_then(|clients| clients.public_url.as_ref());
         let details = ciba.and_then(|ciba| ciba.details.as_ref());
         Self {
             scopes: config.oauth.scopes.clone(),
@@ -49,27 +56,39 @@ impl Offer {
                 .into_iter()
                 .chain(grants)
                 .collect(),
-            auth_methods: vec![
-                AuthMethod::ClientSecretBasic,
-                AuthMethod::ClientSecretPost,
-                AuthMethod::PrivateKeyJwt,
-            ],
+            auth_methods: auth_methods(&config.tls),
             modes,
             user_codes: ciba.is_some_and(|ciba| ciba.user_codes),
             acr_values: ciba.map(|ciba| ciba.acr_values.clone()).unwrap_or_default(),
             details_types: details.map(|types| types.keys().cloned().collect()),
             registration: !matches!(config.oauth.registration, Registration::Off),
             loopback: is_loopback(public_url),
+            mtls_origin: mtls.map(|url| url.origin().ascii_serialization()),
         }
     }
 
     /// Whether the server reads clients' certificates (RFC 8705).
     pub(crate) fn has_certificates(&self) -> bool {
-        self.auth_methods.contains(&AuthMethod::TlsClientAuth)
+        self.auth_methods.contains(&AuthMethod::SelfSignedTlsClientAuth)
     }
 
     /// Whether the server answers backchannel authentication requests.
     pub(crate) fn has_ciba(&self) -> bool {
         !self.modes.is_empty()
     }
+}
+
+/// Those with a certificate are there where certificates are read; one that an authority has to vouch for needs the
+/// authority.
+fn auth_methods(tls: &Tls) -> Vec<AuthMethod> {
+    let mut methods = vec![
+        AuthMethod::ClientSecretBasic,
+        AuthMethod::ClientSecretPost,
+        AuthMethod::PrivateKeyJwt,
+    ];
+    if tls.clients.is_some() {
+        methods.push(AuthMethod::SelfSignedTlsClientAuth);
+        methods.extend(tls.client_ca.is_some().then_some(AuthMethod::TlsClientAuth));
+    }
+    methods
 }

@@ -40,13 +40,19 @@ impl GrantType for Refresh {
         &'a self,
         client: &'a Client,
         request: &'a Parameters,
+        certificate: Option<String>,
     ) -> BoxFuture<'a, Result<TokenResponse, Refusal>> {
-        self.refreshed(client, request).boxed()
+        self.refreshed(client, request, certificate).boxed()
     }
 }
 
 impl Refresh {
-    async fn refreshed(&self, client: &Client, request: &Parameters) -> Result<TokenResponse, Refusal> {
+    async fn refreshed(
+        &self,
+        client: &Client,
+        request: &Parameters,
+        certificate: Option<String>,
+    ) -> Result<TokenResponse, Refusal> {
         let token = request.get("refresh_token").ok_or(NO_TOKEN)?;
         // First what costs the client nothing: a request that asks for too much leaves the token as it is.
         let named = self
@@ -71,6 +77,8 @@ impl Refresh {
         {
             Rotated::Fresh(id, mut grant, fresh) => {
                 grant.resources = resources;
+                // The client's present one: certificates are renewed, too (RFC 8705 §7.1).
+                grant.certificate = certificate;
                 let made = self
                     .issuer
                     .tokens(client, (&id, &grant), &scope, Some(fresh), Delivery::Asked);

@@ -13,11 +13,13 @@ use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 
 use super::authenticate::{Authenticator, Caller};
+use super::certificates::bound_to;
 use super::client::Client;
 use super::issue::TokenResponse;
 use super::parameters::Parameters;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
+use crate::tls::Certificate;
 
 /// The path of the endpoint.
 pub(crate) const PATH: &str = "/oauth2/token";
@@ -31,11 +33,12 @@ pub(crate) trait GrantType: Send + Sync {
     /// Whether this client may use it at all.
     fn admits(&self, client: &Client) -> bool;
 
-    /// Answers a token request.
+    /// Answers a token request. The tokens are bound to `certificate` (`x5t#S256`), if there is one.
     fn redeem<'a>(
         &'a self,
         client: &'a Client,
         request: &'a Parameters,
+        certificate: Option<String>,
     ) -> BoxFuture<'a, Result<TokenResponse, Refusal>>;
 }
 
@@ -54,11 +57,14 @@ pub(crate) struct TokenEndpoint {
 pub(crate) async fn token(
     State(endpoint): State<Arc<TokenEndpoint>>,
     Extension(peer): Extension<Peer>,
+    certificate: Option<Extension<Certificate>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let request = Parameters::of_form(&headers, body)?;
-    let client = Box::pin(endpoint.client(&headers, peer, &request)).await?;
+    let certificate = certificate.map(|Extension(shown)| shown);
+    let from = (peer, certificate.as_ref());
+    let client = Box::pin(endpoint.client(&headers, from, &request)).await?;
     // A poll may be held: what the connection has read so far is let go of.
     drop(headers);
     let grant_type = request.get("grant_type").ok_or(NO_GRANT_TYPE)?;
@@ -69,15 +75,22 @@ pub(crate) async fn token(
     if !grant.admits(&client) {
         return Err(UNAUTHORIZED);
     }
-    let response = grant.redeem(&client, &request).await?;
+    let certificate = bound_to(&client, certificate.as_ref())?;
+    let response = grant.redeem(&client, &request, certificate).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(response)).into_response())
 }
 
 impl TokenEndpoint {
-    async fn client(&self, headers: &HeaderMap, peer: Peer, request: &Parameters) -> Result<Client, Refusal> {
+    async fn client(
+        &self,
+        headers: &HeaderMap,
+        (peer, certificate): (Peer, Option<&Certificate>),
+        request: &Parameters,
+    ) -> Result<Client, Refusal> {
         let caller = Caller {
             headers,
             address: peer.0,
+            certificate,
             audiences: &[&self.url],
         };
         self.authenticator.authenticate(&caller, request).await

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
+use serde_json::Value;
 
 use super::bearer::bearer;
 use super::claims::claims;
@@ -17,6 +18,7 @@ use super::issue::{ACCESS_TOKEN_TYP, Issuer};
 use crate::cause::chain;
 use crate::clock::now;
 use crate::refusal::Refusal;
+use crate::tls::Certificate;
 use crate::users::Users;
 
 const NO_TOKEN: Refusal = Refusal::token_missing("an access token is needed");
@@ -36,8 +38,14 @@ pub(crate) fn routes(on: Arc<UserInfo>) -> Router {
     Router::new().route(USERINFO, both).with_state(on)
 }
 
-async fn userinfo(State(on): State<Arc<UserInfo>>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let presented = on.presented(bearer(&headers).ok_or(NO_TOKEN)?).ok_or(BAD_TOKEN)?;
+async fn userinfo(
+    State(on): State<Arc<UserInfo>>,
+    certificate: Option<Extension<Certificate>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let token = bearer(&headers).ok_or(NO_TOKEN)?;
+    let certificate = certificate.as_ref().map(|shown| &shown.0);
+    let presented = on.presented(token, certificate).ok_or(BAD_TOKEN)?;
     let grant = on.issuer.grants.find(&presented.grant).await.map_err(unread)?;
     // Without its record a grant was taken back, and so were its tokens.
     let sub = grant.and_then(|grant| grant.sub).ok_or(BAD_TOKEN)?;
@@ -59,13 +67,17 @@ struct Presented {
 
 impl UserInfo {
     /// Reads an access token for this server (RFC 9068 §4): one for another resource is not good here.
-    fn presented(&self, token: &str) -> Option<Presented> {
+    fn presented(&self, token: &str, certificate: Option<&Certificate>) -> Option<Presented> {
         let claims = self.issuer.keys.verify(ACCESS_TOKEN_TYP, token)?;
         let name = self.issuer.name.as_str();
         let is_valid = claims.times().ok()?.expires? > now().seconds();
         let is_ours = claims.text("iss") == Some(name) && claims.is_for(&[name]);
+        // C-081
+        let is_bound_to =
+            |cnf: &Value| certificate.is_some_and(|shown| cnf["x5t#S256"] == *shown.thumbprint());
+        let is_shown = claims.get("cnf").is_none_or(is_bound_to);
         let scope = claims.text("scope").unwrap_or_default().split(' ');
-        (is_valid && is_ours).then_some(Presented {
+        (is_valid && is_ours && is_shown).then_some(Presented {
             grant: claims.text("grant")?.into(),
             scope: scope.map(str::to_owned).collect(),
         })

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use jsonwebtoken::jwk::Jwk;
 use url::Url;
 
 use super::key_set::{KeySet, NoKey};
@@ -76,6 +77,19 @@ impl ClientKeys {
         }
         let uri = metadata.jwks_uri.as_ref()?;
         self.claims(KeysOf::At(&client.id, uri), token, alg).await
+    }
+
+    /// Whether one of this client's keys is the wanted one.
+    pub(crate) async fn has(&self, client: &Client, is_it: impl Fn(&Jwk) -> bool) -> bool {
+        let metadata = &client.metadata;
+        if let Some(set) = &metadata.jwks {
+            return KeySet::of(set.clone()).is_ok_and(|set| set.has(&is_it));
+        }
+        let Some(uri) = &metadata.jwks_uri else {
+            return false;
+        };
+        let set = self.fetched(&client.id, uri, |set| set.has(&is_it)).await;
+        set.is_some_and(|set| set.has(&is_it))
     }
 
     /// Returns the claims of a token that the owner of these keys signed with this algorithm.

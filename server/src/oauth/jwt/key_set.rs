@@ -110,6 +110,11 @@ impl KeySet {
         }
     }
 
+    /// Whether one of the keys is the wanted one.
+    pub(super) fn has(&self, is_it: impl Fn(&Jwk) -> bool) -> bool {
+        self.0.iter().any(is_it)
+    }
+
     /// Returns the key that a token of this algorithm names; or, when it names none, the only one that it may mean
     /// (OIDC Core §10.1).
     pub(super) fn key_for(&self, token: &Jws<'_>, alg: Alg) -> Result<&Jwk, NoKey> {

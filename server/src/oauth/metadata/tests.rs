@@ -26,6 +26,7 @@ fn offer() -> Offer {
         details_types: Some(vec!["payment".into()]),
         registration: true,
         loopback: false,
+        mtls_origin: None,
     }
 }
 

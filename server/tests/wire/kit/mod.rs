@@ -8,6 +8,7 @@ pub(crate) mod leak;
 pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod person;
+pub(crate) mod pki;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod signer;

@@ -16,6 +16,8 @@ pub(crate) struct Server {
     /// How it is reached; without a slash at the end.
     pub(crate) url: String,
     pub(crate) address: String,
+    /// Where it listens for clients with certificates.
+    pub(crate) clients: Option<String>,
     process: Process,
     /// Its database stays for as long as it runs.
     _dir: Option<Arc<TempDir>>,
@@ -40,6 +42,7 @@ impl Server {
         Self {
             url: ready["url"].as_str().unwrap().to_owned(),
             address: ready["listen"].as_str().unwrap().to_owned(),
+            clients: ready["clients"].as_str().map(str::to_owned),
             process,
             _dir: dir,
         }

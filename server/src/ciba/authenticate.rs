@@ -82,8 +82,9 @@ pub(super) async fn authenticate(
     if let Some(user) = &user {
         ciba.check_user_code(&asked, &client, user).await?;
     }
-    let asked = (asked, certificate);
-    let request = ciba.begin(asked, &client, user.as_ref(), received).await?;
+    let request = ciba
+        .begin(asked, certificate, &client, user.as_ref(), received)
+        .await?;
     let acknowledgement = Acknowledgement {
         expires_in: request.expires_at - request.created_at,
         interval: (request.mode != Mode::Push).then_some(ciba.config.interval),
@@ -178,7 +179,8 @@ impl Ciba {
 
     async fn begin(
         &self,
-        asked: (Asked, Option<String>),
+        asked: Asked,
+        certificate: Option<String>,
         client: &Client,
         user: Option<&User>,
         received: u64,
@@ -186,8 +188,8 @@ impl Ciba {
         if let Some(Err(wait)) = self.asks.as_ref().map(|asks| asks.check(&client.id)) {
             return Err(Refusal::busy("the client asks too often", wait));
         }
-        let nobody = asked.0.hint.clone();
-        let request = self.request(asked, client, user, received)?;
+        let nobody = asked.hint.clone();
+        let request = self.request(asked, certificate, client, user, received)?;
         let name = Name::of(&request.auth_req_id);
         let counted = request.sub.clone().unwrap_or_else(|| nobodys(&nobody));
         self.admit(&name, &request, &counted)?;
@@ -219,7 +221,8 @@ impl Ciba {
 
     fn request(
         &self,
-        (asked, certificate): (Asked, Option<String>),
+        asked: Asked,
+        certificate: Option<String>,
         client: &Client,
         user: Option<&User>,
         received: u64,

@@ -290,6 +290,77 @@ fn c_002_the_public_url_is_an_origin_alone() {
 }
 
 #[test]
+fn c_013_a_listener_with_tls_may_be_open_and_is_reached_by_https() {
+    let pair = "[tls]\ncertificate = \"cert.pem\"\nkey = \"${CREDENTIALS_DIRECTORY}/key.pem\"\n";
+    let open = GOOD.replace("127.0.0.1:0", "0.0.0.0:443");
+    let url = "public_url = \"https://ciba.example\"\n";
+    let credentials = [("CREDENTIALS_DIRECTORY", "/run/credentials")];
+    let config = parse(&format!("{url}{open}{pair}"), &credentials).unwrap();
+    let own = config.tls.pair.unwrap();
+    assert_eq!(own.certificate, Path::new("/nowhere/cert.pem"));
+    assert_eq!(own.key, Path::new("/run/credentials/key.pem"));
+    let plain = url.replace("https://ciba.example", "http://localhost");
+    assert!(
+        refused(&format!(
+            "{plain}{open}{}",
+            pair.replace("${CREDENTIALS_DIRECTORY}/", "")
+        ))
+        .starts_with("public_url: must begin with https")
+    );
+    let local = parse(&format!("{GOOD}{pair}"), &credentials).unwrap();
+    assert_eq!(
+        local.public_url("127.0.0.1:8443".parse().unwrap()).as_str(),
+        "https://127.0.0.1:8443/"
+    );
+}
+
+#[test]
+fn c_080_certificates_of_clients_come_from_one_place() {
+    let pair = "certificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+    let read = |tls: &str| parse(&format!("{GOOD}[tls]\n{tls}"), &[]).map(|config| config.tls);
+    let behind = |tls: &str| {
+        parse(&format!("behind_tls_proxy = true\n{GOOD}[tls]\n{tls}"), &[]).map(|config| config.tls)
+    };
+    let own = format!("{pair}[tls.client]\nlisten = \"127.0.0.1:0\"\n");
+    assert!(!read(&own).unwrap().is_said_by_proxy());
+    let said = "client_cert_header = true\n[tls.client]\npublic_url = \"https://mtls.ciba.example\"\n";
+    assert!(behind(said).unwrap().is_said_by_proxy());
+    assert!(read(pair).unwrap().clients.is_none());
+    for (tls, error) in [
+        ("certificate = \"cert.pem\"\n", "tls.key: is needed"),
+        ("key = \"key.pem\"\n", "tls.certificate: is needed"),
+        (said, "tls.client_cert_header: is for"),
+        ("client_ca = \"ca.pem\"\n", "tls.client_ca: is of no use"),
+        (
+            "[tls.client]\nlisten = \"127.0.0.1:0\"\n",
+            "tls.certificate: is needed for [tls.client]",
+        ),
+        (&format!("{pair}[tls.client]\n"), "tls.client.listen: is needed"),
+        (
+            &own.replace("127.0.0.1", "0.0.0.0"),
+            "tls.client.public_url: is needed",
+        ),
+        (
+            &format!("{own}public_url = \"http://localhost\"\n"),
+            "tls.client.public_url: must begin with https",
+        ),
+        (
+            &format!("{own}public_url = \"https://a.example/b\"\n"),
+            "tls.client.public_url: must have no",
+        ),
+    ] {
+        let told = read(tls).unwrap_err();
+        assert!(told.starts_with(error), "{told}");
+    }
+    let both = format!("client_cert_header = true\n{own}");
+    assert!(
+        behind(&both)
+            .unwrap_err()
+            .starts_with("tls.client.listen: excludes")
+    );
+}
+
+#[test]
 fn c_013_plain_http_is_served_on_loopback_or_behind_a_tls_proxy() {
     let open = GOOD.replace("127.0.0.1:0", "0.0.0.0:80");
     let open = format!("public_url = \"https://ciba.example.com\"\n{open}");

@@ -64,3 +64,82 @@ fn certificate(item: &str) -> Option<CertificateDer<'static>> {
     let der = Base64::decode_vec(encoded).ok()?;
     (der.len() <= MAX_CERTIFICATE).then(|| der.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Returns a certificate as the header writes it.
+    fn written() -> String {
+        let own = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();
+        format!(":{}:", Base64::encode_string(own.cert.der()))
+    }
+
+    fn taken(values: &[(HeaderName, &str)], is_believed: bool) -> Option<usize> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        let taken = take(&mut headers, is_believed);
+        assert!(headers.is_empty(), "no handler sees them");
+        taken.map(|certificate| 1 + certificate.issuers().len())
+    }
+
+    #[test]
+    fn c_080_a_header_is_read_where_the_proxy_is_believed_and_dropped_everywhere() {
+        let own = written();
+        let alone = [(CLIENT_CERT, own.as_str())];
+        assert_eq!(taken(&alone, true), Some(1));
+        assert_eq!(taken(&alone, false), None);
+        assert_eq!(taken(&[], true), None);
+        assert_eq!(taken(&[(CLIENT_CERT_CHAIN, &own)], true), None);
+        let list = format!("{own} ,\t{own}");
+        let chain = [
+            alone[0].clone(),
+            (CLIENT_CERT_CHAIN, &list),
+            (CLIENT_CERT_CHAIN, &own),
+        ];
+        assert_eq!(taken(&chain, true), Some(4));
+    }
+
+    #[test]
+    fn c_080_a_header_that_is_no_certificate_says_nothing() {
+        let own = written();
+        let bare = own.trim_matches(':');
+        let open = &own[..own.len() - 1];
+        let with_parameter = format!("{own};a=1");
+        for wrong in [
+            "",
+            ":",
+            "::",
+            ":AAAA:",
+            ":!:",
+            bare,
+            open,
+            &with_parameter,
+            "\u{e9}",
+        ] {
+            assert_eq!(taken(&[(CLIENT_CERT, wrong)], true), None, "{wrong}");
+            let chain = [(CLIENT_CERT, own.as_str()), (CLIENT_CERT_CHAIN, wrong)];
+            // What is in the chain only helps to find an authority: it need not be a certificate.
+            let is_der = matches!(wrong, "::" | ":AAAA:");
+            assert_eq!(taken(&chain, true).is_some(), is_der, "{wrong}");
+        }
+        assert_eq!(taken(&[(CLIENT_CERT, &own), (CLIENT_CERT, &own)], true), None);
+    }
+
+    #[test]
+    fn c_080_a_certificate_and_a_chain_have_limits() {
+        let own = written();
+        let of = |length: usize| format!(":{}:", Base64::encode_string(&vec![0; length]));
+        assert!(certificate(&of(MAX_CERTIFICATE)).is_some());
+        assert!(certificate(&of(MAX_CERTIFICATE + 1)).is_none());
+        for (length, count) in [(MAX_CHAIN, Some(1 + MAX_CHAIN)), (MAX_CHAIN + 1, None)] {
+            let chain = vec![own.as_str(); length].join(",");
+            let values = [(CLIENT_CERT, own.as_str()), (CLIENT_CERT_CHAIN, &chain)];
+            assert_eq!(taken(&values, true), count);
+        }
+    }
+}

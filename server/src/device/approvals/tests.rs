@@ -28,7 +28,7 @@ use crate::device::grant;
 use crate::device::record::{Active, Record, Stage};
 use crate::device::records::{Edit, SessionError};
 use crate::random::random;
-use crate::serve::{Work, serve};
+use crate::serve::{Door, Work, serve};
 use crate::shutdown::Shutdown;
 use crate::token::{AccessToken, Grant, Provider};
 
@@ -109,8 +109,12 @@ impl World {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = crate::device::routes(sessions.clone());
-        tokio::spawn(async move { serve(listener, router, &shutdown, &work).await });
+        let door = Door {
+            listener,
+            router: crate::device::routes(sessions.clone()),
+            tls: None,
+        };
+        tokio::spawn(async move { serve(vec![door], &shutdown, &work).await });
         Self {
             sessions,
             list,

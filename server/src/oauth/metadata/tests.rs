@@ -226,6 +226,35 @@ fn c_047_a_client_authenticates_in_a_way_that_is_on_and_none_is_refused() {
     assert_eq!(nameless, "tls_client_auth_subject_dn");
 }
 
+#[test]
+fn c_080_a_client_of_an_authority_registers_one_name_of_its_certificate() {
+    use CertificateName::{SanDns, SanIp, SubjectDn};
+    let tls = |members: Value| {
+        let mut client = json!({ "token_endpoint_auth_method": "tls_client_auth" });
+        let client_members = client.as_object_mut().unwrap();
+        client_members.extend(members.as_object().unwrap().clone());
+        client
+    };
+    let [dn, dns, ip] = ["subject_dn", "san_dns", "san_ip"].map(|kind| format!("tls_client_auth_{kind}"));
+    for (members, name) in [
+        (json!({ &dn: "CN=a,O=b" }), SubjectDn("CN=a,O=b".into())),
+        (json!({ &dns: "a.example" }), SanDns("a.example".into())),
+        (json!({ &ip: "192.0.2.1" }), SanIp("192.0.2.1".into())),
+    ] {
+        let metadata = read(tls(members.clone())).unwrap();
+        assert_eq!(metadata.certificate_name, Some(name));
+        // What is told and kept has the member as it was registered.
+        let kept = serde_json::to_value(&metadata).unwrap();
+        let (member, value) = members.as_object().unwrap().iter().next().unwrap();
+        assert_eq!(&kept[member], value);
+        assert_eq!(serde_json::from_value::<Metadata>(kept).unwrap(), metadata);
+    }
+    assert_eq!(refused(tls(json!({ &dn: "CN=a", &dns: "a.example" }))), dn);
+    assert_eq!(refused(tls(json!({ &dn: "no subject" }))), dn);
+    assert_eq!(refused(tls(json!({ &dns: "" }))), dns);
+    assert_eq!(refused(tls(json!({ &ip: "a.example" }))), ip);
+}
+
 /// A configuration with nothing but an identity provider.
 fn plainest() -> (Config, Url) {
     let login = crate::config::Login {

@@ -1,8 +1,8 @@
 //! Certificates: of an authority that is made for a test, and of clients that vouch for themselves.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, SanType,
 };
 use reqwest::{Certificate, Client, Identity};
 
@@ -66,6 +66,7 @@ impl Leaf {
 /// What a client's certificate says.
 pub(crate) fn client(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::OrganizationName, "Example, Inc.");

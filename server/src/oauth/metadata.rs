@@ -275,7 +275,8 @@ fn redirect_uris(members: &mut Members) -> Result<Vec<Url>, Refusal> {
 /// Reads the one name of a certificate (RFC 8705 §2.1.2).
 fn certificate_name(members: &mut Members) -> Result<Option<CertificateName>, Refusal> {
     use CertificateName::{SanDns, SanEmail, SanIp, SanUri, SubjectDn};
-    let kinds: [(&str, Refusal, fn(String) -> CertificateName); 5] = [
+    type Kind = fn(String) -> CertificateName;
+    let kinds: [(&str, Refusal, Kind); 5] = [
         ("tls_client_auth_subject_dn", SUBJECT_DN, SubjectDn),
         ("tls_client_auth_san_dns", SAN_DNS, SanDns),
         ("tls_client_auth_san_uri", SAN_URI, SanUri),

@@ -35,6 +35,10 @@ pub(crate) mod stop;
 pub(crate) mod token;
 pub(crate) mod watch;
 
+/// The end of the help of commands that take a URL, not a resource.
+const RULE_NAMES_LOGIN: &str =
+    "The host's rule names the login: --profile is refused, and CIBA_PROFILE has no effect.";
+
 /// The commands, with the help they are listed by. Each is built only when it is meant (`defer`), so that
 /// `ciba token` does not pay for the others; their argument structs therefore carry no help of their own.
 #[derive(Subcommand)]
@@ -71,10 +75,13 @@ pub(crate) enum Command {
     /// Run a program with a token in its environment
     Exec(exec::Args),
     /// Run curl with the token of the URL's rule
+    #[command(after_help = RULE_NAMES_LOGIN)]
     Curl(curl::Args),
     /// Print a URL's token as a line for `curl -K -`
+    #[command(after_help = RULE_NAMES_LOGIN)]
     Curlrc(curlrc::Args),
     /// Print a host's token as a line of a netrc file
+    #[command(after_help = RULE_NAMES_LOGIN)]
     Netrc(netrc::Args),
     /// Pass tokens of named resources on to another machine
     Forward(forward::Args),

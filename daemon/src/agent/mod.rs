@@ -187,10 +187,11 @@ impl Agent {
         })
     }
 
-    /// Says what works and what does not. `log` is where the daemon's log goes.
-    pub(crate) async fn diagnose(&self, log: Option<&str>) -> Result<Diagnosis, Failure> {
+    /// Says what works and what does not. `log` is where the daemon's log goes, `lost` counts the
+    /// entries that the audit lacks.
+    pub(crate) async fn diagnose(&self, log: Option<&str>, lost: u64) -> Result<Diagnosis, Failure> {
         let status = self.status(None).await?;
-        Ok(diagnose(&status, &self.0.services.keychains, log).await)
+        Ok(diagnose(&status, &self.0.services.keychains, log, lost).await)
     }
 
     /// Ends sessions here and on the server. Here they end whatever the server says (D-052).

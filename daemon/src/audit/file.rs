@@ -29,16 +29,17 @@ impl AuditFile {
         }
     }
 
-    /// Appends whole lines, or none of them.
-    pub(super) fn append(&mut self, lines: &[u8]) {
+    /// Appends whole lines, or none of them; returns whether they are written.
+    pub(super) fn append(&mut self, lines: &[u8]) -> bool {
         if lines.is_empty() {
-            return;
+            return true;
         }
         let written = append(&self.path, lines);
         if let (Err(error), false) = (&written, self.is_failing) {
             warn!(cause = %error.kind(), "the audit cannot be written");
         }
         self.is_failing = written.is_err();
+        written.is_ok()
     }
 }
 

@@ -5,7 +5,7 @@ mod file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -34,6 +34,7 @@ struct Queue {
     jobs: SyncSender<Job>,
     /// Whether the last entry was lost, which the log says once.
     is_full: Arc<AtomicBool>,
+    lost: Arc<AtomicU64>,
 }
 
 enum Job {
@@ -50,10 +51,13 @@ impl Audit {
         };
         let (sender, jobs) = sync_channel(WAITING);
         let thread = thread::Builder::new().name("audit".into());
-        match thread.spawn(move || write(&jobs, AuditFile::at(path))) {
+        let lost = Arc::<AtomicU64>::default();
+        let unwritten = Arc::clone(&lost);
+        match thread.spawn(move || write(&jobs, AuditFile::at(path), &unwritten)) {
             Ok(_) => Self(Some(Queue {
                 jobs: sender,
                 is_full: Arc::default(),
+                lost,
             })),
             Err(error) => {
                 warn!(%error, "no audit is written");
@@ -64,14 +68,22 @@ impl Audit {
 
     /// Has an entry written, soon.
     pub(crate) fn note(&self, entry: AuditEntry) {
-        let Some(Queue { jobs, is_full }) = &self.0 else {
+        let Some(Queue { jobs, is_full, lost }) = &self.0 else {
             return;
         };
         let noted = jobs.try_send(Job::Write(entry));
         let is_lost = matches!(noted, Err(TrySendError::Full(_)));
+        lost.fetch_add(is_lost.into(), Ordering::Relaxed);
         if !is_full.swap(is_lost, Ordering::Relaxed) && is_lost {
             warn!("the disk is slow: entries of the audit are lost");
         }
+    }
+
+    /// Returns how many entries were lost since the daemon began.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0
+            .as_ref()
+            .map_or(0, |queue| queue.lost.load(Ordering::Relaxed))
     }
 
     /// Waits until what was noted is written, but not for long.
@@ -94,17 +106,22 @@ pub(crate) fn time() -> String {
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
-/// Writes until the last sender is gone.
-fn write(jobs: &Receiver<Job>, mut file: AuditFile) {
+/// Writes until the last sender is gone, and counts what could not be written.
+fn write(jobs: &Receiver<Job>, mut file: AuditFile, lost: &AtomicU64) {
     while let Ok(first) = jobs.recv() {
-        let (mut lines, mut told) = (Vec::new(), Vec::new());
+        let (mut lines, mut entries, mut told) = (Vec::new(), 0, Vec::new());
         for job in std::iter::once(first).chain(jobs.try_iter().take(BATCH)) {
             match job {
-                Job::Write(entry) => line(&mut lines, &entry),
+                Job::Write(entry) => {
+                    line(&mut lines, &entry);
+                    entries += 1;
+                }
                 Job::Tell(sender) => told.push(sender),
             }
         }
-        file.append(&lines);
+        if !file.append(&lines) {
+            lost.fetch_add(entries, Ordering::Relaxed);
+        }
         for sender in told {
             let _ = sender.send(());
         }
@@ -150,7 +167,19 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str::<AuditEntry>(line).unwrap().serial);
         assert!(serials.eq(0..200));
+        assert_eq!(audit.lost(), 0);
         Audit::start(None).note(entry(1));
         Audit::start(None).finish();
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("audit.jsonl");
+        fs::create_dir(&path).unwrap();
+        let audit = Audit::start(Some(path));
+        (0..3).for_each(|serial| audit.note(entry(serial)));
+        audit.finish();
+        assert_eq!(audit.lost(), 3);
     }
 }

@@ -16,11 +16,18 @@ use crate::keychain::{Keychain, KeychainError, Keychains};
 /// Time for a keychain to answer. Its own deadline is shorter; this one is for what has none.
 const KEYCHAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Looks at everything that the daemon needs for these logins. `log` is where its log goes, if it can be written.
-pub(crate) async fn diagnose(status: &Status, keychains: &Keychains, log: Option<&str>) -> Diagnosis {
+/// Looks at everything that the daemon needs for these logins. `log` is where its log goes, if it can be written;
+/// `lost` counts the entries that the audit lacks.
+pub(crate) async fn diagnose(
+    status: &Status,
+    keychains: &Keychains,
+    log: Option<&str>,
+    lost: u64,
+) -> Diagnosis {
     let (mut checks, servers) = tokio::join!(keychain_checks(keychains), server::checks(&status.profiles));
     checks.push(memory(status.memory_locked));
     checks.push(log_place(log));
+    checks.extend((lost > 0).then(|| audit(lost)));
     checks.extend(status.configuration.as_deref().map(configuration));
     checks.extend(status.profiles.iter().map(login));
     checks.extend(servers);
@@ -96,6 +103,12 @@ fn log_place(place: Option<&str>) -> Check {
         )
         .hint("make ~/.local/state writable, or set XDG_STATE_HOME, then: ciba restart"),
     }
+}
+
+fn audit(lost: u64) -> Check {
+    let message = format!("entries of the audit that could not be written: {lost}");
+    Check::warning("audit", message)
+        .hint("make room on the disk of ~/.local/state, or of XDG_STATE_HOME; ciba logs says why")
 }
 
 fn configuration(problem: &str) -> Check {
@@ -257,6 +270,13 @@ mod tests {
         assert_eq!(log_place(None).verdict, Verdict::Warning);
     }
 
+    #[test]
+    fn entries_that_the_audit_lacks_are_told() {
+        let check = audit(3);
+        assert_eq!(check.verdict, Verdict::Warning);
+        assert!(check.message.ends_with(": 3"), "{}", check.message);
+    }
+
     #[tokio::test]
     async fn a_configuration_that_is_not_used_is_told() {
         let mut status = Status {
@@ -272,9 +292,9 @@ mod tests {
             checks.find(|check| check.name == "configuration")
         };
         let keychains = Keychains::new([]);
-        assert_eq!(named(diagnose(&status, &keychains, None).await), None);
+        assert_eq!(named(diagnose(&status, &keychains, None, 0).await), None);
         status.configuration = Some("/c: it is wrong".into());
-        let check = named(diagnose(&status, &keychains, None).await).unwrap();
+        let check = named(diagnose(&status, &keychains, None, 0).await).unwrap();
         assert_eq!(
             (check.verdict, check.message.as_str()),
             (Verdict::Warning, "/c: it is wrong")

@@ -162,10 +162,14 @@ impl Call<'_> {
     }
 
     async fn diagnose(&self) {
-        let Context { agent, log_place, .. } = self.context;
-        self.reply
-            .result(&agent.diagnose(log_place.as_deref()).await)
-            .await;
+        let Context {
+            agent,
+            audit,
+            log_place,
+            ..
+        } = self.context;
+        let diagnosis = agent.diagnose(log_place.as_deref(), audit.lost()).await;
+        self.reply.result(&diagnosis).await;
     }
 
     /// Takes the person's answer to a question of this connection.

@@ -63,6 +63,12 @@ async fn a_full_disk_costs_entries_of_the_audit_and_no_token() -> Result<()> {
         let _ = world.ciba(&["token"]).await?.success();
     }
     assert!(shown(&mut daemon).await?.is_empty());
+    until("ciba doctor to say so", PATIENCE, async || {
+        let said = world.ciba(&["doctor"]).await.ok()?;
+        let lost = "entries of the audit that could not be written: 3";
+        said.stdout.contains(lost).then_some(())
+    })
+    .await?;
 
     tell(&mut daemon, "clear").await?;
     let _ = world.ciba(&["token"]).await?.success();

@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{self, DetailsType};
+use crate::config::DetailsType;
 use crate::oauth::client::Client;
 use crate::oauth::parameters::Parameters;
 use crate::oauth::unique;

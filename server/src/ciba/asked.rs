@@ -296,7 +296,7 @@ mod tests {
                 prop_assert!(asked.requested_expiry != Some(0));
                 prop_assert_eq!(asked.notification_token.is_some(), pings);
                 let message = asked.binding_message.unwrap_or_default();
-                prop_assert!(message.chars().count() <= MAX_BINDING_MESSAGE && plain::is_legible(&message));
+                prop_assert!(message.chars().count() <= MAX_BINDING_MESSAGE && is_legible(&message));
                 prop_assert!(asked.notification_uri.is_none() && asked.resources.is_empty());
                 prop_assert!(asked.agent_claims.is_none_or(|claims| claims.is_object()));
             }

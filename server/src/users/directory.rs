@@ -422,11 +422,11 @@ mod tests {
         assert_eq!(found(&users, any("alicia")).await.as_deref(), Some("a-1"));
         let other = User {
             sub: "b-2".into(),
-            username: Some("alicia".into()),
+            username: Some("alice".into()),
             ..User::default()
         };
         users.remember(&other).await.unwrap();
-        assert_eq!(found(&users, any("alicia")).await.as_deref(), Some("b-2"));
+        assert_eq!(found(&users, any("alice")).await.as_deref(), Some("b-2"));
     }
 
     fn called(sub: &str, username: &str) -> User {

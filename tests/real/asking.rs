@@ -78,11 +78,22 @@ async fn until_asked(world: &World) -> Result<Value> {
     .await
 }
 
+/// The person says yes at a terminal.
+async fn approve(world: &World) -> Result<()> {
+    let ciba = ciba_tests::binary("ciba");
+    let mut seat = Seat::take(world, &format!("{} approve", ciba.display()))?;
+    seat.until_shown("Approve? [y/N] ").await?;
+    seat.write_line("y").await?;
+    let screen = seat.end().await?;
+    anyhow::ensure!(screen.contains("Approved: "), "{screen}");
+    Ok(())
+}
+
 /// The person says yes to what this asks; returns what it printed.
 async fn approved(world: &World, asking: &mut Process) -> Result<Output> {
     let asked = until_asked(world).await?;
     assert_eq!(asked["binding_message"], "deploy-7f3a");
-    let _ = world.ciba(&["approve", "--yes"]).await?.success();
+    approve(world).await?;
     Output::of(asking).await
 }
 

@@ -93,13 +93,13 @@ pub(crate) fn question(approval: &Approval, columns: usize) -> Question {
         sheet.words("Message", "\u{201c}", message, "\u{201d}");
     }
     sheet.row("Access", &approval.scope.join(", "));
-    sheet.table("At", Table::of_list(&approval.resources));
+    sheet.table("At", &Table::of_list(&approval.resources));
     if let Some(details) = &approval.authorization_details {
-        sheet.table("Details", details::of_authorization(details));
+        sheet.table("Details", &details::of_authorization(details));
     }
     if let Some(agent) = &approval.agent {
         sheet.row("Agent", "as the client says; nobody has checked it");
-        sheet.table("", details::of_statement(agent));
+        sheet.table("", &details::of_statement(agent));
     }
     let ends = clock::ends(clock::left(approval.expires_at));
     sheet.row("Request", &format!("{}, {ends}", approval.handle()));
@@ -138,7 +138,7 @@ impl Sheet {
         self.line(label, &Line { text, hang: 0 });
     }
 
-    fn table(&mut self, label: &str, table: Table) {
+    fn table(&mut self, label: &str, table: &Table) {
         self.is_cut |= table.is_cut;
         let labels = std::iter::once(label).chain(std::iter::repeat(""));
         for (label, line) in labels.zip(&table.lines) {

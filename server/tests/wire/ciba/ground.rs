@@ -363,11 +363,13 @@ async fn c_014_the_first_check_that_fails_is_the_answer() {
         .header("content-type", FORM)
         .body(format!("{}&x=", form_of(99_999)));
     table.row("size", &Answer::of(large).await, (413, "invalid_request"));
-    let steps: [(&str, &dyn Fn(&mut Form), (u16, &str)); 10] = [
+    let steps: [(&str, Step<'_>, (u16, &str)); 10] = [
         ("duplicates", &|_| (), BAD),
         (
             "client authentication",
-            &|form| drop(form.pop()),
+            &|form| {
+                form.pop();
+            },
             (401, "invalid_client"),
         ),
         ("grant", &|_| (), (400, "unauthorized_client")),
@@ -433,6 +435,9 @@ async fn c_014_the_first_check_that_fails_is_the_answer() {
 
 /// What is sent, while it is put right.
 type Form = Vec<(&'static str, &'static str)>;
+
+/// Changes a form for the next step.
+type Step<'a> = &'a dyn Fn(&mut Form);
 
 fn set(form: &mut Form, name: &str, value: &'static str) {
     form.iter_mut()

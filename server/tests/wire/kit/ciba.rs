@@ -1,5 +1,6 @@
 //! A server that asks people on behalf of clients, and the calls of a client of it.
 
+use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -31,6 +32,9 @@ pub(crate) struct Provider {
     pub(crate) server: Server,
     http: Client,
 }
+
+/// What is asked with, and how it is answered: status and code.
+pub(crate) type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], (u16, &'a str));
 
 /// An answer of it.
 #[derive(Debug)]
@@ -160,7 +164,7 @@ impl Provider {
     }
 
     /// Asks with each of these, and compares status and code; the code of a good answer is empty.
-    pub(crate) async fn table(&self, rows: &[(&str, &[(&str, &str)], (u16, &str))]) {
+    pub(crate) async fn table(&self, rows: &[Row<'_>]) {
         let mut table = Table::default();
         for (what, with, expected) in rows {
             table.row(what, &self.ask(with).await, *expected);
@@ -243,7 +247,7 @@ impl Answer {
 
     /// Checks what every answer has (C-003, C-004).
     pub(crate) fn is_well_formed(&self) -> Result<(), &'static str> {
-        let header = |name: &str| self.headers.get(name).map(|value| value.as_bytes());
+        let header = |name: &str| self.headers.get(name).map(HeaderValue::as_bytes);
         let is_plain = |text: &str| {
             let mut bytes = text.bytes();
             bytes.all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e))

@@ -32,15 +32,15 @@ impl Ca {
     /// Issues a certificate for a server on loopback.
     pub(crate) fn server(&self) -> Leaf {
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        self.issue(CertificateParams::new(names).unwrap())
+        self.issue(&CertificateParams::new(names).unwrap())
     }
 
     /// Issues a certificate for a client of this common name.
     pub(crate) fn client(&self, name: &str) -> Leaf {
-        self.issue(client(name))
+        self.issue(&client(name))
     }
 
-    pub(crate) fn issue(&self, params: CertificateParams) -> Leaf {
+    pub(crate) fn issue(&self, params: &CertificateParams) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Leaf {

@@ -67,7 +67,7 @@ async fn c_080_a_client_of_an_authority_is_known_by_any_name_of_its_certificate(
     );
     let mut params = pki::client("other");
     params.subject_alt_names.pop();
-    let (own, other) = (secured.ca.client("agent"), secured.ca.issue(params));
+    let (own, other) = (secured.ca.client("agent"), secured.ca.issue(&params));
     for (id, _) in kinds {
         let granted = secured.token(Some(&own), id).await;
         assert_eq!(granted.status, 200, "{id} {granted:?}");
@@ -121,9 +121,9 @@ async fn c_080_a_certificate_that_has_expired_or_is_for_servers_or_of_a_stranger
     for_servers.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let of_itself = self_signed("agent", KeyPair::generate().unwrap());
     let wrong = [
-        secured.ca.issue(expired),
-        secured.ca.issue(early),
-        secured.ca.issue(for_servers),
+        secured.ca.issue(&expired),
+        secured.ca.issue(&early),
+        secured.ca.issue(&for_servers),
         of_itself,
         Ca::new().client("agent"),
     ];

@@ -1,5 +1,7 @@
 //! A real mail server, aiosmtpd, takes the mail over each kind of connection. `tests/setup.sh` installs it.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use ciba_tests::{PATIENCE, Process};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;

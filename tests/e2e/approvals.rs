@@ -164,8 +164,11 @@ async fn c_211_a_program_without_a_terminal_approves_nothing() -> Result<()> {
         asking.write_line("y").await?;
         asking.close_stdin();
         let refused = Output::of(&mut asking).await?;
-        assert_eq!(refused.code(), Some(2), "{refused:?}");
-        assert!(!refused.stderr.contains("hint: ciba"), "{refused:?}");
+        assert_ne!(refused.code(), Some(0), "{refused:?}");
+        assert!(
+            !refused.stderr.contains("--yes"),
+            "no way past the person: {refused:?}"
+        );
     }
     assert_eq!(status(&server, &auth_req_id).await?, "pending");
     Ok(())

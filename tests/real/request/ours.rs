@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ciba_tests::{Output, PATIENCE, Server, confirm, free_port, until};
+use ciba_tests::{Output, PATIENCE, Seat, Server, confirm, free_port, until};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize};
 use serde_json::{Value, json};
 
@@ -58,9 +58,13 @@ impl Ours {
         .await
     }
 
-    /// Alice decides: `approve` or `deny`.
+    /// Alice decides at her terminal: `approve` or `deny`.
     async fn decide(&self, word: &str) -> Result<()> {
-        let _ = self.site.world.ciba(&[word, "--yes"]).await?.success();
+        let line = format!("{} {word}", ciba_tests::binary("ciba").display());
+        let mut seat = Seat::take(&self.site.world, &line)?;
+        seat.until_shown("? [y/N] ").await?;
+        seat.write_line("y").await?;
+        seat.end().await?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! `POST /oauth2/bc-authorize`: a client asks for a person's consent (CIBA Core §7), in the order of checks of C-014.
 
+use std::hash::BuildHasher as _;
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -19,7 +20,6 @@ use super::open::TooMany;
 use super::provider::Ciba;
 use super::request::{Notification, Request, Stage};
 use super::signed::{self, SignedRules};
-use super::user_code;
 use crate::cause::chain;
 use crate::clock::now;
 use crate::config::{Mode, is_loopback};
@@ -76,21 +76,48 @@ pub(super) async fn authenticate(
         Some(Mode::Push) => bound_to(&client, certificate)?,
         _ => None,
     };
+    // Whatever becomes of it, it is one of the client's requests: guesses at people and codes count too (C-405).
+    let counted = ciba.count(&client);
     let parameters = ciba.signed(parameters, &client).await?;
     let asked = Asked::read(&parameters, &client, &ciba.oauth, (&ciba.config, &ciba.types))?;
-    let user = ciba.user(&asked, &client).await?;
-    if let Some(user) = &user {
-        ciba.check_user_code(&asked, &client, user).await?;
-    }
-    let request = ciba
-        .begin(asked, certificate, &client, user.as_ref(), received)
-        .await?;
+    counted?;
+    let meant = ciba.meant(&asked, &client).await?;
+    ciba.check_user_code(&asked, &client, &meant).await?;
+    let request = ciba.begin(asked, certificate, &client, &meant, received).await?;
     let acknowledgement = Acknowledgement {
         expires_in: request.expires_at - request.created_at,
         interval: (request.mode != Mode::Push).then_some(ciba.config.interval),
         auth_req_id: request.auth_req_id,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(acknowledgement)).into_response())
+}
+
+/// Whom a client means.
+enum Meant {
+    Person(Box<User>),
+    /// Nobody, and the client is not to know (C-190); the text is what stands for their `sub` in what is counted.
+    Nobody(String),
+}
+
+impl Meant {
+    fn person(&self) -> Option<&User> {
+        match self {
+            Self::Person(user) => Some(user),
+            Self::Nobody(_) => None,
+        }
+    }
+
+    /// Returns the hash of their user code, if they have one.
+    fn code(&self) -> Option<&str> {
+        self.person().and_then(|user| user.user_code.as_deref())
+    }
+
+    fn counted(&self) -> &str {
+        match self {
+            Self::Person(user) => &user.sub,
+            Self::Nobody(stand_in) => stand_in,
+        }
+    }
 }
 
 impl Ciba {
@@ -138,8 +165,14 @@ impl Ciba {
         Ok(parameters)
     }
 
-    /// Returns the person whom the client means; `None`: nobody, and the client is not to know (C-190).
-    async fn user(&self, asked: &Asked, client: &Client) -> Result<Option<User>, Refusal> {
+    fn count(&self, client: &Client) -> Result<(), Refusal> {
+        let Some(asks) = &self.asks else { return Ok(()) };
+        let busy = |wait| Refusal::busy("the client asks too often", wait);
+        asks.check(&client.id).map_err(busy)
+    }
+
+    /// Returns whom the client means.
+    async fn meant(&self, asked: &Asked, client: &Client) -> Result<Meant, Refusal> {
         let wanted = match &asked.hint {
             Hint::Login(hint) => Wanted::Any(hint.clone()),
             Hint::LoginToken(token) => {
@@ -156,24 +189,40 @@ impl Ciba {
         })?;
         match found {
             None if !self.config.hide_unknown_users => Err(UNKNOWN_USER),
-            found => Ok(found),
+            Some(user) => Ok(Meant::Person(Box::new(user))),
+            None => Ok(Meant::Nobody(self.nobodys(&wanted))),
         }
     }
 
-    /// C-200, C-201
-    async fn check_user_code(&self, asked: &Asked, client: &Client, user: &User) -> Result<(), Refusal> {
-        let is_on = self.config.user_codes && client.metadata.backchannel_user_code_parameter;
-        let Some(hash) = user.user_code.as_ref().filter(|_| is_on) else {
-            return Ok(());
+    /// Returns whom a request for nobody is counted for. Each name stands for one person: otherwise the limits would tell
+    /// that there is none (C-190). No name can be chosen so that it is counted as another.
+    fn nobodys(&self, wanted: &Wanted) -> String {
+        let (kind, name) = match wanted {
+            Wanted::Subject(sub) => ("subject", sub.clone()),
+            Wanted::Email(email) => ("email", email.trim().to_lowercase()),
+            Wanted::Phone(phone) => ("phone", phone.clone()),
+            Wanted::Any(text) => ("any", text.trim().to_lowercase()),
         };
+        // No subject of a person begins like this.
+        format!("\0{:x}", self.nobodys_key.hash_one((kind, name)))
+    }
+
+    /// C-200, C-201
+    async fn check_user_code(&self, asked: &Asked, client: &Client, meant: &Meant) -> Result<(), Refusal> {
+        let is_on = self.config.user_codes && client.metadata.backchannel_user_code_parameter;
+        // Where clients are not to know who is known here, everybody has a code; that of nobody is always wrong (C-190).
+        let is_needed = meant.code().is_some() || self.config.hide_unknown_users;
+        if !is_on || !is_needed {
+            return Ok(());
+        }
         let code = asked.user_code.as_ref().ok_or(NO_CODE)?;
         let began = Instant::now();
-        let attempt = self.wrong_codes.attempt(user.sub.clone(), began);
+        let attempt = self.wrong_codes.attempt(meant.counted().to_owned(), began);
         attempt.map_err(|_| TOO_MANY_CODES)?;
-        if !user_code::is_right(code, hash).await {
+        if !self.user_codes.is_right(code, meant.code()).await {
             return Err(WRONG_CODE);
         }
-        self.wrong_codes.succeeded(&user.sub, began);
+        self.wrong_codes.succeeded(&meant.counted().to_owned(), began);
         Ok(())
     }
 
@@ -182,17 +231,13 @@ impl Ciba {
         asked: Asked,
         certificate: Option<String>,
         client: &Client,
-        user: Option<&User>,
+        meant: &Meant,
         received: u64,
     ) -> Result<Request, Refusal> {
-        if let Some(Err(wait)) = self.asks.as_ref().map(|asks| asks.check(&client.id)) {
-            return Err(Refusal::busy("the client asks too often", wait));
-        }
-        let nobody = asked.hint.clone();
+        let user = meant.person();
         let request = self.request(asked, certificate, client, user, received)?;
         let name = Name::of(&request.auth_req_id);
-        let counted = request.sub.clone().unwrap_or_else(|| nobodys(&nobody));
-        self.admit(&name, &request, &counted)?;
+        self.admit(&name, &request, meant.counted())?;
         if let Err(error) = self.requests.begin(&name, &request).await {
             self.open.remove(&name);
             tracing::error!(error = chain(&error), "a request could not be kept");
@@ -292,12 +337,4 @@ impl Ciba {
     fn url_of(&self, path: &str) -> String {
         format!("{}{path}", self.issuer.name)
     }
-}
-
-/// Returns whom a request for nobody is counted for. Each hint stands for one person: otherwise the limits would tell that
-/// there is none (C-190).
-fn nobodys(hint: &Hint) -> String {
-    let (Hint::Login(text) | Hint::LoginToken(text) | Hint::IdToken(text)) = hint;
-    // No subject of a person begins like this.
-    format!("\0{}", Name::of(text))
 }

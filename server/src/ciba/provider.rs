@@ -1,5 +1,6 @@
 //! The backchannel authentication of this server: what every part of this room works with.
 
+use std::hash::RandomState;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::notify::Notifier;
 use super::open::Open;
 use super::pending::Terminals;
 use super::requests::{Requests, RequestsError};
-use super::user_code::{WrongCodes, wrong_codes};
+use super::user_code::{UserCodes, WrongCodes, wrong_codes};
 use crate::browser;
 use crate::clock::now;
 use crate::config;
@@ -57,6 +58,9 @@ pub(crate) struct Parts {
     pub(super) deliveries: Deliveries,
     pub(super) notifier: Notifier,
     pub(super) wrong_codes: WrongCodes,
+    pub(super) user_codes: UserCodes,
+    /// Draws what stands for the `sub` of those who are not known here.
+    pub(super) nobodys_key: RandomState,
     /// Requests of one client.
     pub(super) asks: Option<Throttle<String>>,
     /// Looks at `/ciba/verify`.
@@ -115,6 +119,8 @@ impl Ciba {
             asks: NonZeroU32::new(config.limits.requests_per_minute).map(Throttle::per_minute),
             looks: NonZeroU32::new(config.limits.looks_per_minute).map(Throttle::per_minute),
             wrong_codes: wrong_codes(),
+            user_codes: UserCodes::default(),
+            nobodys_key: RandomState::new(),
             deliveries: ground.deliveries,
             notifier: ground.notifier,
             client_keys: ground.client_keys,

@@ -334,8 +334,14 @@ async fn c_014_the_first_check_that_fails_is_the_answer() {
          backchannel_client_notification_endpoint = \"http://127.0.0.1:9/cb\"",
     );
     let coded = crate::ciba::user_code::person("carol", "the-code");
-    let limits = "modes = [\"poll\", \"ping\"]\nuser_codes = true\n[ciba.limits]\nrequests_per_minute = 1\n";
-    let provider = Provider::start(site(limits).and(signing).and(machine).and(ping).and(coded)).await;
+    let clients = [signing, machine, ping, coded].concat();
+    let limited = async |limit: u32| {
+        let settings = format!(
+            "modes = [\"poll\", \"ping\"]\nuser_codes = true\n[ciba.limits]\nrequests_per_minute = {limit}\n"
+        );
+        Provider::start(site(&settings).and(clients.as_str())).await
+    };
+    let provider = limited(0).await;
     let mut form: Form = vec![
         ("user_code", "wrong"),
         ("binding_message", "a\nb"),
@@ -409,11 +415,18 @@ async fn c_014_the_first_check_that_fails_is_the_answer() {
         table.row(what, &Answer::of(request).await, expected);
     }
     set(&mut form, "user_code", "the-code");
-    for (what, expected) in [
-        ("creation", GOOD),
-        ("rate limit", (429, "temporarily_unavailable")),
+    let busy = limited(1).await;
+    // The limit counts guesses at people and codes, so it comes before them.
+    for (what, hint, expected) in [
+        ("creation", "carol@example.com", GOOD),
+        (
+            "rate limit",
+            "nobody@example.com",
+            (429, "temporarily_unavailable"),
+        ),
     ] {
-        let request = provider.post(ASKING).basic_auth(client, Some(secret)).form(&form);
+        set(&mut form, "login_hint", hint);
+        let request = busy.post(ASKING).basic_auth(client, Some(secret)).form(&form);
         table.row(what, &Answer::of(request).await, expected);
     }
     // Of refusals with one code, the words tell which.

@@ -45,7 +45,7 @@ async fn c_400_c_404_an_endpoint_that_breaks_todays_rules_is_found_at_bc_authori
     // The server moves off this machine: what is http no longer stays on it.
     let Provider { site, server, .. } = provider;
     server.stop().await;
-    let provider = Provider::start(site.with("PUBLIC_URL", "https://ciba.example")).await;
+    let provider = Provider::start(site.without_hook().with("PUBLIC_URL", "https://ciba.example")).await;
     let provider = provider.at_its_address();
     let mut table = Table::default();
     table.row("http", &ask(&provider, &made[0]).await, (400, "invalid_request"));

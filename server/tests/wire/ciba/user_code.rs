@@ -101,3 +101,49 @@ async fn c_201_guesses_at_the_same_time_are_limited_too() {
         .filter(|answer| answer.refusal() == (403, "access_denied"));
     assert_eq!(refused.count(), 15);
 }
+
+/// Otherwise a client could look for people, or try codes, as fast as it likes.
+#[tokio::test]
+async fn c_405_guesses_at_people_and_codes_count_as_requests() {
+    let site = site("user_codes = true\n[ciba.limits]\nrequests_per_minute = 3");
+    let asks = client("asks", "backchannel_user_code_parameter = true");
+    let provider = Provider::start(site.and(asks).and(person("carol", CODE))).await;
+    let guesses = [
+        (("login_hint", "nobody@example.com"), (400, "unknown_user_id")),
+        (("login_hint_token", "x"), (400, "invalid_request")),
+        (("login_hint", "carol@example.com"), (400, "invalid_user_code")),
+        (
+            ("login_hint", "alice@example.com"),
+            (429, "temporarily_unavailable"),
+        ),
+    ];
+    let mut table = Table::default();
+    for (hint, expected) in guesses {
+        let form = [("scope", "openid"), hint, ("user_code", "wrong-code")];
+        let answer = provider.form_as("asks", "/oauth2/bc-authorize", &form).await;
+        table.row(hint.1, &answer, expected);
+    }
+    table.end();
+}
+
+/// Where clients are not to know who is known here, a code does not tell them either.
+#[tokio::test]
+async fn c_190_a_code_that_is_missing_or_wrong_says_nothing_of_the_person() {
+    let provider = provider("user_codes = true\nhide_unknown_users = true").await;
+    let mut table = Table::default();
+    for person in ["carol@example.com", "alice@example.com", "nobody@example.com"] {
+        let missing = provider.ask_as("asks", &[("login_hint", person)]).await;
+        table.row(person, &missing, (400, "missing_user_code"));
+        let with = [("login_hint", person), ("user_code", "wrong-code")];
+        for _ in 0..5 {
+            let wrong = provider.ask_as("asks", &with).await;
+            table.row(person, &wrong, (400, "invalid_user_code"));
+        }
+        table.row(
+            person,
+            &provider.ask_as("asks", &with).await,
+            (403, "access_denied"),
+        );
+    }
+    table.end();
+}

@@ -53,6 +53,14 @@ impl Site {
         self
     }
 
+    /// Takes the approval hook out: a server that others reach has none (C-235).
+    pub(crate) fn without_hook(mut self) -> Self {
+        let lines = self.settings.lines();
+        let kept = lines.filter(|line| !line.starts_with("test_hook_secret"));
+        self.settings = kept.map(|line| format!("{line}\n")).collect();
+        self
+    }
+
     /// Starts the server: each time at the same address, with the same store.
     pub(crate) async fn start(&mut self) -> Server {
         std::fs::write(self.config(), self.config_toml()).unwrap();

@@ -295,8 +295,8 @@ mod tests {
                 prop_assert!(asked.scope.iter().any(|scope| scope == "openid"));
                 prop_assert!(asked.requested_expiry != Some(0));
                 prop_assert_eq!(asked.notification_token.is_some(), pings);
-                let message = asked.binding_message.unwrap_or_default();
-                prop_assert!(message.chars().count() <= MAX_BINDING_MESSAGE && is_legible(&message));
+                let fits = |message: String| message.chars().count() <= MAX_BINDING_MESSAGE && is_legible(&message);
+                prop_assert!(asked.binding_message.is_none_or(fits));
                 prop_assert!(asked.notification_uri.is_none() && asked.resources.is_empty());
                 prop_assert!(asked.agent_claims.is_none_or(|claims| claims.is_object()));
             }

@@ -3,7 +3,9 @@
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use crate::kit::ciba::{ASKING, Answer, NO_LIMITS, Provider, SECRET, Table, client, signing_client, site};
+use crate::kit::ciba::{
+    ASKING, Answer, NO_LIMITS, Provider, SECRET, Table, client, signing_client, site, site_without_hook,
+};
 use crate::kit::leak::assert_unsaid;
 use crate::kit::signer::{ASSERTION_TYPE, Signer, assertion, changed, seconds, unique};
 
@@ -19,7 +21,7 @@ fn is_busy(answer: &Answer) {
 #[tokio::test]
 async fn c_400_c_404_an_endpoint_that_breaks_todays_rules_is_found_at_bc_authorize() {
     let settings = format!("modes = [\"poll\", \"ping\"]\n{NO_LIMITS}");
-    let registering = site(&settings).with("OAUTH__REGISTRATION", "open");
+    let registering = site_without_hook(&settings).with("OAUTH__REGISTRATION", "open");
     let provider = Provider::start(registering).await;
     let mut made = Vec::new();
     for endpoint in ["http://127.0.0.1:9/cb", "https://agent.example/cb"] {

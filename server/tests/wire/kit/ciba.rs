@@ -52,8 +52,18 @@ pub(crate) fn site(ciba: &str) -> Site {
 
 /// Returns such a site where people sign in at this provider.
 pub(crate) fn site_at(issuer: &str, ciba: &str) -> Site {
-    Site::new(issuer).and(format!(
-        "[ciba]\nenabled = true\ntest_hook_secret = \"{HOOK}\"\n{ciba}\n\
+    let hook = format!("test_hook_secret = \"{HOOK}\"\n{ciba}");
+    hookless(Site::new(issuer), &hook)
+}
+
+/// Returns such a site where nobody decides, as one that is reached from elsewhere must be (C-235).
+pub(crate) fn site_without_hook(ciba: &str) -> Site {
+    hookless(Site::new("http://127.0.0.1:9"), ciba)
+}
+
+fn hookless(site: Site, ciba: &str) -> Site {
+    site.and(format!(
+        "[ciba]\nenabled = true\n{ciba}\n\
          [[user]]\nsub = \"alice-1\"\nemail = \"alice@example.com\"\nusername = \"alice\"\nname = \"Alice\"\n\
          [[user]]\nsub = \"bob-2\"\nemail = \"bob@example.com\"\n{}",
         client("agent", "")

@@ -10,6 +10,7 @@ mod ended;
 mod logins;
 mod page;
 mod people;
+mod proved;
 mod reason;
 mod sign_in;
 mod sign_out;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum_extra::extract::cookie::CookieJar;
 
-use super::sign_in::Proved;
+use super::proved::Proved;
 use crate::browser::{self, Sessions};
 use crate::cause::chain;
 use crate::token::Person;

@@ -67,7 +67,11 @@ async fn c_080_a_trusted_proxy_says_the_certificate_and_it_is_judged_as_any_othe
 #[tokio::test]
 async fn c_081_without_the_switch_a_header_says_nothing() {
     let ca = Ca::new();
-    let free = client("named", "client_secret_post", "client_secret = \"a-secret-of-no-use\"");
+    let free = client(
+        "named",
+        "client_secret_post",
+        "client_secret = \"a-secret-of-no-use\"",
+    );
     let provider = provider(&ca, "", &free).await;
     let own = ca.client("agent");
     let refused = token(&provider, &[("client-cert", &value(&own))]).await;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use store::Store;
 use url::Url;
@@ -76,7 +75,7 @@ impl OpenId {
     ///
     /// What is wrong with the configuration of calls and notifications.
     pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Self> {
-        let front = Front::new(config, &on)?;
+        let front = Front::new(config, &on);
         let mut grant_types = own_grants(config, &front.issuer, &on.users);
         let url = format!("{}{}", issuer(&on.public_url), oauth::token_endpoint::PATH);
         let authenticator = Arc::clone(&front.authenticator);
@@ -130,10 +129,9 @@ impl OpenId {
 }
 
 impl Front {
-    fn new(config: &Config, on: &Foundation) -> anyhow::Result<Self> {
+    fn new(config: &Config, on: &Foundation) -> Self {
         let name = issuer(&on.public_url);
         let http = UntrustedHttp::new(&config.outgoing, on.is_on_loopback);
-        let http = http.context("preparing calls to clients")?;
         let client_keys = Arc::new(ClientKeys::new(http.clone()));
         let used = Arc::new(Used::new(Arc::clone(&on.store)));
         let known = (Arc::clone(&client_keys), Arc::clone(&used));
@@ -145,13 +143,13 @@ impl Front {
             &config.oauth,
         );
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
-        Ok(Self {
+        Self {
             http,
             client_keys,
             used,
             authenticator: Arc::new(authenticator),
             issuer: Arc::new(Issuer::new(name, Arc::clone(&on.keys), grants, &config.oauth)),
-        })
+        }
     }
 }
 

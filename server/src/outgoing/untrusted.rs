@@ -1,7 +1,7 @@
 //! The HTTP client for URLs that OAuth clients named: notification endpoints and `jwks_uri` (C-400 … C-404). A client
 //! must not reach with our hands what it cannot reach itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -48,35 +48,63 @@ impl Default for Rules {
 /// A client for URLs that OAuth clients named; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct UntrustedHttp {
-    client: reqwest::Client,
-    networks: Arc<[IpNet]>,
+    /// Made when first needed: a server that waits is small.
+    client: Arc<OnceLock<reqwest::Client>>,
+    names: Arc<dyn Resolve>,
+    rules: Rules,
     is_loopback_allowed: bool,
 }
 
 impl UntrustedHttp {
-    /// Makes the client. `is_loopback_allowed`: our own issuer is on loopback, or this is a development server (C-404).
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Certificates`].
-    pub(crate) fn new(rules: &Rules, is_loopback_allowed: bool) -> Result<Self, CallError> {
+    /// `is_loopback_allowed`: our own issuer is on loopback, or this is a development server (C-404).
+    pub(crate) fn new(rules: &Rules, is_loopback_allowed: bool) -> Self {
         Self::resolving(Arc::new(System), rules, is_loopback_allowed)
     }
 
-    fn resolving(
-        names: Arc<dyn Resolve>,
-        rules: &Rules,
-        is_loopback_allowed: bool,
-    ) -> Result<Self, CallError> {
-        let networks = Arc::clone(&rules.networks);
-        let resolver = Permitting {
-            from: names,
-            allowed: Arc::clone(&networks),
+    fn resolving(names: Arc<dyn Resolve>, rules: &Rules, is_loopback_allowed: bool) -> Self {
+        Self {
+            client: Arc::default(),
+            names,
+            rules: rules.clone(),
             is_loopback_allowed,
+        }
+    }
+
+    /// Begins a GET request.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Certificates`]
+    pub(crate) fn get(&self, from: Url) -> Result<reqwest::RequestBuilder, CallError> {
+        Ok(self.client()?.get(from))
+    }
+
+    /// Begins a POST request.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Certificates`]
+    pub(crate) fn post(&self, to: Url) -> Result<reqwest::RequestBuilder, CallError> {
+        Ok(self.client()?.post(to))
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, CallError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = self.made()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn made(&self) -> Result<reqwest::Client, CallError> {
+        let resolver = Permitting {
+            from: Arc::clone(&self.names),
+            allowed: Arc::clone(&self.rules.networks),
+            is_loopback_allowed: self.is_loopback_allowed,
         };
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
-            .timeout(rules.timeout)
+            .timeout(self.rules.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
@@ -86,24 +114,9 @@ impl UntrustedHttp {
             // Each call makes its own connection: none is kept open for a peer that we do not know.
             .pool_max_idle_per_host(0)
             .user_agent("ciba-server")
-            .tls_certs_merge(rules.authorities.certificates())
-            .build()
-            .map_err(|_| CallError::Certificates)?;
-        Ok(Self {
-            client,
-            networks,
-            is_loopback_allowed,
-        })
-    }
-
-    /// Begins a GET request.
-    pub(crate) fn get(&self, from: Url) -> reqwest::RequestBuilder {
-        self.client.get(from)
-    }
-
-    /// Begins a POST request.
-    pub(crate) fn post(&self, to: Url) -> reqwest::RequestBuilder {
-        self.client.post(to)
+            .tls_certs_merge(self.rules.authorities.certificates())
+            .build();
+        client.map_err(|_| CallError::Certificates)
     }
 
     /// Sends a request and reads its answer, whatever its status.
@@ -136,7 +149,7 @@ impl UntrustedHttp {
 
     async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, CallError> {
         self.permit(request.url())?;
-        Ok(self.client.execute(request).await?)
+        Ok(self.client()?.execute(request).await?)
     }
 
     /// Checks what no resolver sees: the scheme, and a host that is an address.
@@ -148,8 +161,8 @@ impl UntrustedHttp {
             return Ok(());
         }
         match url.host() {
-            Some(Host::Ipv4(v4)) => Ok(permit(v4.into(), &self.networks)?),
-            Some(Host::Ipv6(v6)) => Ok(permit(v6.into(), &self.networks)?),
+            Some(Host::Ipv4(v4)) => Ok(permit(v4.into(), &self.rules.networks)?),
+            Some(Host::Ipv6(v6)) => Ok(permit(v6.into(), &self.rules.networks)?),
             Some(Host::Domain(_)) | None => Ok(()),
         }
     }

@@ -184,7 +184,7 @@ impl Parcel {
         let mut authorization = self.authorization.clone().ok_or(CallError::Malformed)?;
         authorization.set_sensitive(true);
         let request = http
-            .post(self.endpoint.clone())
+            .post(self.endpoint.clone())?
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             .body(self.body.clone());

@@ -38,7 +38,7 @@ struct Bench {
 impl Bench {
     fn new(rules: &Rules) -> Self {
         let (tasks, forced) = (TaskTracker::new(), CancellationToken::new());
-        let http = UntrustedHttp::new(rules, true).unwrap();
+        let http = UntrustedHttp::new(rules, true);
         let mut deliveries = Deliveries::new(http, tasks.clone(), forced.clone());
         deliveries.first_wait = Duration::from_millis(1);
         Self {

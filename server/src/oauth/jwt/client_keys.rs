@@ -189,7 +189,7 @@ impl Remote {
 
     async fn fetch(&self, http: &UntrustedHttp) -> Option<KeySet> {
         let host = self.uri.host_str().unwrap_or_default();
-        let request = http.get(self.uri.clone()).build().ok()?;
+        let request = http.get(self.uri.clone()).ok()?.build().ok()?;
         let answer = http.fetch(request).await;
         let answer = answer
             .inspect_err(|error| tracing::warn!(host, %error, "a jwks_uri gave no keys"))

@@ -46,7 +46,7 @@ pub(crate) fn client(id: &str, keys: &Value) -> Client {
 }
 
 fn client_keys() -> ClientKeys {
-    ClientKeys::new(UntrustedHttp::new(&Rules::default(), true).unwrap())
+    ClientKeys::new(UntrustedHttp::new(&Rules::default(), true))
 }
 
 /// For clients whose keys are in hand: nothing is fetched.

@@ -26,7 +26,7 @@ fn trusting(server: &StandIn) -> Rules {
 }
 
 async fn called(http: &UntrustedHttp, url: &str) -> Result<StatusCode, CallError> {
-    let request = http.post(Url::parse(url).unwrap()).build().unwrap();
+    let request = http.post(Url::parse(url).unwrap()).unwrap().build().unwrap();
     http.tell(request).await.map(|(status, _)| status)
 }
 
@@ -50,8 +50,7 @@ async fn c_402_a_name_that_leads_to_a_private_address_is_not_called() {
         // The exemption is for three names, not for every name that leads to loopback.
         for is_loopback_allowed in [false, true] {
             let http =
-                UntrustedHttp::resolving(Arc::new(Names(resolved)), &trusting(&server), is_loopback_allowed)
-                    .unwrap();
+                UntrustedHttp::resolving(Arc::new(Names(resolved)), &trusting(&server), is_loopback_allowed);
             let url = format!("https://client.example:{port}/");
             assert!(is_special(called(&http, &url).await), "{resolved:?}");
         }
@@ -66,13 +65,13 @@ async fn c_402_only_the_permitted_ones_of_a_names_addresses_are_called() {
     rules.networks = Arc::new(["127.0.0.1/32".parse().unwrap()]);
     // Were 10.0.0.1 called too, the test would take its time limit.
     let names = Names(&["10.0.0.1", "127.0.0.1"]);
-    let http = UntrustedHttp::resolving(Arc::new(names), &rules, false).unwrap();
+    let http = UntrustedHttp::resolving(Arc::new(names), &rules, false);
     assert_eq!(called(&http, server.url.as_str()).await.unwrap(), 200);
 }
 
 #[tokio::test]
 async fn c_402_a_host_that_is_an_address_is_checked_as_well() {
-    let http = UntrustedHttp::new(&Rules::default(), false).unwrap();
+    let http = UntrustedHttp::new(&Rules::default(), false);
     for host in [
         "127.0.0.1",
         "[::1]",
@@ -95,7 +94,7 @@ async fn c_402_a_host_that_is_an_address_is_checked_as_well() {
 async fn c_404_this_machine_is_called_where_that_is_allowed_and_by_its_three_names_alone() {
     let server = StandIn::http([Reply::Status(204)]).await;
     let port = server.url.port().unwrap();
-    let allowing = UntrustedHttp::new(&Rules::default(), true).unwrap();
+    let allowing = UntrustedHttp::new(&Rules::default(), true);
     for host in ["localhost", "127.0.0.1"] {
         assert_eq!(
             called(&allowing, &format!("http://{host}:{port}/"))
@@ -104,7 +103,7 @@ async fn c_404_this_machine_is_called_where_that_is_allowed_and_by_its_three_nam
             204
         );
     }
-    let strict = UntrustedHttp::new(&Rules::default(), false).unwrap();
+    let strict = UntrustedHttp::new(&Rules::default(), false);
     for (http, host) in [
         (&strict, "localhost"),
         (&strict, "127.0.0.1"),
@@ -124,7 +123,7 @@ async fn c_400_a_certificate_needs_an_authority_of_the_system_or_of_the_operator
     let server = StandIn::https([Reply::Status(200)]).await;
     let other = StandIn::https([Reply::Status(200)]).await;
     let called_by = async |rules: &Rules| {
-        let http = UntrustedHttp::new(rules, true).unwrap();
+        let http = UntrustedHttp::new(rules, true);
         called(&http, server.url.as_str()).await
     };
     assert_eq!(called_by(&trusting(&server)).await.unwrap(), 200);
@@ -140,7 +139,7 @@ async fn c_401_no_redirect_is_followed_and_nothing_is_sent_that_the_call_does_no
     let moved = Reply::Header(307, "location", "/elsewhere".into());
     let cookie = Reply::Header(200, "set-cookie", "a=b".into());
     let server = StandIn::http([moved, cookie, Reply::Status(200)]).await;
-    let http = UntrustedHttp::new(&Rules::default(), true).unwrap();
+    let http = UntrustedHttp::new(&Rules::default(), true);
     for status in [307, 200, 200] {
         assert_eq!(called(&http, server.url.as_str()).await.unwrap(), status);
     }
@@ -157,13 +156,13 @@ async fn c_401_no_redirect_is_followed_and_nothing_is_sent_that_the_call_does_no
 #[tokio::test]
 async fn c_331_at_most_64_kib_of_an_answer_are_read() {
     let server = StandIn::http([Reply::Endless]).await;
-    let http = UntrustedHttp::new(&Rules::default(), true).unwrap();
+    let http = UntrustedHttp::new(&Rules::default(), true);
     assert_eq!(called(&http, server.url.as_str()).await.unwrap(), 200);
-    let request = http.get(server.url.clone()).build().unwrap();
+    let request = http.get(server.url.clone()).unwrap().build().unwrap();
     assert!(matches!(http.fetch(request).await, Err(CallError::TooLong)));
 
     let server = StandIn::http([Reply::Text(404, "why")]).await;
-    let request = http.get(server.url.clone()).build().unwrap();
+    let request = http.get(server.url.clone()).unwrap().build().unwrap();
     let answer = http.fetch(request).await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.body()[..]), (404, &b"why"[..]));
 }
@@ -175,7 +174,7 @@ async fn c_335_a_call_ends_in_time() {
         timeout: Duration::from_millis(50),
         ..Rules::default()
     };
-    let http = UntrustedHttp::new(&rules, true).unwrap();
+    let http = UntrustedHttp::new(&rules, true);
     let late = called(&http, server.url.as_str()).await.unwrap_err();
     assert_eq!(late.to_string(), "it does not answer in time");
 }

@@ -64,13 +64,17 @@ impl Ciba {
         let name = Name::of(parameters.get("auth_req_id").ok_or(NO_ID)?);
         let mut request = self.alive(&name, client).await?;
         // Only a request that is still pending tells a client to slow down (C-273).
-        if request.stage == Stage::Pending
-            && let Some(held) = self.paced(&name)?
-        {
-            // A held poll keeps no more than it needs: there may be thousands.
-            drop(request);
-            self.wait(&held, &name, client).await?;
-            request = self.alive(&name, client).await?;
+        if request.stage == Stage::Pending {
+            let held = self.paced(&name)?;
+            if !self.config.long_poll.is_zero() {
+                // A held poll keeps no more than it needs: there may be thousands.
+                drop(request);
+                // One that finds no place to be held was decided since it was read.
+                if let Some(held) = held {
+                    self.wait(&held, &name, client).await?;
+                }
+                request = self.alive(&name, client).await?;
+            }
         }
         match request.stage {
             Stage::Pending => Err(PENDING),

@@ -29,6 +29,11 @@ impl Meeting {
 }
 
 impl Terminals for Meeting {
+    fn are_there(&self, sub: &str) -> bool {
+        let sessions = self.0.sessions.get();
+        sessions.is_some_and(|sessions| sessions.has_device_of(sub))
+    }
+
     fn show(&self, pending: &Pending) {
         if let Some(sessions) = self.0.sessions.get() {
             sessions.show_approval(&pending.sub, &approval(pending));

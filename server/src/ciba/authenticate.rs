@@ -313,7 +313,20 @@ impl Ciba {
     /// Tells the person, beside the answer (C-144, C-210, C-211).
     fn tell(&self, name: Name, request: &Request, client: &Client, user: Option<&User>) {
         let Some(user) = user else { return };
-        self.notifier.tell(Notice {
+        if self.notifier.has_ways() {
+            self.notifier.tell(self.notice(&name, request, client, user));
+        }
+        // A terminal that comes later asks for what waits.
+        if self.terminals.are_there(&user.sub) {
+            let (ciba, request) = (self.clone(), request.clone());
+            self.work
+                .tasks
+                .spawn(async move { ciba.show(&name, &request).await });
+        }
+    }
+
+    fn notice(&self, name: &Name, request: &Request, client: &Client, user: &User) -> Notice {
+        Notice {
             sub: user.sub.clone(),
             email: user.email.clone(),
             handle: name.handle(),
@@ -327,11 +340,7 @@ impl Ciba {
             agent_claims: request.agent_claims.clone(),
             expires_at: request.expires_at,
             approval_url: self.approval_url(&request.auth_req_id),
-        });
-        let (ciba, request) = (self.clone(), request.clone());
-        self.work
-            .tasks
-            .spawn(async move { ciba.show(&name, &request).await });
+        }
     }
 
     fn url_of(&self, path: &str) -> String {

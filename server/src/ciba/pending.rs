@@ -54,6 +54,8 @@ impl Pending {
 
 /// The terminals of all people: the device sessions, as this room sees them.
 pub(crate) trait Terminals: Send + Sync {
+    /// Whether this person has one that is connected.
+    fn are_there(&self, sub: &str) -> bool;
     /// A person is asked.
     fn show(&self, pending: &Pending);
     /// A person is no longer asked.

@@ -13,6 +13,11 @@ use crate::cause::chain;
 use crate::clock::now;
 
 impl Sessions {
+    /// Whether a device of this person is connected.
+    pub(crate) fn has_device_of(&self, person: &str) -> bool {
+        !self.registry.rooms_of(person).is_empty()
+    }
+
     /// Shows a request on every connected device of its person.
     pub(crate) fn show_approval(&self, person: &str, approval: &Approval) {
         for room in self.registry.rooms_of(person) {

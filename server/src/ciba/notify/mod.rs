@@ -89,11 +89,13 @@ impl Notifier {
         })
     }
 
+    /// Whether people are told in any way at all.
+    pub(crate) fn has_ways(&self) -> bool {
+        !self.ways.is_empty()
+    }
+
     /// Begins to tell a person, and returns at once.
     pub(crate) fn tell(&self, notice: Notice) {
-        if self.ways.is_empty() {
-            return;
-        }
         let Ok(place) = Arc::clone(&self.under_way).try_acquire_owned() else {
             return self.count_failure(&notice, "notify", "too many people are being told");
         };

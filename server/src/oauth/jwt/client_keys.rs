@@ -107,10 +107,10 @@ impl ClientKeys {
         }
     }
 
-    /// Forgets what is not believed any more.
+    /// Forgets what is not believed any more, and whom we may ask again.
     pub(crate) fn forget_old(&self) {
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-        fetched.retain(|_, remote| Arc::strong_count(remote) > 1 || remote.known(self.pace.kept).is_some());
+        fetched.retain(|_, remote| Arc::strong_count(remote) > 1 || remote.is_needed(self.pace));
     }
 
     #[cfg(test)]
@@ -167,6 +167,14 @@ impl Remote {
         let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
         let (at, set) = found.as_ref()?;
         (at.elapsed() < kept).then(|| Arc::clone(set))
+    }
+
+    /// Whether it holds keys, or when its owner was last asked (C-079).
+    fn is_needed(&self, pace: Pace) -> bool {
+        // A caller who asks holds the lock.
+        let is_recent = |asked: Option<Instant>| asked.is_some_and(|at| at.elapsed() < pace.asked_every);
+        let was_asked = self.asked.try_lock().map_or(true, |asked| is_recent(*asked));
+        was_asked || self.known(pace.kept).is_some()
     }
 
     /// Asks for newer keys than the `old` ones, unless another caller just did.

@@ -415,3 +415,17 @@ async fn c_079_old_keys_are_dropped_even_when_no_newer_ones_come() {
     keys.forget_old();
     assert_eq!(keys.owners(), 0);
 }
+
+#[tokio::test]
+async fn c_079_an_owner_who_gave_no_keys_is_not_asked_again_soon_because_of_a_sweep() {
+    let one = Signer::new(Alg::ES256, "1");
+    let host = Host::serving(Value::Null).await;
+    let mut keys = client_keys();
+    assert!(!is_signed_by(&keys, "c", &host, &one).await);
+    keys.forget_old();
+    assert!(!is_signed_by(&keys, "c", &host, &one).await);
+    assert_eq!(host.asked(), 1);
+    keys.hurry();
+    keys.forget_old();
+    assert_eq!(keys.owners(), 0);
+}

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Secured, client};
 use crate::kit::ciba::{Answer, SECRET};
+use crate::kit::endpoint::{Endpoint, TOKEN};
 use crate::kit::pki::Leaf;
 
 const BOUND: &str = "tls_client_certificate_bound_access_tokens = true\n";
@@ -109,5 +110,45 @@ async fn c_081_a_client_with_a_secret_binds_its_tokens_too_and_needs_a_certifica
             .status(),
         200
     );
+    secured.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_081_pushed_tokens_are_bound_to_the_certificate_of_the_request() {
+    let mut endpoint = Endpoint::good().await;
+    let push = |method: &str, own: &str| {
+        let url = endpoint.url();
+        let delivery = "backchannel_token_delivery_mode = \"push\"\nbackchannel_client_notification_endpoint";
+        client(method, method, &format!("{BOUND}{own}\n{delivery} = \"{url}\""))
+    };
+    let clients = [
+        push("tls_client_auth", "tls_client_auth_san_dns = \"agent.example\""),
+        push("client_secret_post", &format!("client_secret = \"{SECRET}\"")),
+    ];
+    let secured = Secured::start_with("modes = [\"poll\", \"push\"]", &clients.concat()).await;
+    let (own, other) = (secured.ca.client("agent"), secured.ca.client("agent"));
+    let token = ("client_notification_token", TOKEN);
+    // Where there is no certificate, nobody is asked.
+    let secret = [token, ("client_secret", SECRET)];
+    let refused = secured.ask(None, "client_secret_post", &secret).await;
+    assert_eq!(refused.refusal(), (400, "invalid_request"));
+    for (id, with) in [
+        ("tls_client_auth", &secret[..1]),
+        ("client_secret_post", &secret[..]),
+    ] {
+        let asked = secured.ask(Some(&own), id, with).await;
+        assert_eq!(asked.status, 200, "{id}: {asked:?}");
+        secured.allow(&asked.text("auth_req_id")).await;
+        let pushed = Answer {
+            body: endpoint.body(endpoint.calls.len()).await,
+            ..asked
+        };
+        assert_eq!(pushed.claims("access_token")["cnf"]["x5t#S256"], thumbprint(&own));
+        let access = pushed.text("access_token");
+        for (leaf, status) in [(Some(&own), 200), (Some(&other), 401), (None, 401)] {
+            let told = Answer::of(secured.userinfo(leaf, &access)).await;
+            assert_eq!(told.status, status, "{id}");
+        }
+    }
     secured.server.stop().await;
 }

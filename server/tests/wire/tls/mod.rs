@@ -43,10 +43,15 @@ fn client(id: &str, method: &str, more: &str) -> String {
 }
 
 impl Secured {
-    /// Starts a server with these clients; `tls` is more TOML of `[tls]`.
+    /// Starts a server with these clients.
     async fn start(clients: &str) -> Self {
+        Self::start_with("", clients).await
+    }
+
+    /// Starts such a server; `ciba` is TOML of that section.
+    async fn start_with(ciba: &str, clients: &str) -> Self {
         let ca = Ca::new();
-        let mut site = site("").and(clients).and(
+        let mut site = site(ciba).and(clients).and(
             "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\nclient_ca = \"ca.pem\"\n\
              [tls.client]\nlisten = \"127.0.0.1:0\"\n",
         );

@@ -109,6 +109,7 @@ impl App {
             keys: Arc::clone(&keys),
             clients: Arc::clone(&clients),
             users,
+            mtls_origin: offer.mtls_origin.clone(),
             authority: tls.authority(),
             browsers,
             is_on_loopback: offer.loopback,

@@ -13,8 +13,8 @@ use crate::ciba::notify::Notifier;
 use crate::ciba::{self, Ciba, Ground, Terminals};
 use crate::config::{self, Config};
 use crate::oauth;
-use crate::oauth::authenticate::Authenticator;
-use crate::oauth::client::CIBA_GRANT;
+use crate::oauth::authenticate::{Authenticator, Origins};
+use crate::oauth::client::{CIBA_GRANT, CLIENT_CREDENTIALS_GRANT, REFRESH_GRANT};
 use crate::oauth::client_credentials::ClientCredentials;
 use crate::oauth::clients::Clients;
 use crate::oauth::grants::Grants;
@@ -22,7 +22,6 @@ use crate::oauth::issue::Issuer;
 use crate::oauth::issuer::issuer;
 use crate::oauth::jwt::ClientKeys;
 use crate::oauth::keys::Keys;
-use crate::oauth::offer::{CLIENT_CREDENTIALS_GRANT, REFRESH_GRANT};
 use crate::oauth::refresh::Refresh;
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
 use crate::oauth::used::Used;
@@ -49,6 +48,8 @@ pub(crate) struct Foundation {
     pub(crate) keys: Arc<Keys>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
+    /// Where clients with certificates find their endpoints, when that is another origin (RFC 8705 §5).
+    pub(crate) mtls_origin: Option<String>,
     /// Whom certificates of clients come from.
     pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) browsers: Arc<browser::Sessions>,
@@ -77,10 +78,10 @@ impl OpenId {
     pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Self> {
         let front = Front::new(config, &on);
         let mut grant_types = own_grants(config, &front.issuer, &on.users);
-        let url = format!("{}{}", issuer(&on.public_url), oauth::token_endpoint::PATH);
         let authenticator = Arc::clone(&front.authenticator);
         let userinfo = Arc::new(UserInfo {
             issuer: Arc::clone(&front.issuer),
+            clients: Arc::clone(&on.clients),
             users: Arc::clone(&on.users),
         });
         let asking = config.ciba.clone().map(|ciba| asking(ciba, config, on, front));
@@ -91,7 +92,6 @@ impl OpenId {
         let token_endpoint = Arc::new(TokenEndpoint {
             authenticator,
             grant_types,
-            url,
         });
         Ok(Self {
             token_endpoint,
@@ -139,7 +139,10 @@ impl Front {
             Arc::clone(&on.clients),
             known,
             on.authority.clone(),
-            name.clone(),
+            Origins {
+                issuer: name.clone(),
+                mtls: on.mtls_origin.clone(),
+            },
             &config.oauth,
         );
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
@@ -158,6 +161,7 @@ fn own_grants(config: &Config, issuer: &Arc<Issuer>, users: &Arc<Users>) -> Gran
     let refresh = Refresh {
         issuer: Arc::clone(issuer),
         users: Arc::clone(users),
+        oauth: config.oauth.clone(),
     };
     let client_credentials = ClientCredentials {
         issuer: Arc::clone(issuer),

@@ -127,12 +127,11 @@ impl Ciba {
         (peer, certificate): (Peer, Option<&Certificate>),
         parameters: &Parameters,
     ) -> Result<Client, Refusal> {
-        let (own, token) = (self.url_of(PATH), self.url_of(token_endpoint::PATH));
         let caller = Caller {
             headers,
             address: peer.0,
             certificate,
-            audiences: &[&own, &token],
+            paths: &[PATH, token_endpoint::PATH],
         };
         let client = self.authenticator.authenticate(&caller, parameters).await?;
         let mode = client.metadata.backchannel_token_delivery_mode;
@@ -341,9 +340,5 @@ impl Ciba {
             expires_at: request.expires_at,
             approval_url: self.approval_url(&request.auth_req_id),
         }
-    }
-
-    fn url_of(&self, path: &str) -> String {
-        format!("{}{path}", self.issuer.name)
     }
 }

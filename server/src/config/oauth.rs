@@ -18,6 +18,12 @@ pub(crate) struct OAuth {
     pub(crate) resources: Vec<String>,
     /// Who may register a client (C-040).
     pub(crate) registration: Registration,
+    /// Resources whose tokens clients that registered themselves may ask for.
+    pub(crate) registration_resources: Vec<String>,
+    /// Whether clients that registered themselves may act for themselves (`client_credentials`).
+    pub(crate) registration_client_credentials: bool,
+    /// Clients in the store from which on none can register; 0: not limited.
+    pub(crate) registration_limit: u64,
     /// How long an access token lives, seconds.
     pub(crate) access_token_expires_in: u64,
     /// How long a refresh token that is not used lives, seconds.
@@ -28,6 +34,8 @@ pub(crate) struct OAuth {
     pub(crate) issuer_is_only_audience: bool,
     /// The program that adds claims to access tokens, and its arguments (C-305).
     pub(crate) claims_command: Option<Vec<String>>,
+    /// Assertions that one client may use up, a minute; 0: not limited. Each leaves its `jti` behind (C-078).
+    pub(crate) assertions_per_minute: u32,
     /// Failed client authentications, a minute, for each address and client id; 0: not limited (C-405).
     pub(crate) failures_per_minute: u32,
     /// Clients that one address may register, a minute; 0: not limited.
@@ -54,11 +62,15 @@ pub(super) struct Section {
     registration: Allowed,
     registration_token: Option<Inline>,
     registration_token_file: Option<PathBuf>,
+    registration_resources: Vec<String>,
+    registration_client_credentials: bool,
+    registration_limit: u64,
     access_token_expires_in: u64,
     refresh_token_expires_in: u64,
     clock_tolerance: u64,
     issuer_is_only_audience: bool,
     claims_command: Option<Vec<String>>,
+    assertions_per_minute: u32,
     failures_per_minute: u32,
     registrations_per_minute: u32,
 }
@@ -86,11 +98,16 @@ impl Default for Section {
             registration: Allowed::Guarded,
             registration_token: None,
             registration_token_file: None,
+            registration_resources: Vec::new(),
+            registration_client_credentials: false,
+            registration_limit: 1000,
             access_token_expires_in: 600,
             refresh_token_expires_in: 30 * 86_400,
             clock_tolerance: 30,
             issuer_is_only_audience: false,
             claims_command: None,
+            // As many as the polls of a hundred requests, each of them every five seconds.
+            assertions_per_minute: 1200,
             failures_per_minute: 20,
             registrations_per_minute: 20,
         }
@@ -124,11 +141,15 @@ impl Section {
             scopes,
             resources: self.resources,
             registration,
+            registration_resources: self.registration_resources,
+            registration_client_credentials: self.registration_client_credentials,
+            registration_limit: self.registration_limit,
             access_token_expires_in: super::within(access, &ACCESS_TOKEN_EXPIRES_IN)?,
             refresh_token_expires_in: super::within(refresh, &REFRESH_TOKEN_EXPIRES_IN)?,
             clock_tolerance: super::within(tolerance, &CLOCK_TOLERANCE)?,
             issuer_is_only_audience: self.issuer_is_only_audience,
             claims_command: self.claims_command,
+            assertions_per_minute: self.assertions_per_minute,
             failures_per_minute: self.failures_per_minute,
             registrations_per_minute: self.registrations_per_minute,
         })

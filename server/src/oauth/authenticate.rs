@@ -1,6 +1,7 @@
 //! A client proves who it is (RFC 6749 §2.3, C-070 … C-073), at every endpoint in the same way.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::clock::now;
 use crate::config;
 use crate::failures::Failures;
 use crate::refusal::Refusal;
-use crate::throttle::Network;
+use crate::throttle::{Network, Throttle};
 use crate::tls::{Authority, Certificate};
 
 /// Characters of a client id by which failures are counted.
@@ -41,8 +42,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) address: IpAddr,
     /// The certificate that it has shown.
     pub(crate) certificate: Option<&'a Certificate>,
-    /// The URLs that an assertion may name as its audience beside the issuer (C-076).
-    pub(crate) audiences: &'a [&'a str],
+    /// The paths of ours that an assertion may name as its audience, instead of the issuer (C-076).
+    pub(crate) paths: &'a [&'a str],
 }
 
 /// Recognizes clients.
@@ -51,16 +52,25 @@ pub(crate) struct Authenticator {
     keys: Arc<ClientKeys>,
     used: Arc<Used>,
     certificates: Certificates,
-    /// Our issuer, an audience of every assertion.
-    issuer: String,
+    origins: Origins,
     /// Whether it is the only one (C-083).
     issuer_is_only_audience: bool,
     /// By how much the clocks of clients may differ, seconds.
     tolerance: u64,
+    /// Assertions, by client id; `None`: not limited.
+    assertions: Option<Throttle<String>>,
     /// By address and client id (C-405).
     failures: Option<Failures<(Network, String)>>,
     /// What the secret of an unknown client is compared with, so that it takes as long.
     nobodys: SecretHash,
+}
+
+/// Where clients reach us: what an assertion may name as its audience.
+pub(crate) struct Origins {
+    /// Our issuer, an audience of every assertion.
+    pub(crate) issuer: String,
+    /// Where the endpoints of clients with certificates are, if that is elsewhere (RFC 8705 §5).
+    pub(crate) mtls: Option<String>,
 }
 
 /// What a client presents.
@@ -80,7 +90,7 @@ impl Authenticator {
         clients: Arc<Clients>,
         (keys, used): (Arc<ClientKeys>, Arc<Used>),
         authority: Option<Arc<Authority>>,
-        issuer: String,
+        origins: Origins,
         config: &config::OAuth,
     ) -> Self {
         Self {
@@ -88,9 +98,10 @@ impl Authenticator {
             certificates: Certificates::new(authority, Arc::clone(&keys)),
             keys,
             used,
-            issuer,
+            origins,
             issuer_is_only_audience: config.issuer_is_only_audience,
             tolerance: config.clock_tolerance,
+            assertions: NonZeroU32::new(config.assertions_per_minute).map(Throttle::per_minute),
             failures: (config.failures_per_minute > 0)
                 .then(|| Failures::new(config.failures_per_minute as usize, FAILURES_WITHIN)),
             nobodys: SecretHash::of(""),
@@ -158,16 +169,28 @@ impl Authenticator {
         let signs = |client: &Client| client.metadata.token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
         let client = self.enabled(assertion.client_id()).await?.filter(signs);
         let client = client.ok_or(UNKNOWN)?;
-        let own = [self.issuer.as_str()];
-        let all: Vec<&str> = own.iter().chain(caller.audiences).copied().collect();
+        let audiences = self.audiences(caller.paths);
         let rules = AssertionRules {
-            audiences: if self.issuer_is_only_audience { &own } else { &all },
+            audiences: &audiences.iter().map(String::as_str).collect::<Vec<_>>(),
             tolerance: self.tolerance,
+            pace: self.assertions.as_ref(),
         };
         assertion
             .verify(&client, &rules, &self.keys, &self.used, now())
             .await?;
         Ok(client)
+    }
+
+    /// Returns what an assertion may name as its audience (C-076, C-083).
+    fn audiences(&self, paths: &[&str]) -> Vec<String> {
+        let Origins { issuer, mtls } = &self.origins;
+        let mut audiences = vec![issuer.clone()];
+        if !self.issuer_is_only_audience {
+            let origins = std::iter::once(issuer).chain(mtls);
+            audiences
+                .extend(origins.flat_map(|origin| paths.iter().map(move |path| format!("{origin}{path}"))));
+        }
+        audiences
     }
 
     async fn by_certificate(&self, caller: &Caller<'_>, id: &str) -> Result<Client, Refusal> {
@@ -180,21 +203,21 @@ impl Authenticator {
         Err(UNKNOWN)
     }
 
-    /// Forgets the addresses that have been quiet.
+    /// Forgets the addresses and clients that have been quiet.
     pub(crate) fn forget_quiet(&self) {
         let now = Instant::now();
         self.failures
             .iter()
             .for_each(|failures| failures.forget_quiet(now));
+        self.assertions.iter().for_each(Throttle::forget_quiet);
     }
 
     /// Returns the client of an id, unless it is disabled.
     async fn enabled(&self, id: &str) -> Result<Option<Client>, Refusal> {
-        let found = self.clients.find(id).await.map_err(|error| {
+        self.clients.enabled(id).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a client could not be read");
             NOT_READ
-        })?;
-        Ok(found.filter(|client| !client.disabled))
+        })
     }
 }
 

@@ -14,11 +14,21 @@ use crate::config::{Mode, Terms};
 /// `grant_type` of a backchannel authentication request's redemption (CIBA Core §10.1).
 pub(crate) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
-/// A client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `grant_type` of RFC 6749 §6.
+pub(crate) const REFRESH_GRANT: &str = "refresh_token";
+
+/// `grant_type` of RFC 6749 §4.4.
+pub(crate) const CLIENT_CREDENTIALS_GRANT: &str = "client_credentials";
+
+/// A client. It has what its secret is checked against: there is no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Client {
     /// `client_id`
     pub(crate) id: String,
+    /// Tells it from an earlier client of the same id, whose grants are not its own. Drawn at random when the client is added;
+    /// empty for those of the configuration, where the id alone says which client is meant.
+    #[serde(default)]
+    pub(crate) incarnation: String,
     /// What its secret is checked against, for a client that has one.
     pub(crate) secret: Option<SecretHash>,
     /// Unix seconds; `client_id_issued_at`.
@@ -106,8 +116,8 @@ pub(crate) enum AuthMethod {
     SelfSignedTlsClientAuth,
 }
 
-/// SHA-256 of a client secret. A secret of ours has 256 random bits, so it needs no slow hash (C-074).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// SHA-256 of a client secret. A secret of ours has 256 random bits, so it needs no slow hash (C-074). There is no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SecretHash(String);
 
 impl SecretHash {
@@ -132,6 +142,11 @@ impl Client {
 
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
         self.metadata.grant_types.iter().any(|own| own == grant_type)
+    }
+
+    /// Whether it may have refresh tokens at all: it registered for them, or the operator gives them to it (C-302).
+    pub(crate) fn may_refresh(&self) -> bool {
+        self.has_grant(REFRESH_GRANT) || self.metadata.terms.refresh_tokens
     }
 }
 

@@ -6,10 +6,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::allowed::{self, may_have};
-use super::client::Client;
+use super::client::{CLIENT_CREDENTIALS_GRANT, Client};
 use super::grants::Grant;
 use super::issue::{Delivery, Issuer, TokenResponse};
-use super::offer::CLIENT_CREDENTIALS_GRANT;
 use super::parameters::Parameters;
 use super::token_endpoint::GrantType;
 use crate::cause::chain;
@@ -32,7 +31,8 @@ pub(crate) struct ClientCredentials {
 
 impl GrantType for ClientCredentials {
     fn admits(&self, client: &Client) -> bool {
-        client.has_grant(CLIENT_CREDENTIALS_GRANT)
+        let may = client.is_vouched_for() || self.oauth.registration_client_credentials;
+        may && client.has_grant(CLIENT_CREDENTIALS_GRANT)
     }
 
     fn redeem<'a>(

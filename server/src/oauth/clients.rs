@@ -54,6 +54,12 @@ impl Clients {
         found.map(|record| decode(&record.value)).transpose()
     }
 
+    /// Returns the client of an id, unless it is disabled.
+    pub(crate) async fn enabled(&self, id: &str) -> Result<Option<Client>, ClientsError> {
+        let found = self.find(id).await?;
+        Ok(found.filter(|client| !client.disabled))
+    }
+
     /// Keeps a new client.
     pub(crate) async fn add(&self, client: &Client) -> Result<(), ClientsError> {
         if self.configured.contains_key(&client.id) {
@@ -91,6 +97,11 @@ impl Clients {
     /// Whether the configuration names the client: then it alone can change it.
     pub(crate) fn is_configured(&self, id: &str) -> bool {
         self.configured.contains_key(id)
+    }
+
+    /// Returns how many are kept in the store.
+    pub(super) async fn stored(&self) -> Result<u64, ClientsError> {
+        Ok(self.store.count(Space::Client, now()).await?)
     }
 
     /// Returns every client, the configured ones first.

@@ -53,6 +53,7 @@ fn client(named: &config::Client, offer: &Offer) -> Result<Client, Problem> {
     metadata.terms = named.terms.clone();
     Ok(Client {
         id: named.id.clone(),
+        incarnation: String::new(),
         secret: named.secret.as_ref().map(|secret| SecretHash::of(secret)),
         created_at: 0,
         registered_by: RegisteredBy::Configuration,
@@ -119,7 +120,7 @@ mod tests {
             ),
             (json!({}), "client reports: grant_types: must have a grant"),
         ] {
-            let told = read(Some("its-secret"), &metadata).unwrap_err();
+            let told = read(Some("its-secret"), &metadata).err().unwrap();
             assert!(told.starts_with(error), "{told}");
         }
     }
@@ -134,7 +135,7 @@ mod tests {
         };
         assert!(read(None, &method("private_key_jwt")).unwrap().secret.is_none());
         for (secret, wrong) in [(None, "client_secret_post"), (Some("x"), "private_key_jwt")] {
-            let told = read(secret, &method(wrong)).unwrap_err();
+            let told = read(secret, &method(wrong)).err().unwrap();
             assert!(told.starts_with("client reports: client_secret: is "), "{told}");
         }
     }

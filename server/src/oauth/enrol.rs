@@ -23,7 +23,7 @@ pub(crate) struct Enrolled {
     pub(crate) secret: Option<Zeroizing<String>>,
 }
 
-/// Returns an id for a client that has none.
+/// Returns an id that no client has.
 pub(crate) fn new_id() -> String {
     Base64UrlUnpadded::encode_string(&random::<ID_BYTES>())
 }
@@ -38,6 +38,7 @@ pub(crate) fn enrol(id: String, registered: Map<String, Value>, offer: &Offer) -
     });
     let client = Client {
         id,
+        incarnation: new_id(),
         secret: secret.as_ref().map(|secret| SecretHash::of(secret)),
         created_at: now().seconds(),
         registered_by: RegisteredBy::Registration,
@@ -60,5 +61,36 @@ impl Enrolled {
             members.insert("client_secret_expires_at".into(), json!(0));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Confirm, Login};
+
+    #[test]
+    fn c_074_a_secret_has_256_bits_of_its_own_and_only_its_hash_stays() {
+        let login = Login {
+            issuer: "https://idp.example".into(),
+            client_id: "ciba".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            resource: None,
+            confirm: Confirm::Code,
+        };
+        let url = "https://ciba.example".parse().unwrap();
+        let offer = Offer::of(&Config::around(login), &url);
+        let registered = json!({ "grant_types": ["client_credentials"] });
+        let [one, other] = [(); 2].map(|()| {
+            let registered = registered.as_object().unwrap().clone();
+            enrol(new_id(), registered, &offer).ok().unwrap()
+        });
+        let [secret, others] = [&one, &other].map(|enrolled| enrolled.secret.as_deref().unwrap());
+        assert_eq!(Base64UrlUnpadded::decode_vec(secret).unwrap().len() * 8, 256);
+        assert_ne!(secret, others);
+        let kept = one.client.secret.as_ref().unwrap();
+        assert!(kept.matches(secret) && !kept.matches(others));
+        assert!(!json!(one.client).to_string().contains(&**secret));
     }
 }

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::client::Client;
 use super::keys::Keys;
 use crate::clock::now;
 use crate::random::random;
@@ -20,6 +21,9 @@ use crate::random::random;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) client_id: String,
+    /// Which client of that id: one that is added again under the same id has none of the earlier one's grants.
+    #[serde(default)]
+    pub(super) incarnation: String,
     /// Whose; `None`: the client's own.
     pub(crate) sub: Option<String>,
     pub(crate) scope: Vec<String>,
@@ -52,6 +56,7 @@ impl Grant {
     pub(crate) fn new(client_id: &str, sub: Option<&str>, scope: Vec<String>) -> Self {
         Self {
             client_id: client_id.to_owned(),
+            incarnation: String::new(),
             sub: sub.map(str::to_owned),
             scope,
             resources: Vec::new(),
@@ -65,6 +70,11 @@ impl Grant {
             refresh: None,
             ends: 0,
         }
+    }
+
+    /// Whether it is this client's.
+    pub(super) fn is_of(&self, client: &Client) -> bool {
+        self.client_id == client.id && self.incarnation == client.incarnation
     }
 
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
@@ -180,7 +190,7 @@ impl Grants {
     pub(crate) async fn rotate(
         &self,
         token: &str,
-        client_id: &str,
+        client: &Client,
         ends: u64,
     ) -> Result<Rotated, GrantsError> {
         let Some(id) = RefreshToken::grant(token) else {
@@ -189,7 +199,7 @@ impl Grants {
         let Some((mut grant, read)) = self.read(&id).await? else {
             return Ok(Rotated::Unknown);
         };
-        let Some(current) = grant.refresh.as_ref().filter(|_| grant.client_id == client_id) else {
+        let Some(current) = grant.refresh.as_ref().filter(|_| grant.is_of(client)) else {
             return Ok(Rotated::Unknown);
         };
         if !bool::from(current.as_bytes().ct_eq(hash(token).as_bytes())) {

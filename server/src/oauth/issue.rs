@@ -169,8 +169,9 @@ impl Issuer {
         mut grant: Grant,
         delivery: Delivery<'_>,
     ) -> Result<(GrantId, TokenResponse), IssueError> {
-        let is_refreshable = grant.sub.is_some()
-            && (grant.has_scope("offline_access") || client.metadata.terms.refresh_tokens);
+        grant.incarnation.clone_from(&client.incarnation);
+        let is_asked_for = grant.has_scope("offline_access") || client.metadata.terms.refresh_tokens;
+        let is_refreshable = grant.sub.is_some() && client.may_refresh() && is_asked_for;
         if let Some(command) = &self.claims_command {
             grant.claims = command.claims(&grant).await?;
         }

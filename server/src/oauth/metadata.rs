@@ -330,13 +330,11 @@ fn flag(members: &mut Members, name: &str, wrong: Refusal, is_offered: bool) -> 
     }
 }
 
-/// Reads a key set (RFC 7517 §5).
+/// Reads a key set (RFC 7517 §5). Of what a client sends nothing is kept but the keys that are of use here.
 fn keys(members: &mut Members) -> Result<Option<Value>, Refusal> {
     let set = members.take::<Value>("jwks", KEYS)?;
-    if let Some(set) = &set {
-        KeySet::of(set.clone()).map_err(|_| KEYS)?;
-    }
-    Ok(set)
+    let read = |set| KeySet::of(set).map(KeySet::into_json).map_err(|_| KEYS);
+    set.map(read).transpose()
 }
 
 /// The members that are not read yet.

@@ -2,14 +2,8 @@
 
 use url::Url;
 
-use super::client::{AuthMethod, CIBA_GRANT};
+use super::client::{AuthMethod, CIBA_GRANT, CLIENT_CREDENTIALS_GRANT, REFRESH_GRANT};
 use crate::config::{Config, Mode, Registration, Tls, is_loopback};
-
-/// `grant_type` of RFC 6749 §6.
-pub(crate) const REFRESH_GRANT: &str = "refresh_token";
-
-/// `grant_type` of RFC 6749 §4.4.
-pub(crate) const CLIENT_CREDENTIALS_GRANT: &str = "client_credentials";
 
 /// What is switched on.
 #[derive(Clone, Debug)]

@@ -6,21 +6,24 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::allowed;
+use super::allowed::{self, may_ask_for, may_have};
 use super::client::Client;
 use super::grants::{Grant, GrantsError, Rotated};
 use super::issue::{Delivery, Issuer, TokenResponse};
 use super::parameters::Parameters;
 use super::token_endpoint::GrantType;
 use crate::cause::chain;
+use crate::config::OAuth;
 use crate::refusal::Refusal;
 use crate::users::Users;
 
 const NO_TOKEN: Refusal = Refusal::invalid_request("refresh_token is missing");
 const BAD_TOKEN: Refusal = Refusal::invalid_grant("the refresh token is unknown, has expired or was used");
 const NO_USER: Refusal = Refusal::invalid_grant("the user is gone");
-const BAD_SCOPE: Refusal = Refusal::invalid_scope("a scope was not granted");
-const BAD_RESOURCE: Refusal = Refusal::invalid_target("a resource was not granted");
+const BAD_SCOPE: Refusal =
+    Refusal::invalid_scope("a scope was not granted, or is no longer allowed for the client");
+const BAD_RESOURCE: Refusal =
+    Refusal::invalid_target("a resource was not granted, or is no longer allowed for the client");
 const NOT_READ: Refusal = Refusal::unavailable("the grant cannot be read now");
 const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made");
 
@@ -28,12 +31,12 @@ const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made"
 pub(crate) struct Refresh {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) users: Arc<Users>,
+    pub(crate) oauth: OAuth,
 }
 
 impl GrantType for Refresh {
-    /// Every client: whether one has a refresh token was decided when it was issued.
-    fn admits(&self, _: &Client) -> bool {
-        true
+    fn admits(&self, client: &Client) -> bool {
+        client.may_refresh()
     }
 
     fn redeem<'a>(
@@ -61,17 +64,15 @@ impl Refresh {
             .named_by(token)
             .await
             .map_err(|error| unread(&error))?;
-        let grant = named
-            .filter(|grant| grant.client_id == client.id)
-            .ok_or(BAD_TOKEN)?;
+        let grant = named.filter(|grant| grant.is_of(client)).ok_or(BAD_TOKEN)?;
         self.still_there(&grant).await?;
-        let scope = narrowed(&grant, request)?;
-        let resources = resources(&grant, request)?;
+        let scope = self.scope(client, &grant, request)?;
+        let resources = self.resources(client, &grant, request)?;
         let ends = self.issuer.ends(true);
         match self
             .issuer
             .grants
-            .rotate(token, &client.id, ends)
+            .rotate(token, client, ends)
             .await
             .map_err(|error| unread(&error))?
         {
@@ -106,32 +107,42 @@ impl Refresh {
         })?;
         user.filter(|user| !user.disabled).map(drop).ok_or(NO_USER)
     }
-}
 
-/// Returns the audience that the client asks for, or all that was granted. A grant that names no resource is for this server
-/// alone: the person who approved it was shown none (C-302, C-303).
-fn resources(grant: &Grant, request: &Parameters) -> Result<Vec<String>, Refusal> {
-    let is_granted = |resource: &str| grant.resources.iter().any(|own| own == resource);
-    let asked = allowed::resources(request, is_granted).ok_or(BAD_RESOURCE)?;
-    Ok(if asked.is_empty() {
-        grant.resources.clone()
-    } else {
-        asked
-    })
-}
-
-/// Returns the scopes that the client asks for, or all that were granted (RFC 6749 §6).
-fn narrowed(grant: &Grant, request: &Parameters) -> Result<Vec<String>, Refusal> {
-    let Some(asked) = request.get("scope") else {
-        return Ok(grant.scope.clone());
-    };
-    let mut asked = asked.split(' ').filter(|value| !value.is_empty());
-    if !asked.clone().all(|value| grant.has_scope(value)) || asked.next().is_none() {
-        return Err(BAD_SCOPE);
+    /// Returns the scopes that the client asks for (RFC 6749 §6); without any, all that were granted and that it still may have.
+    fn scope(&self, client: &Client, grant: &Grant, request: &Parameters) -> Result<Vec<String>, Refusal> {
+        let mut scope = grant.scope.clone();
+        scope.retain(|value| may_ask_for(client, &self.oauth, value));
+        if let Some(asked) = request.get("scope") {
+            let asked: Vec<&str> = asked.split(' ').filter(|value| !value.is_empty()).collect();
+            if !asked.iter().all(|value| scope.iter().any(|own| own == value)) {
+                return Err(BAD_SCOPE);
+            }
+            scope.retain(|value| asked.contains(&value.as_str()));
+        }
+        if scope.is_empty() {
+            Err(BAD_SCOPE)
+        } else {
+            Ok(scope)
+        }
     }
-    let wanted = request.get("scope").unwrap_or_default();
-    let is_wanted = |own: &&String| wanted.split(' ').any(|value| value == *own);
-    Ok(grant.scope.iter().filter(is_wanted).cloned().collect())
+
+    /// Returns the audience that the client asks for, or all that was granted and that it still may have. A grant that names no
+    /// resource is for this server alone: the person who approved it was shown none (C-302, C-303).
+    fn resources(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        request: &Parameters,
+    ) -> Result<Vec<String>, Refusal> {
+        let mut resources = grant.resources.clone();
+        resources.retain(|resource| may_have(client, &self.oauth, resource));
+        if resources.is_empty() && !grant.resources.is_empty() {
+            return Err(BAD_RESOURCE);
+        }
+        let is_left = |resource: &str| resources.iter().any(|own| own == resource);
+        let asked = allowed::resources(request, is_left).ok_or(BAD_RESOURCE)?;
+        Ok(if asked.is_empty() { resources } else { asked })
+    }
 }
 
 fn unread(error: &GrantsError) -> Refusal {

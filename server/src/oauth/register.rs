@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -13,10 +14,11 @@ use axum::{Extension, Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
+use tokio::sync::Mutex;
 
 use super::bearer::bearer;
-use super::client::SecretHash;
-use super::clients::Clients;
+use super::client::{CLIENT_CREDENTIALS_GRANT, Client, SecretHash};
+use super::clients::{Clients, ClientsError};
 use super::enrol::{enrol, new_id};
 use super::offer::Offer;
 use crate::cause::chain;
@@ -32,7 +34,17 @@ const NOT_JSON: Refusal = Refusal::invalid_request("the body is not a JSON objec
 const TOO_LARGE: Refusal = Refusal::too_large("the body is too large");
 const NO_TOKEN: Refusal = Refusal::token_missing("an initial access token is needed");
 const WRONG_TOKEN: Refusal = Refusal::invalid_token("the initial access token is wrong");
+const NOT_FOR_ITSELF: Refusal = Refusal::invalid_client_metadata(
+    "grant_types: client_credentials is for clients that the operator of this server adds",
+);
+const FULL: Refusal = Refusal::busy("this server takes no more clients", ASK_AGAIN);
 const NOT_KEPT: Refusal = Refusal::unavailable("the client could not be kept");
+
+/// When a client may ask again that found no room: an operator has to make some.
+const ASK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// The scopes of a client that names none: who the person is, and nothing that belongs to the person.
+const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// Clients that register; a handle that is cheap to clone.
 #[derive(Clone)]
@@ -42,6 +54,12 @@ struct Inner {
     clients: Arc<Clients>,
     offer: Arc<Offer>,
     guard: Guard,
+    /// Whether a client may act for itself.
+    client_credentials: bool,
+    /// Clients in the store; 0: not limited.
+    limit: u64,
+    /// Held by the client that is being kept.
+    turn: Mutex<()>,
     /// `None`: not limited.
     throttle: Option<Throttle<Network>>,
 }
@@ -64,6 +82,9 @@ impl Registrations {
             clients,
             offer,
             guard,
+            client_credentials: config.registration_client_credentials,
+            limit: config.registration_limit,
+            turn: Mutex::default(),
             throttle: NonZeroU32::new(config.registrations_per_minute).map(Throttle::per_minute),
         }))
     }
@@ -97,14 +118,42 @@ async fn register(
         throttle.check(&peer.0.into()).map_err(too_many)?;
     }
     own.guard.admit(&headers)?;
-    let enrolled = enrol(new_id(), object(&headers, body)?, &own.offer)?;
-    own.clients.add(&enrolled.client).await.map_err(|cause| {
-        tracing::error!(error = chain(&cause), "a client could not be kept");
-        NOT_KEPT
-    })?;
+    let mut enrolled = enrol(new_id(), object(&headers, body)?, &own.offer)?;
+    own.confine(&mut enrolled.client)?;
+    own.keep(&enrolled.client).await?;
     tracing::info!(client = enrolled.client.id, "a client registered");
     let headers = [(CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, Json(enrolled.response())).into_response())
+}
+
+impl Inner {
+    /// Gives a client no more than it names: no operator has looked at it.
+    fn confine(&self, client: &mut Client) -> Result<(), Refusal> {
+        if client.has_grant(CLIENT_CREDENTIALS_GRANT) && !self.client_credentials {
+            return Err(NOT_FOR_ITSELF);
+        }
+        let own = || {
+            let known = |scope: &&str| self.offer.scopes.iter().any(|known| known == scope);
+            SCOPES.into_iter().filter(known).collect::<Vec<_>>().join(" ")
+        };
+        client.metadata.scope.get_or_insert_with(own);
+        Ok(())
+    }
+
+    /// Keeps a client, if there is room. One comes after the other, so that no two get the last place.
+    async fn keep(&self, client: &Client) -> Result<(), Refusal> {
+        let _turn = self.turn.lock().await;
+        if self.limit > 0 && self.clients.stored().await.map_err(|error| unkept(&error))? >= self.limit {
+            tracing::warn!("a client could not register: there are as many as registration_limit allows");
+            return Err(FULL);
+        }
+        self.clients.add(client).await.map_err(|error| unkept(&error))
+    }
+}
+
+fn unkept(error: &ClientsError) -> Refusal {
+    tracing::error!(error = chain(error), "a client could not be kept");
+    NOT_KEPT
 }
 
 impl Guard {

@@ -49,8 +49,6 @@ pub(crate) type GrantTypes = BTreeMap<&'static str, Arc<dyn GrantType>>;
 pub(crate) struct TokenEndpoint {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) grant_types: GrantTypes,
-    /// Its URL, an audience of assertions (C-076).
-    pub(crate) url: String,
 }
 
 /// `POST /oauth2/token`
@@ -91,7 +89,7 @@ impl TokenEndpoint {
             headers,
             address: peer.0,
             certificate,
-            audiences: &[&self.url],
+            paths: &[PATH],
         };
         self.authenticator.authenticate(&caller, request).await
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::bearer::bearer;
 use super::claims::claims;
+use super::clients::Clients;
 use super::discovery::USERINFO;
 use super::grants::GrantId;
 use super::issue::{ACCESS_TOKEN_TYP, Issuer};
@@ -29,6 +30,7 @@ const NOT_READ: Refusal = Refusal::unavailable("the grant cannot be read now");
 /// What the endpoint needs.
 pub(crate) struct UserInfo {
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
 }
 
@@ -46,9 +48,15 @@ async fn userinfo(
     let token = bearer(&headers).ok_or(NO_TOKEN)?;
     let certificate = certificate.as_ref().map(|shown| &shown.0);
     let presented = on.presented(token, certificate).ok_or(BAD_TOKEN)?;
-    let grant = on.issuer.grants.find(&presented.grant).await.map_err(unread)?;
     // Without its record a grant was taken back, and so were its tokens.
-    let sub = grant.and_then(|grant| grant.sub).ok_or(BAD_TOKEN)?;
+    let grant = on.issuer.grants.find(&presented.grant).await.map_err(unread)?;
+    let grant = grant.ok_or(BAD_TOKEN)?;
+    // C-054
+    let client = on.clients.enabled(&grant.client_id).await.map_err(unread)?;
+    if !client.is_some_and(|client| grant.is_of(&client)) {
+        return Err(BAD_TOKEN);
+    }
+    let sub = grant.sub.ok_or(BAD_TOKEN)?;
     if !presented.scope.iter().any(|scope| scope == "openid") {
         return Err(NO_OPENID);
     }

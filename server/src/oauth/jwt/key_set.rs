@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::Jws;
@@ -110,6 +110,11 @@ impl KeySet {
         }
     }
 
+    /// Returns the set as JSON, with the members that we know.
+    pub(crate) fn into_json(self) -> Value {
+        json!({ "keys": self.0 })
+    }
+
     /// Whether one of the keys is the wanted one.
     pub(super) fn has(&self, is_it: impl Fn(&Jwk) -> bool) -> bool {
         self.0.iter().any(is_it)
@@ -141,8 +146,6 @@ fn is_short(key: &Jwk) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::oauth::jwt::signer::Signer;
 

@@ -25,6 +25,7 @@ const NOW: u64 = 1_000_000;
 const RULES: AssertionRules<'_> = AssertionRules {
     audiences: &["https://us", "https://us/token"],
     tolerance: 30,
+    pace: None,
 };
 
 /// A client whose keys are these, or are at this URL.

@@ -53,6 +53,12 @@ impl Site {
         self
     }
 
+    /// Changes the configuration that the next start has.
+    pub(crate) fn change(&mut self, from: &str, to: &str) {
+        assert!(self.settings.contains(from), "{from} is not there");
+        self.settings = self.settings.replace(from, to);
+    }
+
     /// Takes the approval hook out: a server that others reach has none (C-235).
     pub(crate) fn without_hook(mut self) -> Self {
         let lines = self.settings.lines();

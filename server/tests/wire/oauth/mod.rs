@@ -1,6 +1,8 @@
 //! The server as an OpenID provider: what clients find, and how they become clients (C-001 … C-054).
 
 mod administrator;
+mod assertions;
+mod departed;
 mod discovery;
 mod keys;
 mod register;

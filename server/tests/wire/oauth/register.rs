@@ -216,3 +216,125 @@ async fn c_405_one_address_registers_so_many_clients_a_minute() {
     assert_eq!((status, &body["error"]), (429, &json!("temporarily_unavailable")));
     server.stop().await;
 }
+
+/// Asks for a token of the client's own.
+async fn token(server: &Server, client: &Value, with: &[(&str, &str)]) -> (u16, Value) {
+    let [id, secret] = ["client_id", "client_secret"].map(|member| client[member].as_str().unwrap());
+    let form = [&[("grant_type", "client_credentials")], with].concat();
+    let request = http().post(format!("{}/oauth2/token", server.url));
+    let request = request.basic_auth(id, Some(secret)).form(&form);
+    read(request.send().await.unwrap()).await
+}
+
+const POWERS: &str =
+    "[oauth]\nscopes = [\"openid\", \"email\", \"payments\"]\nresources = [\"https://api.example\"]\n";
+
+#[tokio::test]
+async fn c_051_a_client_that_registers_itself_has_no_more_than_it_names() {
+    let mut site = site()
+        .and(POWERS)
+        .and("[[user]]\nsub = \"alice-1\"\nemail = \"alice@example.com\"");
+    let server = site.start().await;
+    let (_, client) = read(register(&server, Some(INITIAL), &poll()).await).await;
+    assert_eq!(
+        client["scope"], "openid email",
+        "C-041: what the server filled in"
+    );
+    let [id, secret] = ["client_id", "client_secret"].map(|member| client[member].as_str().unwrap());
+    for (with, expected) in [
+        (("scope", "openid email"), (200, Value::Null)),
+        (("scope", "openid payments"), (400, json!("invalid_scope"))),
+        (
+            ("resource", "https://api.example"),
+            (400, json!("invalid_target")),
+        ),
+    ] {
+        let mut form = vec![("login_hint", "alice@example.com"), with];
+        form.extend((with.0 != "scope").then_some(("scope", "openid")));
+        let request = http().post(format!("{}/oauth2/bc-authorize", server.url));
+        let request = request.basic_auth(id, Some(secret)).form(&form);
+        let (status, mut body) = read(request.send().await.unwrap()).await;
+        assert_eq!((status, body["error"].take()), expected, "{with:?}");
+    }
+    let mut named = poll();
+    named["scope"] = json!("openid payments");
+    let (_, client) = read(register(&server, Some(INITIAL), &named).await).await;
+    assert_eq!(client["scope"], "openid payments");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn c_040_a_client_that_registers_itself_acts_for_itself_only_where_the_operator_says_so() {
+    let machine = json!({ "grant_types": ["client_credentials"] });
+    let mut site = site().and(POWERS);
+    let server = site.start().await;
+    let (status, body) = read(register(&server, Some(INITIAL), &machine).await).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_client_metadata")));
+    assert!(
+        body["error_description"]
+            .as_str()
+            .unwrap()
+            .starts_with("grant_types")
+    );
+    server.stop().await;
+    let switch = "OAUTH__REGISTRATION_CLIENT_CREDENTIALS";
+    let mut site = site.with(switch, "true");
+    let server = site.start().await;
+    let (status, client) = read(register(&server, Some(INITIAL), &machine).await).await;
+    assert_eq!(status, 201);
+    let (status, answer) = token(&server, &client, &[]).await;
+    assert_eq!((status, &answer["scope"]), (200, &json!("email")));
+    let resource = [("resource", "https://api.example")];
+    let (_, refused) = token(&server, &client, &resource).await;
+    assert_eq!(refused["error"], "invalid_target");
+    server.stop().await;
+    // The operator gives the resource to all of them, and takes the grant back.
+    let mut site = site.with("OAUTH__REGISTRATION_RESOURCES", "[\"https://api.example\"]");
+    let server = site.start().await;
+    assert_eq!(token(&server, &client, &resource).await.0, 200);
+    server.stop().await;
+    let mut site = site.with(switch, "false");
+    let server = site.start().await;
+    let (_, refused) = token(&server, &client, &[]).await;
+    assert_eq!(refused["error"], "unauthorized_client");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn c_040_no_more_clients_register_than_the_operator_has_room_for() {
+    let server = site().with("OAUTH__REGISTRATION_LIMIT", "3").start().await;
+    let metadata = poll();
+    let five = (0..5).map(|_| register(&server, Some(INITIAL), &metadata));
+    let mut statuses = Vec::new();
+    for answer in futures_util::future::join_all(five).await {
+        let is_full = answer.status() == 429;
+        assert_eq!(answer.headers().contains_key("retry-after"), is_full);
+        let (status, body) = read(answer).await;
+        assert!(!is_full || body["error"] == "temporarily_unavailable", "{body}");
+        statuses.push(status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 201, 201, 429, 429]);
+    let log = server.stop().await;
+    assert!(log.contains("registration_limit"), "{log}");
+}
+
+#[tokio::test]
+async fn c_049_of_a_key_set_nothing_is_kept_but_the_keys_that_are_of_use() {
+    let mut site = site();
+    let server = site.start().await;
+    let key = crate::kit::signer::Signer::new(jsonwebtoken::Algorithm::ES256).set()["keys"][0].clone();
+    let mut more = key.clone();
+    more["note"] = json!({ "deep": ["a text of the client's own"] });
+    let mut metadata = poll();
+    metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
+    metadata["jwks"] =
+        json!({ "keys": [more, { "kty": "AKP", "pub": "AAAA" }], "more": "a text of the client's own" });
+    let (status, client) = read(register(&server, Some(INITIAL), &metadata).await).await;
+    assert_eq!((status, &client["jwks"]), (201, &json!({ "keys": [key] })));
+    server.stop().await;
+    for (file, bytes) in site.dump() {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("a text of the client's own"), "{file}");
+    }
+}

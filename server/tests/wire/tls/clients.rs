@@ -1,11 +1,14 @@
 //! Clients that prove with a certificate who they are (C-080).
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
+use jsonwebtoken::Algorithm;
 use rcgen::{KeyPair, PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData as _, date_time_ymd};
 use serde_json::{Value, json};
 
 use super::{Secured, client};
+use crate::kit::ciba::{ASK, Answer, signing_client};
 use crate::kit::pki::{self, Ca, Leaf};
+use crate::kit::signer::{ASSERTION_TYPE, Signer, assertion};
 
 const REFUSED: (u16, &str) = (401, "invalid_client");
 
@@ -188,7 +191,49 @@ async fn c_080_a_client_of_another_method_is_not_known_by_a_certificate() {
         ("client_secret", "x"),
     ];
     let request = secured.http(Some(&own)).post(secured.url("/oauth2/token"));
-    let refused = crate::kit::ciba::Answer::of(request.form(&form)).await;
+    let refused = Answer::of(request.form(&form)).await;
     assert_eq!(refused.refusal(), REFUSED);
     secured.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_076_c_083_an_alias_of_an_endpoint_is_an_audience_as_the_endpoint_is() {
+    let signer = Signer::new(Algorithm::ES256);
+    for is_only_issuer in [false, true] {
+        let only = format!("[oauth]\nissuer_is_only_audience = {is_only_issuer}\n");
+        let secured = Secured::start(&[&only, &*signing_client("signing", &signer, "")].concat()).await;
+        let aliases = secured.metadata().await["mtls_endpoint_aliases"].take();
+        let prove = async |at: &str, audience: &str| {
+            let jwt = signer.sign(&assertion("signing", audience, &[]));
+            let proof = [
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", &*jwt),
+            ];
+            let form = [&ASK[..], &proof].concat();
+            Answer::of(secured.http(None).post(at).form(&form)).await.status
+        };
+        let alias = |name: &str| aliases[name].as_str().unwrap().to_owned();
+        let (token, ask) = (
+            alias("token_endpoint"),
+            alias("backchannel_authentication_endpoint"),
+        );
+        let plain = |path: &str| format!("{}{path}", secured.server.url);
+        let (own_token, own_ask) = (plain("/oauth2/token"), plain("/oauth2/bc-authorize"));
+        let good = if is_only_issuer { 401 } else { 200 };
+        for (at, audience, expected) in [
+            (&ask, &ask, good),
+            (&ask, &token, good),
+            (&ask, &own_ask, good),
+            (&own_ask, &ask, good),
+            // The grant type is missing: the client is known.
+            (&token, &token, if is_only_issuer { 401 } else { 400 }),
+            (&token, &ask, 401),
+            (&own_token, &own_ask, 401),
+            (&ask, &secured.server.url, 200),
+            (&ask, &secured.url(""), 401),
+        ] {
+            assert_eq!(prove(at, audience).await, expected, "{at}: {audience}");
+        }
+        secured.server.stop().await;
+    }
 }

@@ -17,13 +17,7 @@ use crate::config::Config;
 use crate::device::{self, Sessions};
 use crate::guard::guarded;
 use crate::login::{self, Logins, People};
-use crate::oauth::clients::Clients;
-use crate::oauth::configured;
-use crate::oauth::discovery;
-use crate::oauth::issuer::issuer;
-use crate::oauth::keys::Keys;
-use crate::oauth::offer::Offer;
-use crate::oauth::register::{self, Registrations};
+use crate::oauth::keys::{self, Keys};
 use crate::openid::{Foundation, OpenId};
 use crate::page;
 use crate::peer::{Believed, addressed};
@@ -47,10 +41,8 @@ pub(crate) struct App {
     store: Arc<dyn Store>,
     sessions: Sessions,
     logins: Logins,
-    keys: Arc<Keys>,
-    offer: Arc<Offer>,
-    registrations: Registrations,
-    openid: OpenId,
+    /// `None`: there are neither clients nor keys.
+    openid: Option<OpenId>,
     pub(crate) tls: Arc<Tls>,
     believed: Believed,
 }
@@ -65,15 +57,11 @@ impl App {
         // A server that made a new store by itself would forget all logins in silence when the old one is gone.
         let store = store::open(&config.store, OpenMode::Alone).context("opening the store")?;
         let tls = Arc::new(Tls::open(&config.tls).context("preparing TLS")?);
-        let keys =
-            Keys::open(config.keys.folder.as_deref(), config.keys.retired_for).context("opening the keys")?;
+        let keys = keys(config).context("opening the keys")?;
         let callback = public_url
             .join("auth/callback")
             .context("making the callback's URL")?;
         let provider = Provider::new(&config.login, callback).context("preparing the identity provider")?;
-        let offer = Arc::new(Offer::of(config, &public_url));
-        let configured = configured::clients(&config.clients, &offer)?;
-        let clients = Arc::new(Clients::new(configured, Arc::clone(&store)));
         let (provider, work) = (Arc::new(provider), Work::default());
         let meeting = Meeting::default();
         let sessions = Sessions::new(
@@ -102,24 +90,22 @@ impl App {
             provider,
             work.tasks.clone(),
         );
-        let keys = Arc::new(keys);
-        let foundation = Foundation {
+        let foundation = |keys| Foundation {
             public_url: public_url.clone(),
             store: Arc::clone(&store),
-            keys: Arc::clone(&keys),
-            clients: Arc::clone(&clients),
+            keys: Arc::new(keys),
             users,
-            mtls_origin: offer.mtls_origin.clone(),
             authority: tls.authority(),
             browsers,
-            is_on_loopback: offer.loopback,
             terminals: Arc::new(meeting.clone()),
             shutdown: shutdown.clone(),
             work: work.clone(),
         };
-        let openid = OpenId::new(config, foundation)?;
-        if let Some(ciba) = &openid.ciba {
-            meeting.introduce(sessions.clone(), ciba.clone());
+        let openid = keys
+            .map(|keys| OpenId::new(config, foundation(keys)))
+            .transpose()?;
+        if let Some(ciba) = openid.as_ref().and_then(|openid| openid.ciba.clone()) {
+            meeting.introduce(sessions.clone(), ciba);
         }
         Ok(Self {
             openid,
@@ -129,9 +115,6 @@ impl App {
             store,
             sessions,
             logins,
-            keys,
-            registrations: Registrations::new(&config.oauth, Arc::clone(&offer), clients),
-            offer,
             tls,
             believed: Believed {
                 address: config.behind_tls_proxy,
@@ -147,26 +130,23 @@ impl App {
             .with_state(Arc::clone(&self.store))
             .merge(device::routes(self.sessions.clone()))
             .merge(login::routes(self.logins.clone()))
-            .merge(discovery::routes(
-                &issuer(&self.public_url),
-                &self.offer,
-                Arc::clone(&self.keys),
-            ))
-            .merge(register::routes(self.registrations.clone()))
             .merge(page::routes(&self.public_url))
-            .merge(self.openid.routes())
+            .merge(self.openid.as_ref().map(OpenId::routes).unwrap_or_default())
             .merge(more);
         addressed(guarded(routes), self.believed)
     }
 
     /// Returns the routes of the listener for clients with certificates. Its TLS ends here: no proxy is believed.
     pub(crate) fn client_routes(&self) -> Router {
-        addressed(guarded(self.openid.client_routes()), Believed::default())
+        let routes = self.openid.as_ref().map(OpenId::client_routes);
+        addressed(guarded(routes.unwrap_or_default()), Believed::default())
     }
 
     /// Takes up what an earlier process left.
     pub(crate) async fn resume(&self) {
-        self.openid.resume().await;
+        if let Some(openid) = &self.openid {
+            openid.resume().await;
+        }
     }
 
     /// Removes what has expired, forgets who has been quiet, and looks for new keys and certificates.
@@ -176,12 +156,8 @@ impl App {
         self.sessions.forget_quiet();
         self.sessions.drop_ended_approvals();
         self.logins.forget_quiet();
-        self.openid.sweep().await;
-        if let Err(error) = self.keys.refresh() {
-            tracing::error!(
-                error = chain(&error),
-                "the new signing keys cannot be used; the old ones stay"
-            );
+        if let Some(openid) = &self.openid {
+            openid.sweep().await;
         }
         if let Err(error) = self.tls.refresh() {
             tracing::error!(
@@ -189,7 +165,20 @@ impl App {
                 "the new TLS files cannot be used; the old ones stay"
             );
         }
-        self.registrations.forget_quiet();
+    }
+}
+
+/// Opens the keys. A server that has served devices alone since before there were keys goes on without them: `None`.
+fn keys(config: &Config) -> Result<Option<Keys>, keys::Error> {
+    match Keys::open(config.keys.folder.as_deref(), config.keys.retired_for) {
+        Err(keys::Error::Missing(folder)) if !config.serves_clients() => {
+            tracing::info!(
+                folder = %folder.display(),
+                "there are no signing keys: OAuth clients are not served (`ciba-server init` makes keys)"
+            );
+            Ok(None)
+        }
+        opened => opened.map(Some),
     }
 }
 

@@ -17,12 +17,16 @@ use crate::oauth::authenticate::{Authenticator, Origins};
 use crate::oauth::client::{CIBA_GRANT, CLIENT_CREDENTIALS_GRANT, REFRESH_GRANT};
 use crate::oauth::client_credentials::ClientCredentials;
 use crate::oauth::clients::Clients;
+use crate::oauth::configured;
+use crate::oauth::discovery;
 use crate::oauth::grants::Grants;
 use crate::oauth::issue::Issuer;
 use crate::oauth::issuer::issuer;
 use crate::oauth::jwt::ClientKeys;
 use crate::oauth::keys::Keys;
+use crate::oauth::offer::Offer;
 use crate::oauth::refresh::Refresh;
+use crate::oauth::register::{self, Registrations};
 use crate::oauth::token_endpoint::{GrantTypes, TokenEndpoint};
 use crate::oauth::used::Used;
 use crate::oauth::userinfo::UserInfo;
@@ -35,6 +39,11 @@ use crate::users::Users;
 /// The provider; a handle that is cheap to clone.
 #[derive(Clone)]
 pub(crate) struct OpenId {
+    /// Its name, and what it offers.
+    issuer: String,
+    offer: Arc<Offer>,
+    keys: Arc<Keys>,
+    registrations: Registrations,
     token_endpoint: Arc<TokenEndpoint>,
     userinfo: Arc<UserInfo>,
     /// `None`: the configuration does not switch it on.
@@ -46,22 +55,18 @@ pub(crate) struct Foundation {
     pub(crate) public_url: Url,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) clients: Arc<Clients>,
     pub(crate) users: Arc<Users>,
-    /// Where clients with certificates find their endpoints, when that is another origin (RFC 8705 §5).
-    pub(crate) mtls_origin: Option<String>,
     /// Whom certificates of clients come from.
     pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) browsers: Arc<browser::Sessions>,
     pub(crate) terminals: Arc<dyn Terminals>,
-    /// Whether our own issuer is on loopback (C-404).
-    pub(crate) is_on_loopback: bool,
     pub(crate) shutdown: Shutdown,
     pub(crate) work: Work,
 }
 
 /// What answers for clients, whether people are asked or not.
 struct Front {
+    clients: Arc<Clients>,
     http: UntrustedHttp,
     client_keys: Arc<ClientKeys>,
     used: Arc<Used>,
@@ -74,14 +79,20 @@ impl OpenId {
     ///
     /// # Errors
     ///
-    /// What is wrong with the configuration of calls and notifications.
+    /// What is wrong with the configuration of clients, calls and notifications.
     pub(crate) fn new(config: &Config, on: Foundation) -> anyhow::Result<Self> {
-        let front = Front::new(config, &on);
+        let (issuer, offer) = (
+            issuer(&on.public_url),
+            Arc::new(Offer::of(config, &on.public_url)),
+        );
+        let front = Front::new(config, &offer, &on)?;
+        let registrations = Registrations::new(&config.oauth, Arc::clone(&offer), Arc::clone(&front.clients));
         let mut grant_types = own_grants(config, &front.issuer, &on.users);
+        let keys = Arc::clone(&on.keys);
         let authenticator = Arc::clone(&front.authenticator);
         let userinfo = Arc::new(UserInfo {
             issuer: Arc::clone(&front.issuer),
-            clients: Arc::clone(&on.clients),
+            clients: Arc::clone(&front.clients),
             users: Arc::clone(&on.users),
         });
         let asking = config.ciba.clone().map(|ciba| asking(ciba, config, on, front));
@@ -94,6 +105,10 @@ impl OpenId {
             grant_types,
         });
         Ok(Self {
+            issuer,
+            offer,
+            keys,
+            registrations,
             token_endpoint,
             userinfo,
             ciba,
@@ -102,7 +117,14 @@ impl OpenId {
 
     pub(crate) fn routes(&self) -> Router {
         let asking = self.ciba.clone().map(ciba::routes).unwrap_or_default();
-        oauth::routes(Arc::clone(&self.token_endpoint), Arc::clone(&self.userinfo)).merge(asking)
+        oauth::routes(Arc::clone(&self.token_endpoint), Arc::clone(&self.userinfo))
+            .merge(discovery::routes(
+                &self.issuer,
+                &self.offer,
+                Arc::clone(&self.keys),
+            ))
+            .merge(register::routes(self.registrations.clone()))
+            .merge(asking)
     }
 
     /// Returns what clients ask with a certificate: no page for people.
@@ -119,40 +141,50 @@ impl OpenId {
         }
     }
 
-    /// Forgets what has expired, and who has been quiet.
+    /// Forgets what has expired, and who has been quiet; looks for new keys.
     pub(crate) async fn sweep(&self) {
         match &self.ciba {
             Some(ciba) => ciba.sweep().await,
             None => self.token_endpoint.authenticator.forget_quiet(),
         }
+        if let Err(error) = self.keys.refresh() {
+            tracing::error!(
+                error = chain(&error),
+                "the new signing keys cannot be used; the old ones stay"
+            );
+        }
+        self.registrations.forget_quiet();
     }
 }
 
 impl Front {
-    fn new(config: &Config, on: &Foundation) -> Self {
+    fn new(config: &Config, offer: &Offer, on: &Foundation) -> anyhow::Result<Self> {
         let name = issuer(&on.public_url);
-        let http = UntrustedHttp::new(&config.outgoing, on.is_on_loopback);
+        let configured = configured::clients(&config.clients, offer)?;
+        let clients = Arc::new(Clients::new(configured, Arc::clone(&on.store)));
+        let http = UntrustedHttp::new(&config.outgoing, offer.loopback);
         let client_keys = Arc::new(ClientKeys::new(http.clone()));
         let used = Arc::new(Used::new(Arc::clone(&on.store)));
         let known = (Arc::clone(&client_keys), Arc::clone(&used));
         let authenticator = Authenticator::new(
-            Arc::clone(&on.clients),
+            Arc::clone(&clients),
             known,
             on.authority.clone(),
             Origins {
                 issuer: name.clone(),
-                mtls: on.mtls_origin.clone(),
+                mtls: offer.mtls_origin.clone(),
             },
             &config.oauth,
         );
         let grants = Grants::new(Arc::clone(&on.store), Arc::clone(&on.keys));
-        Self {
+        Ok(Self {
+            clients,
             http,
             client_keys,
             used,
             authenticator: Arc::new(authenticator),
             issuer: Arc::new(Issuer::new(name, Arc::clone(&on.keys), grants, &config.oauth)),
-        }
+        })
     }
 }
 
@@ -181,7 +213,7 @@ fn asking(ciba: config::Ciba, config: &Config, on: Foundation, front: Front) -> 
         public_url: on.public_url,
         store: on.store,
         authenticator: front.authenticator,
-        clients: on.clients,
+        clients: front.clients,
         users: on.users,
         issuer: front.issuer,
         browsers: on.browsers,

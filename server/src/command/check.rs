@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use store::OpenMode;
 
-use super::init::advice;
+use super::init::{advice, advice_on_keys};
 use crate::config::Config;
+use crate::oauth::keys::{self, Keys};
 use crate::tls::Tls;
 use crate::token::Provider;
 
-/// Tries the store and the identity provider, and prints the rules.
+/// Tries the store, the keys and the identity provider, and prints the rules.
 ///
 /// # Errors
 ///
@@ -25,6 +26,14 @@ pub async fn check(config: Config, file: &Path) -> anyhow::Result<()> {
         // Not made here: it would belong to whoever checks, not to whoever serves.
         Err(store::Error::Missing) => println!("store: {}", advice(&config.store, file)),
         Err(error) => return Err(error).context("opening the store"),
+    }
+    match Keys::open(config.keys.folder.as_deref(), config.keys.retired_for) {
+        Ok(_) => println!("keys: ok"),
+        Err(keys::Error::Missing(_)) if !config.serves_clients() => {
+            println!("keys: none; only OAuth clients need them")
+        }
+        Err(keys::Error::Missing(folder)) => println!("keys: {}", advice_on_keys(&folder, file)),
+        Err(error) => return Err(error).context("opening the keys"),
     }
     Tls::open(&config.tls).context("preparing TLS")?;
     if config.tls.pair.is_some() {

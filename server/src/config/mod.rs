@@ -138,6 +138,12 @@ impl Config {
         }
     }
 
+    /// Whether something here is for OAuth clients, who need the server's keys. The store may know clients as well.
+    pub(crate) fn serves_clients(&self) -> bool {
+        let registers = !matches!(self.oauth.registration, Registration::Off);
+        self.ciba.is_some() || registers || !self.clients.is_empty() || self.tls.clients.is_some()
+    }
+
     /// Returns the public URL, once it is known where the server listens.
     pub(crate) fn public_url(&self, listening: SocketAddr) -> Url {
         let scheme = if self.tls.pair.is_some() { "https" } else { "http" };

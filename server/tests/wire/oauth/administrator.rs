@@ -3,7 +3,8 @@
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
 
 use super::site;
 use crate::kit::browser::http;
@@ -256,6 +257,43 @@ async fn c_201_a_code_is_read_from_standard_input_and_kept_as_a_slow_hash() {
     let mut site = super::site().and(with_code);
     let server = site.start().await;
     assert_eq!(listed(&site, "user list").await[0]["user_code"], true);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn c_201_ctrl_c_at_the_prompt_leaves_a_terminal_that_shows_what_is_typed() {
+    let mut site = site().and(NAMED);
+    let server = site.start().await;
+    let inner = site.command("user set-code");
+    let inner = inner.as_std();
+    let words = inner.get_args().map(|word| word.to_str().unwrap());
+    let words: Vec<_> = words.chain(["a-1"]).collect();
+    let program = inner.get_program().to_str().unwrap();
+    let line = format!("{program} {}; echo status $?; stty -a", words.join(" "));
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut script = script.spawn().unwrap();
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let mut shown = String::new();
+    while !shown.contains("User code: ") {
+        let mut bytes = [0; 1024];
+        let count = in_time(screen.read(&mut bytes)).await.unwrap();
+        assert!(count > 0, "{shown}");
+        shown.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    keys.write_all(b"12\x03").await.unwrap();
+    let rest = screen.read_to_string(&mut shown);
+    in_time(rest).await.unwrap();
+    script.wait().await.unwrap();
+    assert!(shown.contains("ciba-server: interrupted"), "{shown}");
+    assert!(shown.contains("status 1"), "{shown}");
+    assert!(
+        shown.split([' ', ';', '\n']).any(|mode| mode == "echo"),
+        "{shown}"
+    );
     server.stop().await;
 }
 

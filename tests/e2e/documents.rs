@@ -1,6 +1,6 @@
 //! What the documents promise is there: every test that docs/security.md names exists, every file in the README's
-//! table of the token's way names its step, docs/configuration.md lists every variable, and every command of ciba that
-//! the pages for people show is one.
+//! table of the token's way names its step, docs/configuration.md lists every variable, the operators' pages name every key
+//! of the server's configuration, and every command of ciba that the pages for people show is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -144,6 +144,106 @@ async fn the_server_takes_what_the_operators_page_shows() {
             .unwrap();
         let _ = read.success();
     }
+}
+
+#[test]
+fn every_key_of_the_servers_configuration_is_on_the_operators_pages() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let keys = server_keys(top);
+    assert!(keys.len() >= 80, "the code is not read as it should be: {keys:?}");
+    let [ciba, server] =
+        ["ciba", "server"].map(|page| std::fs::read_to_string(top.join(format!("docs/{page}.md"))).unwrap());
+    let pages = format!("{ciba}{server}");
+    let is_there = |key: &str| {
+        let quoted = [format!("`{key}`"), format!(".{key}`"), format!("`{key} = ")];
+        let section = [format!("[{key}]"), format!(".{key}]")];
+        quoted
+            .iter()
+            .chain(&section)
+            .any(|written| pages.contains(written))
+            || pages
+                .lines()
+                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
+    };
+    // The file of a secret is beside its key: the page says so once.
+    let is_file = |key: &str| key.strip_suffix("_file").is_some_and(|key| keys.contains(key));
+    let missing: Vec<_> = keys
+        .iter()
+        .filter(|key| !is_file(key) && !is_there(key))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/ciba.md and docs/server.md lack {missing:?}"
+    );
+
+    let tables = ["## Settings of `[ciba]`", "## Limits"].map(|title| {
+        let section = ciba.split(title).nth(1).expect("the section");
+        section.split("\n## ").next().unwrap()
+    });
+    let first_cells = tables
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter_map(|line| line.split('|').nth(1));
+    let shown: Vec<_> = first_cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(
+        shown.len() >= 20,
+        "the page is not read as it should be: {shown:?}"
+    );
+    for key in shown {
+        let last = key.trim_matches(['[', ']']).rsplit('.').next().unwrap();
+        let is_sign = last.starts_with('…') || last.bytes().all(|byte| byte.is_ascii_uppercase());
+        assert!(
+            is_sign || keys.contains(last),
+            "docs/ciba.md shows {key}, which is no key"
+        );
+    }
+}
+
+/// Returns the names of the keys that the server's configuration may have, from the structures that it is read into.
+fn server_keys(top: &Path) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for file in rust_files(&top.join("server/src/config")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for derived in text.split("#[derive(").skip(1) {
+            let (traits, item) = derived.split_once(")]").unwrap();
+            let (head, body) = item.split_once('{').unwrap_or_default();
+            if traits.contains("Deserialize") && head.contains("struct ") && !head.contains(';') {
+                keys.extend(fields(body.split("\n}").next().unwrap()));
+            }
+        }
+    }
+    keys
+}
+
+/// Returns the names by which the fields of a structure are read.
+fn fields(body: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut attribute = "";
+    for line in body.lines().map(str::trim) {
+        let field = line
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ");
+        match field.split_once(": ") {
+            _ if line.starts_with("///") => continue,
+            _ if line.starts_with("#[") => {
+                attribute = line;
+                continue;
+            }
+            Some((name, _)) if !attribute.contains("flatten") => {
+                let renamed = attribute
+                    .split("rename = \"")
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next());
+                names.push(renamed.unwrap_or(name).trim_start_matches("r#").to_owned());
+            }
+            _ => {}
+        }
+        attribute = "";
+    }
+    names.retain(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+    names
 }
 
 /// Returns the commands in the code of a page: the words behind `ciba`, and the options that they are shown with.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::cut::{MAX_VALUE, cut, is_too_long};
+use super::width::{padded, usual};
 
 /// Lines of a table.
 const MAX_LINES: usize = 60;
@@ -88,7 +89,7 @@ impl Table {
         // JSON has no order of its own; how it is parsed must not matter.
         let members: BTreeMap<_, _> = members.iter().collect();
         let scalars = members.iter().filter(|(_, value)| scalar(value).is_some());
-        let width = scalars.map(|(key, _)| cut(key, MAX_KEY).chars().count()).max();
+        let width = scalars.map(|(key, _)| usual(&cut(key, MAX_KEY))).max();
         for (key, value) in members {
             self.is_cut |= is_too_long(key);
             let shown = cut(key, MAX_VALUE);
@@ -125,11 +126,8 @@ impl Table {
         self.is_cut |= is_too_long(value);
         let gap = if width == 0 { " " } else { "  " };
         let hang = width.max(1) + gap.len();
-        self.push(
-            depth,
-            hang,
-            &format!("{key:width$}{gap}{}", cut(value, MAX_VALUE)),
-        );
+        let key = padded(key, width);
+        self.push(depth, hang, &format!("{key}{gap}{}", cut(value, MAX_VALUE)));
     }
 
     fn line(&mut self, depth: usize, text: &str) {

@@ -3,6 +3,7 @@
 mod cut;
 mod details;
 mod show;
+mod width;
 mod wrap;
 
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use ipc_proto::{Approval, handle};
 use super::Waiting;
 use super::cut::{MAX_VALUE, cut, is_too_long};
 use super::details::{self, Line, Table};
+use super::width::{padded, usual};
 use super::wrap::wrap;
 use crate::clock;
 use crate::terminal::{Plain, bold};
@@ -30,14 +31,15 @@ const MAX_HANG: usize = 40;
 /// Returns a list of requests as aligned lines.
 pub(crate) fn table(waiting: &[Waiting]) -> String {
     let names = waiting.iter().map(|waiting| name(&waiting.approval));
-    let name_width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    let name_width = names.map(|name| usual(&name)).max().unwrap_or(0);
     let whats = waiting.iter().map(|waiting| what(&waiting.approval));
-    let what_width = whats.map(|what| what.chars().count()).max().unwrap_or(0);
+    let what_width = whats.map(|what| usual(&what)).max().unwrap_or(0);
     let mut text = String::new();
     for Waiting { approval, .. } in waiting {
-        let (id, name, what) = (Plain(approval.handle()), name(approval), what(approval));
+        let name = padded(&name(approval), name_width);
+        let what = padded(&what(approval), what_width);
         let ends = clock::ends(clock::left(approval.expires_at));
-        let _ = writeln!(text, "{id}  {name:name_width$}  {what:what_width$}  {ends}");
+        let _ = writeln!(text, "{}  {name}  {what}  {ends}", Plain(approval.handle()));
     }
     text
 }
@@ -257,6 +259,27 @@ Shop asks for your approval:
             assert_eq!(labels, ours, "{columns}: {shown}");
             assert!(!shown.contains("EUR  "), "{shown}");
         }
+    }
+
+    #[test]
+    fn c_211_a_list_is_aligned_in_every_script() {
+        let waiting = ["Shop", "店鋪", "Zoe\u{308}"].map(|name| Waiting {
+            profile: ipc_proto::ProfileName::default(),
+            approval: Approval {
+                client_name: name.into(),
+                binding_message: Some("x".repeat(10 - usual(name))),
+                ..approval("k3Qz-x7_abc")
+            },
+        });
+        let shown = table(&waiting);
+        let starts = |sign: &str| -> Vec<_> {
+            let starts = shown
+                .lines()
+                .filter_map(|line| Some(usual(line.split_once(sign)?.0)));
+            starts.collect()
+        };
+        assert_eq!(starts("\u{201c}"), [16; 3], "{shown}");
+        assert_eq!(starts("expired"), [27; 3], "{shown}");
     }
 
     #[test]

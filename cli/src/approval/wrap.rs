@@ -1,6 +1,8 @@
 //! Lines that are no wider than the terminal, which would go on at its left edge: there a client's text could look like a
 //! row of ours. Pure.
 
+use super::width::at_most;
+
 /// The columns that a text keeps on a narrow terminal.
 const MIN_ROOM: usize = 20;
 
@@ -10,12 +12,12 @@ pub(super) fn wrap(text: &str, mut at: usize, hang: usize, columns: usize) -> St
     let columns = columns.max(hang + MIN_ROOM);
     let mut wrapped = String::with_capacity(text.len());
     for word in text.split_inclusive(' ') {
-        let long: usize = word.trim_end_matches(' ').chars().map(width).sum();
+        let long: usize = word.trim_end_matches(' ').chars().map(at_most).sum();
         if at > hang && at + long > columns {
             at = begin_line(&mut wrapped, hang);
         }
         for c in word.chars() {
-            if at + width(c) > columns {
+            if at + at_most(c) > columns {
                 // A space at the edge is not seen.
                 if c == ' ' {
                     continue;
@@ -23,7 +25,7 @@ pub(super) fn wrap(text: &str, mut at: usize, hang: usize, columns: usize) -> St
                 at = begin_line(&mut wrapped, hang);
             }
             wrapped.push(c);
-            at += width(c);
+            at += at_most(c);
         }
     }
     wrapped
@@ -34,11 +36,6 @@ fn begin_line(wrapped: &mut String, hang: usize) -> usize {
     wrapped.push('\n');
     wrapped.extend(std::iter::repeat_n(' ', hang));
     hang
-}
-
-/// Columns of a character, or more: no wide one comes before Hangul (Unicode Standard Annex #11).
-fn width(c: char) -> usize {
-    if c < '\u{1100}' { 1 } else { 2 }
 }
 
 #[cfg(test)]
@@ -74,7 +71,7 @@ mod tests {
             let wrapped = wrap(&text, hang, hang, columns);
             let most = columns.max(hang + MIN_ROOM);
             for (n, line) in wrapped.split('\n').enumerate() {
-                let wide: usize = line.chars().map(width).sum();
+                let wide: usize = line.chars().map(at_most).sum();
                 prop_assert!(wide + if n == 0 { hang } else { 0 } <= most, "{line:?}");
                 prop_assert!(n == 0 || line.starts_with(&" ".repeat(hang)));
             }

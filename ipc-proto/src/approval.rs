@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const MIN_REQUEST_PREFIX: usize = 4;
 
 /// Characters of [`Approval::handle`].
-const HANDLE: usize = 8;
+pub const HANDLE: usize = 8;
 
 /// One request. Its texts are the client's own, as the server passed them on: they may hold characters that steer a terminal
 /// ([`is_plain`](crate::is_plain)). `Debug` shows its handle alone: with `url` anybody may look at the request.

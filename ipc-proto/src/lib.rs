@@ -32,7 +32,7 @@ pub use answer::{
     Status, Stopped, Token, TokenFields, TokenStatus, encode_answer, encode_event, encode_failure,
     encode_token,
 };
-pub use approval::{AnswerAt, Approval, Decided, MIN_REQUEST_PREFIX, handle};
+pub use approval::{AnswerAt, Approval, Decided, HANDLE, MIN_REQUEST_PREFIX, handle};
 pub use audit::{AuditEntry, audit_file};
 pub use backchannel::{
     Backchannel, ClientCredential, ClientKept, ClientMethod, Clients, Granted, GrantedFields, Hint,

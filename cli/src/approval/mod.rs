@@ -9,7 +9,8 @@ mod wrap;
 use std::time::{Duration, Instant};
 
 use ipc_proto::{
-    AnswerAt, Approval, Decided, ErrorCode, Event, Failure, MIN_REQUEST_PREFIX, Message, Op, ProfileName,
+    AnswerAt, Approval, Decided, ErrorCode, Event, Failure, HANDLE, MIN_REQUEST_PREFIX, Message, Op,
+    ProfileName,
 };
 use serde::de::IgnoredAny;
 
@@ -27,16 +28,31 @@ const LISTED_WITHIN: Duration = Duration::from_secs(15);
 /// How long the daemon may take to have a decision confirmed.
 const DECIDED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Characters of a SHA-256 in base64url: the name that a program reads.
+const WHOLE_NAME: usize = 43;
+
 // How a request is decided. Not a doc comment: clap would show it as the help of the command.
 #[derive(clap::Args)]
 pub(crate) struct Wish {
     /// Request that is meant, by the beginning of its name; the only one there is when absent
-    #[arg(value_name = "ID", allow_hyphen_values = true)]
+    #[arg(value_name = "ID", allow_hyphen_values = true, value_parser = no_option)]
     id: Option<String>,
 
     /// Print the address of a page, and leave the browser alone
     #[arg(long)]
     no_browser: bool,
+}
+
+/// Takes the name of a request. One in 64 begins with a hyphen: typed whole it is a name, and anything else is an option that
+/// the command does not have.
+fn no_option(typed: &str) -> Result<String, String> {
+    let is_whole = typed.len() == HANDLE || typed.len() == WHOLE_NAME;
+    if typed.starts_with('-') && !is_whole {
+        return Err(format!(
+            "there is no such option; a request whose name begins with a hyphen is named by all {HANDLE} characters"
+        ));
+    }
+    Ok(typed.to_owned())
 }
 
 /// What is done with a request.
@@ -186,7 +202,7 @@ fn nowhere_to_ask(approval: &Approval, verdict: Verdict) -> Error {
         ),
         Verdict::Deny { .. } => (
             "there is no terminal to ask you on",
-            format!("ciba deny {} --yes", approval.handle()),
+            format!("ciba deny --yes -- {}", approval.handle()),
         ),
     };
     Error::usage(message).hint(hint)

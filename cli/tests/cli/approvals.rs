@@ -206,6 +206,8 @@ fn c_211_a_script_denies_with_yes_and_cannot_approve() {
     for (args, request) in [
         (&["deny", "-y", "k3Qz"][..], FIRST),
         (&["deny", "-bcdefgh", "-y"], SECOND),
+        (&["deny", SECOND, "--yes"], SECOND),
+        (&["deny", "--yes", "--", "-bcdefgh"], SECOND),
     ] {
         let home = home(&waiting, decided());
         let run = detached(&home, args);
@@ -216,7 +218,7 @@ fn c_211_a_script_denies_with_yes_and_cannot_approve() {
     for (command, told) in [
         (
             "deny",
-            "ciba: there is no terminal to ask you on\nhint: ciba deny k3Qz-x7_ --yes\n",
+            "ciba: there is no terminal to ask you on\nhint: ciba deny --yes -- k3Qz-x7_\n",
         ),
         (
             "approve",
@@ -231,8 +233,29 @@ fn c_211_a_script_denies_with_yes_and_cannot_approve() {
     }
     for option in ["--yes", "-y"] {
         let home = home(&waiting, decided());
-        let run = detached(&home, &["approve", "k3Qz", option]);
+        for args in [&["approve", "k3Qz", option][..], &["approve", option]] {
+            let run = detached(&home, args);
+            assert_eq!(run.status, Some(2), "{run:?}");
+            assert!(home.is_quiet());
+        }
+    }
+}
+
+#[test]
+fn an_option_that_there_is_not_is_no_request() {
+    for args in [
+        &["approve", "--yes"][..],
+        &["deny", "--force"],
+        &["deny", "-q"],
+        &["approve", "--approve-all"],
+    ] {
+        let home = home(&[approval(FIRST)], decided());
+        let run = detached(&home, args);
         assert_eq!(run.status, Some(2), "{run:?}");
+        assert!(
+            run.stderr.contains("there is no such option; a request"),
+            "{run:?}"
+        );
         assert!(home.is_quiet());
     }
 }

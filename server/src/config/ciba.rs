@@ -174,6 +174,24 @@ const INTERVAL: RangeInclusive<u64> = 1..=60;
 const LONG_POLL: RangeInclusive<u64> = 0..=30;
 const HINT_DAYS: RangeInclusive<u64> = 0..=365;
 
+/// The paths of the server's own: the page has another. One that ends with a slash stands for all below it.
+const OWN_PATHS: [&str; 14] = [
+    "/.well-known/",
+    "/auth/",
+    "/ciba/authorize",
+    "/ciba/reject",
+    "/ciba/sign-out",
+    "/ciba/test-hook/",
+    "/ciba/verify",
+    "/healthz",
+    "/jwks",
+    "/login",
+    "/login/",
+    "/oauth2/",
+    "/style.css",
+    "/sync/",
+];
+
 /// Bytes of a secret that others may guess at offline (RFC 7518 §3.2).
 const MIN_HINT_SECRET: usize = 32;
 
@@ -230,6 +248,10 @@ impl Section {
                 "must be a path such as /ciba/approve",
             ));
         }
+        if is_own(&self.approval_page) {
+            let problem = "is a path of the server itself; choose another";
+            return Err(Error::value("ciba.approval_page", problem));
+        }
         let hint = (self.id_token_hint_secret, self.id_token_hint_secret_file);
         let hint_secret = secret::at_least(MIN_HINT_SECRET, "ciba.id_token_hint_secret", hint, places)?;
         let hook = (self.test_hook_secret, self.test_hook_secret_file);
@@ -264,4 +286,10 @@ impl Section {
 fn is_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     path.starts_with('/') && !path.contains("//") && path.len() > 1 && path.bytes().all(plain)
+}
+
+/// Whether the server itself answers there.
+fn is_own(path: &str) -> bool {
+    let is_there = |own: &&str| path == *own || own.ends_with('/') && path.starts_with(*own);
+    OWN_PATHS.iter().any(is_there)
 }

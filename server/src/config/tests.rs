@@ -395,6 +395,47 @@ fn c_235_the_hook_that_decides_for_everybody_is_reached_from_this_machine_alone(
 }
 
 #[test]
+fn c_210_the_approval_page_takes_no_path_of_the_servers_own() {
+    let page = |path: &str| format!("{GOOD}[ciba]\nenabled = true\napproval_page = \"{path}\"\n");
+    for free in ["/ciba/approve", "/ciba/verify/it", "/logins", "/jwks/", "/auth"] {
+        assert!(parse(&page(free), &[]).is_ok(), "{free}");
+    }
+    let routes = routes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(routes.len() >= 20, "{routes:?}");
+    for route in routes {
+        assert_eq!(
+            refused(&page(&route.replace(['{', '}'], ""))),
+            "ciba.approval_page: is a path of the server itself; choose another",
+            "{route}"
+        );
+    }
+}
+
+/// Returns the paths of the server's routes. Its source is read as text: a path is a text that begins with a slash and a
+/// name. The built-in provider has a folder of its own.
+fn routes(folder: &Path) -> Vec<String> {
+    let mut routes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            if !["config", "command", "dev"].contains(&&*name) {
+                routes.extend(self::routes(&entry.path()));
+            }
+        } else if !name.ends_with("tests.rs") {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let texts = code.split('"').skip(1).step_by(2);
+            let is_path = |text: &&str| {
+                let in_path = |c: char| c.is_ascii_alphanumeric() || "./_-{}".contains(c);
+                text.starts_with('/') && text.chars().all(in_path) && text.contains(char::is_alphabetic)
+            };
+            routes.extend(texts.filter(is_path).map(str::to_owned));
+        }
+    }
+    routes
+}
+
+#[test]
 fn c_074_a_secret_that_is_empty_or_short_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let client = |secret: &str| refused(&format!("{GOOD}[[client]]\nclient_id = \"reports\"\n{secret}\n"));

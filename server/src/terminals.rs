@@ -87,18 +87,19 @@ impl Approver for Meeting {
 }
 
 fn approval(pending: &Pending) -> Approval {
+    let question = &pending.question;
     Approval {
         request: ApprovalId::of_hash(pending.name.hash()),
-        client_name: pending.client_name.clone(),
-        client_uri: pending.client_uri.as_ref().map(ToString::to_string),
-        client_vouched: pending.client_vouched,
-        scope: pending.scope.clone(),
-        resources: pending.resources.clone(),
-        binding_message: pending.binding_message.clone(),
-        authorization_details: pending.authorization_details.as_ref().map(ToString::to_string),
-        agent: pending.agent_claims.as_ref().map(ToString::to_string),
-        created_at: pending.created_at,
-        expires_at: pending.expires_at,
+        client_name: question.client_name.clone(),
+        client_uri: question.client_uri.as_ref().map(ToString::to_string),
+        client_vouched: question.client_vouched,
+        scope: question.scope.clone(),
+        resources: question.resources.clone(),
+        binding_message: question.binding_message.clone(),
+        authorization_details: question.authorization_details.as_ref().map(ToString::to_string),
+        agent: question.agent_claims.as_ref().map(ToString::to_string),
+        created_at: question.created_at,
+        expires_at: question.expires_at,
         url: pending.approval_url.to_string(),
         answer: match pending.needs_browser {
             true => AnswerAt::Browser,
@@ -109,7 +110,7 @@ fn approval(pending: &Pending) -> Approval {
 
 fn undecided(no: No) -> Undecided {
     match no {
-        No::Unknown | No::Foreign | No::Decided | No::ClientGone => Undecided::NotPending,
+        No::Unknown | No::PersonGone | No::Foreign | No::Decided | No::ClientGone => Undecided::NotPending,
         No::Expired => Undecided::Expired,
         No::NeedsFreshLogin => Undecided::NeedsBrowser,
         // The last two are for a person who grants a part, which a terminal does not offer.

@@ -93,8 +93,7 @@ pub(super) struct Asked {
     pub(super) agent_claims: Option<Value>,
 }
 
-/// Whom a client means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whom a client means. It names a person: there is no `Debug` (C-407).
 pub(super) enum Hint {
     Login(String),
     LoginToken(String),

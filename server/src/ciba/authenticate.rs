@@ -18,6 +18,7 @@ use super::name::{Name, auth_req_id};
 use super::notify::Notice;
 use super::open::TooMany;
 use super::provider::Ciba;
+use super::question::Question;
 use super::request::{Notification, Request, Stage};
 use super::signed::{self, SignedRules};
 use crate::cause::chain;
@@ -26,6 +27,7 @@ use crate::config::{Mode, is_loopback};
 use crate::oauth::authenticate::Caller;
 use crate::oauth::certificates::bound_to;
 use crate::oauth::client::{CIBA_GRANT, Client};
+use crate::oauth::discovery::BC_AUTHORIZE;
 use crate::oauth::parameters::Parameters;
 use crate::oauth::token_endpoint;
 use crate::outgoing::notification_endpoint;
@@ -33,9 +35,6 @@ use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::tls::Certificate;
 use crate::users::{User, Wanted};
-
-/// The path of the endpoint, which the seed's clients know (C-001).
-pub(super) const PATH: &str = "/oauth2/bc-authorize";
 
 const NOT_CIBA: Refusal = Refusal::unauthorized_client("the client is not registered for CIBA");
 const NO_ENDPOINT: Refusal = Refusal::invalid_request("the client has no notification endpoint");
@@ -131,7 +130,7 @@ impl Ciba {
             headers,
             address: peer.0,
             certificate,
-            paths: &[PATH, token_endpoint::PATH],
+            paths: &[BC_AUTHORIZE, token_endpoint::PATH],
         };
         let client = self.authenticator.authenticate(&caller, parameters).await?;
         let mode = client.metadata.backchannel_token_delivery_mode;
@@ -253,7 +252,7 @@ impl Ciba {
         let admitted = self.open.add(
             *name,
             whose,
-            request.expires_at,
+            request.created_at..request.expires_at,
             self.interval(),
             &self.config.limits,
         );
@@ -331,13 +330,7 @@ impl Ciba {
             handle: name.handle(),
             auth_req_id: request.auth_req_id.clone().into(),
             client_id: client.id.clone(),
-            client_name: client.metadata.client_name.clone(),
-            scope: request.scope.join(" "),
-            resources: request.resources.clone(),
-            binding_message: request.binding_message.clone(),
-            authorization_details: request.authorization_details.clone(),
-            agent_claims: request.agent_claims.clone(),
-            expires_at: request.expires_at,
+            question: Question::of(request, client),
             approval_url: self.approval_url(&request.auth_req_id),
         }
     }

@@ -4,6 +4,7 @@ use super::name::Name;
 use super::part::{NotPart, Part};
 use super::pending::needs_fresh_login;
 use super::provider::Ciba;
+use super::question::Question;
 use super::request::{Approval, Fixed, Request, Standing};
 use super::requests::RequestsError;
 use crate::browser::Person;
@@ -12,8 +13,6 @@ use crate::clock::now;
 use crate::config::Mode;
 use crate::oauth::client::Client;
 use crate::users::UsersError;
-use serde_json::Value;
-use url::Url;
 
 /// A decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +22,6 @@ pub(crate) enum Decision {
 }
 
 /// Who decides, and how they proved who they are.
-#[derive(Clone, Debug)]
 pub(crate) struct Approver {
     pub(crate) sub: String,
     /// When they last signed in, Unix seconds.
@@ -50,18 +48,8 @@ impl From<Person> for Approver {
 pub(crate) struct Shown {
     /// Who is asked; for the page, never for `/ciba/verify`.
     pub(crate) sub: Option<String>,
-    pub(crate) client_name: String,
-    pub(crate) client_uri: Option<Url>,
-    /// Whether the operator says what the client is.
-    pub(crate) client_vouched: bool,
-    pub(crate) scope: Vec<String>,
-    pub(crate) resources: Vec<String>,
-    pub(crate) binding_message: Option<String>,
-    pub(crate) authorization_details: Option<Value>,
-    pub(crate) agent_claims: Option<Value>,
+    pub(crate) question: Question,
     pub(crate) acr_values: Vec<String>,
-    pub(crate) created_at: u64,
-    pub(crate) expires_at: u64,
     pub(crate) status: Status,
     pub(crate) needs_fresh_login: bool,
 }
@@ -82,6 +70,8 @@ pub(crate) enum No {
     Expired,
     /// The client is gone or disabled, or no longer what it was when it asked; the request is dropped.
     ClientGone,
+    /// The person who is asked is gone or disabled.
+    PersonGone,
     /// Another person is asked.
     Foreign,
     /// It was decided before.
@@ -141,20 +131,12 @@ impl Ciba {
             Standing::Expired => return Err(No::Expired),
         };
         let client = self.client_of(&name, &request).await?;
+        self.person_of(&request).await?;
         Ok(Shown {
             needs_fresh_login: needs_fresh_login(&request, &self.config.terminal),
-            client_vouched: client.is_vouched_for(),
+            question: Question::of(&request, &client),
             sub: request.sub,
-            client_name: client.metadata.client_name,
-            client_uri: client.metadata.client_uri,
-            scope: request.scope,
-            resources: request.resources,
-            binding_message: request.binding_message,
-            authorization_details: request.authorization_details,
-            agent_claims: request.agent_claims,
             acr_values: request.acr_values,
-            created_at: request.created_at,
-            expires_at: request.expires_at,
             status,
         })
     }
@@ -220,10 +202,8 @@ impl Ciba {
             Standing::Approved(_) | Standing::Rejected | Standing::Over => return Err(No::Decided),
         }
         self.client_of(name, &request).await?;
-        match self.users.get(sub).await? {
-            Some(user) if !user.disabled => Ok(request),
-            _ => Err(No::Foreign),
-        }
+        self.person_of(&request).await?;
+        Ok(request)
     }
 
     async fn conclude(
@@ -269,6 +249,20 @@ impl Ciba {
         }
         self.requests.forget(name).await?;
         Err(No::ClientGone)
+    }
+
+    /// The person of a request is still one of ours (C-267); a request for nobody (C-190) goes on.
+    pub(super) async fn person_of(&self, request: &Request) -> Result<(), No> {
+        match &request.sub {
+            Some(sub) if !self.is_known(sub).await? => Err(No::PersonGone),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a person is one of ours, and not disabled.
+    pub(super) async fn is_known(&self, sub: &str) -> Result<bool, No> {
+        let user = self.users.get(sub).await?;
+        Ok(user.is_some_and(|user| !user.disabled))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::decide::No;
 use super::name::Name;
 use super::open::{Held, Polled};
 use super::provider::Ciba;
@@ -101,7 +102,8 @@ impl Ciba {
             Standing::Over => Err(UNKNOWN),
             Standing::Expired => Err(EXPIRED),
             Standing::Pending | Standing::Rejected | Standing::Approved(_) => {
-                self.still_there(&request).await.map(|()| request)
+                self.person_of(&request).await.map_err(unpersoned)?;
+                Ok(request)
             }
         }
     }
@@ -132,16 +134,6 @@ impl Ciba {
         let request = self.alive(name, client).await?;
         let left = request.expires_at.saturating_sub(now().seconds());
         Ok((request.stage == Stage::Pending).then(|| Duration::from_secs(left)))
-    }
-
-    /// The person of a request is still one of ours (C-267).
-    pub(super) async fn still_there(&self, request: &Request) -> Result<(), Refusal> {
-        let Some(sub) = &request.sub else { return Ok(()) };
-        let user = self.users.get(sub).await.map_err(|error| {
-            tracing::error!(error = chain(&error), "a user could not be read");
-            NOT_READ
-        })?;
-        user.filter(|user| !user.disabled).map(drop).ok_or(NO_USER)
     }
 
     /// Makes the tokens, then marks the request as redeemed, then lets them out (C-274). So a failure before the mark leaves
@@ -222,6 +214,13 @@ pub(super) fn granted(request: &Request, resources: Vec<String>) -> Grant {
 fn may_poll(request: &Request) -> bool {
     matches!(&request.stage, Stage::Approved(approval) if approval.may_poll)
         || matches!(request.stage, Stage::Redeemed)
+}
+
+fn unpersoned(no: No) -> Refusal {
+    match no {
+        No::PersonGone => NO_USER,
+        _ => NOT_READ,
+    }
 }
 
 fn unread(error: &RequestsError) -> Refusal {

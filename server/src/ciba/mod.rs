@@ -16,7 +16,9 @@ mod pace;
 mod page;
 mod part;
 mod pending;
+mod places;
 mod provider;
+mod question;
 mod request;
 mod requests;
 mod signed;
@@ -32,11 +34,12 @@ pub(crate) use self::decide::{Approver, Decision, No};
 pub(crate) use self::name::Name;
 pub(crate) use self::pending::{Pending, Terminals};
 pub(crate) use self::provider::{Ciba, Ground};
+use crate::oauth::discovery::BC_AUTHORIZE;
 
 /// Returns what clients ask.
 pub(crate) fn client_routes(ciba: Ciba) -> Router {
     Router::new()
-        .route(authenticate::PATH, post(authenticate::authenticate))
+        .route(BC_AUTHORIZE, post(authenticate::authenticate))
         .with_state(ciba)
 }
 

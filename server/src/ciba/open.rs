@@ -2,6 +2,7 @@
 //! which poll is held. The store has the requests themselves; this is lost with the process, and made anew from it.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,12 +59,12 @@ pub(super) enum Polled<'a> {
 }
 
 impl Open {
-    /// Takes a request in.
+    /// Takes a request in, which lives for this `life` (Unix seconds) from now.
     pub(super) fn add(
         &self,
         name: Name,
         (client_id, sub): (&str, &str),
-        expires_at: u64,
+        life: Range<u64>,
         interval: Duration,
         limits: &config::CibaLimits,
     ) -> Result<(), TooMany> {
@@ -71,8 +72,8 @@ impl Open {
         if table.requests.len() >= MAX_OPEN {
             return Err(TooMany::AtAll);
         }
-        table.admits(client_id, sub, limits)?;
-        table.insert(name, (client_id.into(), sub.into()), expires_at, interval);
+        table.admits(client_id, sub, life.start, limits)?;
+        table.insert(name, (client_id.into(), sub.into()), life.end, interval);
         Ok(())
     }
 
@@ -143,21 +144,30 @@ impl Open {
 }
 
 impl Table {
-    fn admits(&self, client_id: &str, sub: &str, limits: &config::CibaLimits) -> Result<(), TooMany> {
+    fn admits(
+        &self,
+        client_id: &str,
+        sub: &str,
+        now: u64,
+        limits: &config::CibaLimits,
+    ) -> Result<(), TooMany> {
         let Some(names) = self.by_user.get(sub) else {
             return Ok(());
         };
-        let is_of_client = |name: &&Name| {
-            self.requests
-                .get(name)
-                .is_some_and(|entry| *entry.client_id == *client_id)
+        // One that has expired counts no more, though it is there until the next sweep.
+        let waiting = || {
+            let entries = names.iter().filter_map(|name| self.requests.get(name));
+            entries.filter(|entry| entry.expires_at > now)
         };
-        // A limit that is off costs no count.
-        let is_full = |limit: u32, count: &dyn Fn() -> usize| limit > 0 && count() >= limit as usize;
+        let is_of_client = |entry: &&Entry| *entry.client_id == *client_id;
+        // A limit that is off, or far away, costs no count.
+        let is_full = |limit: u32, count: &dyn Fn() -> usize| {
+            limit > 0 && names.len() >= limit as usize && count() >= limit as usize
+        };
         let by_client = is_full(limits.undecided_per_client, &|| {
-            names.iter().filter(is_of_client).count()
+            waiting().filter(is_of_client).count()
         });
-        if by_client || is_full(limits.undecided_per_user, &|| names.len()) {
+        if by_client || is_full(limits.undecided_per_user, &|| waiting().count()) {
             return Err(TooMany::ForUser);
         }
         Ok(())
@@ -224,7 +234,7 @@ mod tests {
     }
 
     fn add(open: &Open, id: &str, client: &str, sub: &str) -> Result<(), TooMany> {
-        open.add(name(id), (client, sub), 100, Duration::from_secs(5), &LIMITS)
+        open.add(name(id), (client, sub), 0..100, Duration::from_secs(5), &LIMITS)
     }
 
     #[test]
@@ -243,8 +253,22 @@ mod tests {
             undecided_per_user: 0,
             ..LIMITS
         };
-        let more = open.add(name("6"), ("one", "alice"), 100, Duration::ZERO, &off);
+        let more = open.add(name("6"), ("one", "alice"), 0..100, Duration::ZERO, &off);
         assert_eq!((more, open.of_user("alice").len()), (Ok(()), 4));
+    }
+
+    #[test]
+    fn c_405_a_request_that_has_expired_counts_no_more_before_the_sweep() {
+        let open = Open::default();
+        let add = |id: &str, client: &str, life: Range<u64>| {
+            open.add(name(id), (client, "alice"), life, Duration::ZERO, &LIMITS)
+        };
+        assert_eq!(add("1", "one", 0..1), Ok(()));
+        assert_eq!(add("2", "one", 0..100), Ok(()));
+        assert_eq!(add("3", "one", 0..100), Err(TooMany::ForUser));
+        assert_eq!(add("3", "one", 1..100), Ok(()), "for its client");
+        assert_eq!(add("4", "two", 1..100), Ok(()), "for its user");
+        assert_eq!(add("5", "two", 1..100), Err(TooMany::ForUser));
     }
 
     #[test]

@@ -1,55 +1,37 @@
 //! A request as the person's terminal sees it (C-211), and the terminals as this room sees them.
 
 use device_proto::sheet;
-use serde_json::Value;
 use url::Url;
 
 use super::details;
 use super::name::Name;
+use super::question::Question;
 use super::request::Request;
 use crate::config;
 
 /// What waits for a person's decision.
-#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pending {
     pub(crate) name: Name,
     pub(crate) sub: String,
-    pub(crate) client_name: String,
-    pub(crate) client_uri: Option<Url>,
-    /// Whether the operator says what the client is.
-    pub(crate) client_vouched: bool,
-    pub(crate) scope: Vec<String>,
-    /// RFC 8707
-    pub(crate) resources: Vec<String>,
-    pub(crate) binding_message: Option<String>,
-    pub(crate) authorization_details: Option<Value>,
-    pub(crate) agent_claims: Option<Value>,
-    /// Unix seconds.
-    pub(crate) created_at: u64,
-    /// Unix seconds.
-    pub(crate) expires_at: u64,
+    pub(crate) question: Question,
     /// The page on which it can be decided.
     pub(crate) approval_url: Url,
     /// Whether it can be approved on the page alone.
     pub(crate) needs_browser: bool,
 }
 
-impl Pending {
-    /// Whether a terminal shows all of it (D-066): what a person does not see there they do not approve there.
-    pub(super) fn is_shown_whole(&self) -> bool {
-        let uri = self.client_uri.as_ref().map_or("", Url::as_str);
-        let message = self.binding_message.as_deref().unwrap_or_default();
-        let scope = self.scope.join(", ");
-        [&self.client_name, uri, message, &scope]
-            .into_iter()
-            .all(sheet::fits_text)
-            && sheet::fits_list(&self.resources)
-            && self
-                .authorization_details
-                .as_ref()
-                .is_none_or(sheet::fits_details)
-            && self.agent_claims.as_ref().is_none_or(sheet::fits_statement)
-    }
+/// Whether a terminal shows all of a question (D-066): what a person does not see there they do not approve there.
+pub(super) fn fits_terminal(question: &Question) -> bool {
+    let uri = question.client_uri.as_ref().map_or("", Url::as_str);
+    let message = question.binding_message.as_deref().unwrap_or_default();
+    let scope = question.scope.join(", ");
+    let details = question.authorization_details.as_ref();
+    [&question.client_name, uri, message, &scope]
+        .into_iter()
+        .all(sheet::fits_text)
+        && sheet::fits_list(&question.resources)
+        && details.is_none_or(sheet::fits_details)
+        && question.agent_claims.as_ref().is_none_or(sheet::fits_statement)
 }
 
 /// The terminals of all people: the device sessions, as this room sees them.

@@ -1,14 +1,18 @@
 //! What a person's terminals are shown of the requests that wait for them (C-211).
 
 use super::name::Name;
-use super::pending::{Pending, needs_fresh_login};
+use super::pending::{Pending, fits_terminal, needs_fresh_login};
 use super::provider::Ciba;
+use super::question::Question;
 use super::request::{Request, Stage};
 
 impl Ciba {
     /// Returns what waits for a person's decision, for their terminal (C-211).
     pub(crate) async fn pending(&self, sub: &str) -> Vec<Pending> {
         let mut pending = Vec::new();
+        if self.is_known(sub).await != Ok(true) {
+            return pending;
+        }
         for name in self.open.of_user(sub) {
             if let Ok(Some(request)) = self.requests.find(&name).await {
                 pending.extend(self.pending_of(&name, &request).await);
@@ -31,27 +35,14 @@ impl Ciba {
             return None;
         }
         let client = self.clients.find(&request.client_id).await.ok()??;
-        let client_vouched = client.is_vouched_for();
+        let question = Question::of(request, &client);
         let needs_login = needs_fresh_login(request, &self.config.terminal) || !request.acr_values.is_empty();
-        let pending = Pending {
+        Some(Pending {
             name: *name,
             sub,
-            client_name: client.metadata.client_name,
-            client_uri: client.metadata.client_uri,
-            client_vouched,
-            scope: request.scope.clone(),
-            resources: request.resources.clone(),
-            binding_message: request.binding_message.clone(),
-            authorization_details: request.authorization_details.clone(),
-            agent_claims: request.agent_claims.clone(),
-            created_at: request.created_at,
-            expires_at: request.expires_at,
+            needs_browser: needs_login || !fits_terminal(&question),
+            question,
             approval_url: self.approval_url(&request.auth_req_id),
-            needs_browser: needs_login,
-        };
-        Some(Pending {
-            needs_browser: needs_login || !pending.is_shown_whole(),
-            ..pending
         })
     }
 }

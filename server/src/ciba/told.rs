@@ -113,7 +113,7 @@ impl Ciba {
             Err(No::ClientGone) => return,
             Err(_) => return self.refuse(name, request, PushError::TransactionFailed).await,
         };
-        if self.still_there(request).await.is_err() {
+        if self.person_of(request).await.is_err() {
             return self.refuse(name, request, PushError::TransactionFailed).await;
         }
         let delivery = oauth::issue::Delivery::Pushed {
@@ -229,8 +229,7 @@ impl Owner for Pushed {
         let Ok(Some(request)) = self.ciba.requests.find(&self.name).await else {
             return false;
         };
-        self.ciba.client_of(&self.name, &request).await.is_ok()
-            && self.ciba.still_there(&request).await.is_ok()
+        self.ciba.client_of(&self.name, &request).await.is_ok() && self.ciba.person_of(&request).await.is_ok()
     }
 
     async fn ended(self, how: Ended) {

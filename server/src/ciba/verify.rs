@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::decide::{Approver, Decision, No, Status};
+use super::decide::{Approver, Decision, No, Shown, Status};
 use super::part::Part;
 use super::provider::Ciba;
 use crate::cause::chain;
@@ -65,21 +65,21 @@ pub(super) async fn verify(
     }
     let id = asked.ok().and_then(|Query(asked)| asked.auth_req_id);
     let id = id.filter(|id| !id.is_empty()).ok_or(NO_ID)?;
-    let shown = ciba.shown(&id).await.map_err(refusal)?;
+    let Shown { question, status, .. } = ciba.shown(&id).await.map_err(refusal)?;
     let verified = Verified {
         auth_req_id: id,
-        client_name: shown.client_name,
-        scope: shown.scope.join(" "),
-        resources: shown.resources,
-        binding_message: shown.binding_message,
-        authorization_details: shown.authorization_details,
-        agent_claims: shown.agent_claims,
-        status: match shown.status {
+        client_name: question.client_name,
+        scope: question.scope.join(" "),
+        resources: question.resources,
+        binding_message: question.binding_message,
+        authorization_details: question.authorization_details,
+        agent_claims: question.agent_claims,
+        status: match status {
             Status::Pending => "pending",
             Status::Approved => "approved",
             Status::Rejected => "rejected",
         },
-        expires_at: rfc3339(shown.expires_at),
+        expires_at: rfc3339(question.expires_at),
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(verified)).into_response())
 }
@@ -148,6 +148,7 @@ pub(super) fn refusal(no: No) -> Refusal {
     const UNKNOWN: Refusal = Refusal::not_found("there is no such request");
     const EXPIRED: Refusal = Refusal::expired_token("the request has expired");
     const CLIENT_GONE: Refusal = Refusal::invalid_request("the client of the request is gone");
+    const PERSON_GONE: Refusal = Refusal::access_denied("the user of the request is gone");
     const FOREIGN: Refusal = Refusal::access_denied("the request is for another person");
     const DECIDED: Refusal = Refusal::invalid_request("the request was decided before");
     const UNAVAILABLE: Refusal = Refusal::unavailable("the request cannot be read or changed now");
@@ -160,6 +161,7 @@ pub(super) fn refusal(no: No) -> Refusal {
         No::Unknown => UNKNOWN,
         No::Expired => EXPIRED,
         No::ClientGone => CLIENT_GONE,
+        No::PersonGone => PERSON_GONE,
         No::Foreign => FOREIGN,
         No::Decided => DECIDED,
         No::NeedsFreshLogin => Refusal::login_required(),

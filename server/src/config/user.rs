@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// A person whom the operator names.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// A person whom the operator names. There is no `Debug` (C-407).
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
 #[serde(deny_unknown_fields, expecting = "a section")]
 pub(crate) struct User {
     /// The `sub` that the identity provider knows them by.

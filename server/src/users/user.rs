@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 
-/// A person. `sub` is the one of the identity provider, so it is the same person for every client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A person. `sub` is the one of the identity provider, so it is the same person for every client. Addresses and codes are
+/// not for the log: there is no `Debug` (C-407).
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug))]
 #[serde(deny_unknown_fields, expecting = "a section")]
 pub(crate) struct User {
     /// `sub`
@@ -44,8 +46,9 @@ impl From<&config::User> for User {
     }
 }
 
-/// What a hint says about the person whom a client means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a hint says about the person whom a client means. Like the hint, it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Wanted {
     /// `sub`, of ours.
     Subject(String),

@@ -12,7 +12,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -20,14 +19,21 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::body::{Body, PushError, ping, push, push_error};
 use self::schedule::{Next, Outcome, Schedule};
+use super::places::Places;
 use crate::clock::now;
 use crate::outgoing::{CallError, UntrustedHttp};
 
-/// Calls at once. A client whose endpoint hangs holds few of them: its requests are limited by the minute (C-405).
+/// Calls at once.
 const MAX_AT_ONCE: usize = 256;
+
+/// Calls of one client at once: its endpoint may hang.
+const MAX_AT_ONCE_OF_CLIENT: usize = 16;
 
 /// Deliveries under way, those that wait for their next try among them. A body has some KiB.
 const MAX_UNDER_WAY: usize = 8192;
+
+/// Deliveries to one client that are under way.
+const MAX_UNDER_WAY_OF_CLIENT: usize = MAX_UNDER_WAY / 2;
 
 /// How long to wait before the second try (C-334, C-364).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -75,8 +81,8 @@ pub(crate) struct Deliveries {
     http: UntrustedHttp,
     tasks: TaskTracker,
     forced: CancellationToken,
-    under_way: Arc<Semaphore>,
-    calls: Arc<Semaphore>,
+    under_way: Places,
+    calls: Places,
     failures: Arc<AtomicU64>,
     first_wait: Duration,
 }
@@ -88,8 +94,8 @@ impl Deliveries {
             http,
             tasks,
             forced,
-            under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)),
-            calls: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            under_way: Places::new(MAX_UNDER_WAY, MAX_UNDER_WAY_OF_CLIENT),
+            calls: Places::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_CLIENT),
             failures: Arc::default(),
             first_wait: FIRST_WAIT,
         }
@@ -97,7 +103,7 @@ impl Deliveries {
 
     /// Begins a delivery and returns at once. When too many are under way, it has failed.
     pub(crate) async fn begin(&self, delivery: Delivery, owner: impl Owner) {
-        let Ok(place) = Arc::clone(&self.under_way).try_acquire_owned() else {
+        let Some(place) = self.under_way.try_take(&delivery.client_id) else {
             self.count_failure(&Parcel::new(delivery), "too many deliveries are under way");
             return owner.ended(Ended::Failed).await;
         };
@@ -137,7 +143,7 @@ impl Deliveries {
 
     /// Makes one call. Returns how it ended, and in words what went wrong.
     async fn call(&self, parcel: &Parcel) -> (Outcome, String) {
-        let _place = self.calls.acquire().await.expect("it is never closed");
+        let _place = self.calls.take(&parcel.client_id).await;
         let told = async { self.http.tell(parcel.request(&self.http)?).await };
         match told.await {
             Ok((status, headers)) => {

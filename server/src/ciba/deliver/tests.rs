@@ -305,7 +305,7 @@ async fn a_server_that_is_forced_to_leave_waits_for_no_delivery() {
 async fn deliveries_are_bounded_and_one_too_many_has_failed() {
     let server = StandIn::http([Reply::Status(200)]).await;
     let mut bench = Bench::new(&Rules::default());
-    bench.deliveries.under_way = Arc::new(Semaphore::new(1));
+    bench.deliveries.under_way = Places::new(1, 1);
     // The first has not run yet: a test's runtime has one thread.
     bench.begin(ping_to(&server.url)).await;
     bench.begin(ping_to(&server.url)).await;
@@ -314,4 +314,29 @@ async fn deliveries_are_bounded_and_one_too_many_has_failed() {
     bench.begin(ping_to(&server.url)).await;
     assert_eq!(bench.end().await, Ended::Delivered, "there is room again");
     assert_eq!(bench.failures(), 1);
+}
+
+#[tokio::test]
+async fn c_330_a_client_whose_endpoint_hangs_does_not_hold_up_the_ping_of_another() {
+    let (silent, good) = (
+        StandIn::http([Reply::Silence]).await,
+        StandIn::http([Reply::Status(204)]).await,
+    );
+    let rules = Rules {
+        timeout: Duration::from_secs(1000),
+        ..Rules::default()
+    };
+    let mut bench = Bench::new(&rules);
+    for _ in 0..=MAX_AT_ONCE {
+        bench.begin(ping_to(&silent.url)).await;
+    }
+    let other = Delivery {
+        client_id: "client-2".into(),
+        ..ping_to(&good.url)
+    };
+    bench.begin(other).await;
+    let ended = tokio::time::timeout(ciba_tests::PATIENCE, bench.end()).await;
+    assert_eq!(ended.expect("it is told at once"), Ended::Delivered);
+    assert!(silent.received().len() <= MAX_AT_ONCE_OF_CLIENT);
+    bench.forced.cancel();
 }

@@ -92,16 +92,18 @@ struct Words<'a> {
 
 fn message(from: &Mailbox, email: &str, notice: &Notice) -> Result<Message, NotifyError> {
     let to: Address = email.parse().map_err(|_| NotifyError::Mail)?;
-    let client_name = plain(&notice.client_name);
-    let resources = notice.resources.iter().map(|resource| plain(resource));
+    let question = &notice.question;
+    let client_name = plain(&question.client_name);
+    let scope = question.scope.join(" ");
+    let resources = question.resources.iter().map(|resource| plain(resource));
     let resources = resources.collect::<Vec<_>>().join(", ");
-    let until = until(notice);
+    let until = until(question.expires_at);
     let words = Words {
         client_name: &client_name,
-        binding_message: notice.binding_message.as_deref(),
-        scope: &notice.scope,
+        binding_message: question.binding_message.as_deref(),
+        scope: &scope,
         resources: &resources,
-        has_details: notice.authorization_details.is_some(),
+        has_details: question.authorization_details.is_some(),
         until: &until,
         approval_url: notice.approval_url.as_str(),
     };
@@ -121,8 +123,8 @@ fn message(from: &Mailbox, email: &str, notice: &Notice) -> Result<Message, Noti
 }
 
 /// Returns until when the person can answer: a mail may be read late.
-fn until(notice: &Notice) -> String {
-    let seconds = i64::try_from(notice.expires_at).unwrap_or(i64::MAX);
+fn until(expires_at: u64) -> String {
+    let seconds = i64::try_from(expires_at).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     time.strftime("%H:%M:%S UTC").to_string()
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use self::error::NotifyError;
 use self::mail::Mail;
 pub(crate) use self::notice::Notice;
 use self::webhook::Webhook;
+use super::places::Places;
 use crate::config::Notify;
 use crate::outgoing::Authorities;
 use crate::program::Program;
@@ -32,8 +32,14 @@ const TELL_WITHIN: Duration = Duration::from_secs(10);
 /// Notices that are being told at once: each may be a process.
 const MAX_AT_ONCE: usize = 32;
 
+/// Notices of one client that are being told at once.
+const MAX_AT_ONCE_OF_CLIENT: usize = 8;
+
 /// Notices under way, those that wait among them. One has some KiB.
 const MAX_UNDER_WAY: usize = 1024;
+
+/// Notices of one client that are under way.
+const MAX_UNDER_WAY_OF_CLIENT: usize = MAX_UNDER_WAY / 2;
 
 /// Tells people; a handle that is cheap to clone.
 #[derive(Clone)]
@@ -41,8 +47,8 @@ pub(crate) struct Notifier {
     ways: Arc<[Way]>,
     tasks: TaskTracker,
     forced: CancellationToken,
-    under_way: Arc<Semaphore>,
-    at_once: Arc<Semaphore>,
+    under_way: Places,
+    at_once: Places,
     failures: Arc<AtomicU64>,
     within: Duration,
 }
@@ -82,8 +88,8 @@ impl Notifier {
             ways: ways.into(),
             tasks,
             forced,
-            under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)),
-            at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            under_way: Places::new(MAX_UNDER_WAY, MAX_UNDER_WAY_OF_CLIENT),
+            at_once: Places::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_CLIENT),
             failures: Arc::default(),
             within: TELL_WITHIN,
         })
@@ -96,7 +102,7 @@ impl Notifier {
 
     /// Begins to tell a person, and returns at once.
     pub(crate) fn tell(&self, notice: Notice) {
-        let Ok(place) = Arc::clone(&self.under_way).try_acquire_owned() else {
+        let Some(place) = self.under_way.try_take(&notice.client_id) else {
             return self.count_failure(&notice, "notify", "too many people are being told");
         };
         let this = self.clone();
@@ -108,7 +114,7 @@ impl Notifier {
     }
 
     async fn tell_in_all_ways(&self, notice: &Notice) {
-        let _place = self.at_once.acquire().await.expect("it is never closed");
+        let _place = self.at_once.take(&notice.client_id).await;
         join_all(self.ways.iter().map(|way| self.tell_in(way, notice))).await;
     }
 

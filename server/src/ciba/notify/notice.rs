@@ -5,6 +5,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::ciba::question::Question;
 use crate::clock::rfc3339;
 
 /// Bytes that are reserved for the JSON of a notice.
@@ -20,18 +21,7 @@ pub(crate) struct Notice {
     pub(crate) handle: String,
     pub(crate) auth_req_id: Zeroizing<String>,
     pub(crate) client_id: String,
-    pub(crate) client_name: String,
-    /// Values with spaces between them.
-    pub(crate) scope: String,
-    /// RFC 8707
-    pub(crate) resources: Vec<String>,
-    pub(crate) binding_message: Option<String>,
-    /// RFC 9396
-    pub(crate) authorization_details: Option<Value>,
-    /// What the client says of its agent; it was not checked (C-113).
-    pub(crate) agent_claims: Option<Value>,
-    /// Unix seconds.
-    pub(crate) expires_at: u64,
+    pub(crate) question: Question,
     /// Has the `auth_req_id`.
     pub(crate) approval_url: Url,
 }
@@ -46,7 +36,7 @@ struct Json<'a> {
     auth_req_id: &'a str,
     client_id: &'a str,
     client_name: &'a str,
-    scope: &'a str,
+    scope: String,
     resources: &'a [String],
     binding_message: Option<&'a str>,
     authorization_details: Option<&'a Value>,
@@ -58,6 +48,7 @@ struct Json<'a> {
 impl Notice {
     /// Returns the notice as a JSON object on one line.
     pub(super) fn json(&self) -> Zeroizing<Vec<u8>> {
+        let question = &self.question;
         let json = Json {
             r#type: "ciba.approval_requested",
             sub: &self.sub,
@@ -65,13 +56,13 @@ impl Notice {
             request: &self.handle,
             auth_req_id: &self.auth_req_id,
             client_id: &self.client_id,
-            client_name: &self.client_name,
-            scope: &self.scope,
-            resources: &self.resources,
-            binding_message: self.binding_message.as_deref(),
-            authorization_details: self.authorization_details.as_ref(),
-            agent_claims: self.agent_claims.as_ref(),
-            expires_at: rfc3339(self.expires_at),
+            client_name: &question.client_name,
+            scope: question.scope.join(" "),
+            resources: &question.resources,
+            binding_message: question.binding_message.as_deref(),
+            authorization_details: question.authorization_details.as_ref(),
+            agent_claims: question.agent_claims.as_ref(),
+            expires_at: rfc3339(question.expires_at),
             approval_url: self.approval_url.as_str(),
         };
         let mut text = Zeroizing::new(Vec::with_capacity(CAPACITY));

@@ -13,6 +13,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::ciba::question::Question;
 use crate::clock::now;
 use crate::config;
 use crate::outgoing::stand_in::{Reply, StandIn};
@@ -80,13 +81,18 @@ pub(super) fn notice() -> Notice {
         handle: "handle-1".into(),
         auth_req_id: Zeroizing::new("id-1".into()),
         client_id: "client-1".into(),
-        client_name: "Build <bot> & Söhne".into(),
-        scope: "openid deploy".into(),
-        resources: vec!["https://api.example.com/".into()],
-        binding_message: Some("Deploy 1.4 to \"prod\" 🚀".into()),
-        authorization_details: Some(json!([{ "type": "deploy", "version": "1.4" }])),
-        agent_claims: None,
-        expires_at: 1_800_000_000,
+        question: Question {
+            client_name: "Build <bot> & Söhne".into(),
+            client_uri: None,
+            client_vouched: true,
+            scope: ["openid", "deploy"].map(String::from).to_vec(),
+            resources: vec!["https://api.example.com/".into()],
+            binding_message: Some("Deploy 1.4 to \"prod\" 🚀".into()),
+            authorization_details: Some(json!([{ "type": "deploy", "version": "1.4" }])),
+            agent_claims: None,
+            created_at: 1_799_999_700,
+            expires_at: 1_800_000_000,
+        },
         approval_url: Url::parse("https://ciba.example.com/ciba/approve?auth_req_id=id-1").unwrap(),
     }
 }
@@ -151,7 +157,7 @@ async fn c_210_a_command_that_fails_or_is_missing_is_counted_and_not_tried_again
 #[tokio::test]
 async fn c_210_a_command_need_not_read_its_input() {
     let mut long = notice();
-    long.authorization_details = Some(json!("x".repeat(1024 * 1024)));
+    long.question.authorization_details = Some(json!("x".repeat(1024 * 1024)));
     assert_eq!(Bench::command(vec!["true".into()]).told(long).await, 0);
 }
 
@@ -255,7 +261,7 @@ async fn c_210_one_way_that_fails_does_not_keep_the_others_from_telling() {
 async fn c_144_telling_begins_without_waiting_and_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::script(folder.path(), "echo x >> \"$1/runs\"");
-    bench.notifier.under_way = Arc::new(Semaphore::new(2));
+    bench.notifier.under_way = Places::new(2, 2);
     // Nothing of it has run yet: a test's runtime has one thread.
     for _ in 0..5 {
         bench.notifier.tell(notice());
@@ -263,4 +269,27 @@ async fn c_144_telling_begins_without_waiting_and_is_bounded() {
     assert!(!folder.path().join("runs").exists());
     assert_eq!(bench.ended().await, 3);
     assert_eq!(fs::read_to_string(folder.path().join("runs")).unwrap(), "x\nx\n");
+}
+
+#[tokio::test]
+async fn c_144_a_client_whose_notices_hang_does_not_hold_up_those_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::script(
+        folder.path(),
+        "case $(cat) in *client-1*) exec sleep 1000;; *) echo x > \"$1/told\";; esac",
+    );
+    bench.notifier.within = Duration::from_secs(1000);
+    for _ in 0..=MAX_AT_ONCE {
+        bench.notifier.tell(notice());
+    }
+    let mut other = notice();
+    other.client_id = "client-2".into();
+    bench.notifier.tell(other);
+    until("the other client's notice", PATIENCE, async || {
+        folder.path().join("told").exists().then_some(())
+    })
+    .await
+    .unwrap();
+    bench.forced.cancel();
+    assert_eq!(bench.ended().await, 0);
 }

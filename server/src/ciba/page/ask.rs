@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::rows::{Row, rows};
 use super::words;
 use crate::browser::{BrowserSession, SignIn};
-use crate::ciba::decide::Shown;
+use crate::ciba::question::Question;
 use crate::oauth::plain::{legible, plain};
 
 /// Asks the person for a decision.
@@ -50,30 +50,34 @@ struct Detail {
 
 impl<'a> Ask<'a> {
     pub(super) fn of(
-        shown: &Shown,
+        question: &Question,
         session: &'a BrowserSession,
         (page, auth_req_id): (&'a str, &'a str),
         now: u64,
     ) -> Self {
-        let left = shown.expires_at.saturating_sub(now);
+        let left = question.expires_at.saturating_sub(now);
         Self {
             page,
             auth_req_id,
             form_token: &session.form_token,
             other_person: other_person(page, auth_req_id),
             person: legible(&session.person.name),
-            client_name: plain(&shown.client_name),
-            client_host: shown
+            client_name: plain(&question.client_name),
+            client_host: question
                 .client_uri
                 .as_ref()
                 .and_then(|uri| uri.host_str())
                 .map(plain),
-            client_vouched: shown.client_vouched,
-            binding_message: shown.binding_message.as_deref().map(legible),
-            scopes: shown.scope.iter().map(|name| wish(name)).collect(),
-            resources: shown.resources.iter().map(|resource| plain(resource)).collect(),
-            details: details(shown.authorization_details.as_ref()),
-            agent_claims: shown
+            client_vouched: question.client_vouched,
+            binding_message: question.binding_message.as_deref().map(legible),
+            scopes: question.scope.iter().map(|name| wish(name)).collect(),
+            resources: question
+                .resources
+                .iter()
+                .map(|resource| plain(resource))
+                .collect(),
+            details: details(question.authorization_details.as_ref()),
+            agent_claims: question
                 .agent_claims
                 .iter()
                 .flat_map(|claims| rows(claims, &[]))

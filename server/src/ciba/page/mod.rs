@@ -66,7 +66,10 @@ pub(super) async fn show(
     match waiting(&ciba, &jar, &id).await {
         Ok((shown, session)) => {
             let place = (&*ciba.config.approval_page, &*id);
-            respond(StatusCode::OK, &Ask::of(&shown, &session, place, now().seconds()))
+            respond(
+                StatusCode::OK,
+                &Ask::of(&shown.question, &session, place, now().seconds()),
+            )
         }
         Err(Instead::SignIn(first)) => Redirect::to(&first.path()).into_response(),
         Err(Instead::Tell(notice)) => notice.into_response(),
@@ -105,7 +108,7 @@ async fn decide(ciba: &Ciba, jar: &CookieJar, answer: Answer) -> Result<Notice, 
     if !session.is_from_our_page(&answer.form_token) {
         return Err(stale());
     }
-    let client_name = plain(&shown.client_name);
+    let client_name = plain(&shown.question.client_name);
     let (decision, notice) = match answer.decision {
         Answered::Approve => (Decision::Approve, Notice::Approved { client_name }),
         Answered::Deny => (Decision::Reject, Notice::Rejected { client_name }),
@@ -156,7 +159,7 @@ async fn waiting(ciba: &Ciba, jar: &CookieJar, id: &str) -> Result<(Shown, Brows
 /// Returns the sign-in that the request needs first, if any.
 fn unproved(shown: &Shown, session: Option<&BrowserSession>, to: String) -> Option<SignIn> {
     let proved_at = session.and_then(|session| session.person.proved_at());
-    let is_fresh = proved_at.is_some_and(|at| at >= shown.created_at);
+    let is_fresh = proved_at.is_some_and(|at| at >= shown.question.created_at);
     let fresh = shown.needs_fresh_login && !is_fresh;
     (session.is_none_or(|session| fresh || is_too_weak(shown, session))).then(|| SignIn {
         to,
@@ -170,13 +173,14 @@ fn unproved(shown: &Shown, session: Option<&BrowserSession>, to: String) -> Opti
 fn is_too_weak(shown: &Shown, session: &BrowserSession) -> bool {
     let is_wanted = |acr: &String| shown.acr_values.contains(acr);
     let is_satisfied = shown.acr_values.is_empty() || session.person.acr.as_ref().is_some_and(is_wanted);
-    !is_satisfied && session.began < shown.created_at
+    !is_satisfied && session.began < shown.question.created_at
 }
 
 /// Returns what the person is told when the request is not shown, or not decided.
 fn told(no: No) -> Notice {
     match no {
-        No::Unknown => Notice::Unknown,
+        // Who is asked is not said to those who only know the link.
+        No::Unknown | No::PersonGone => Notice::Unknown,
         No::Expired => Notice::Expired,
         No::ClientGone => Notice::ClientGone,
         No::Decided => Notice::Decided,

@@ -10,6 +10,7 @@ use super::notice::Notice;
 use super::unproved;
 use crate::browser::{BrowserSession, Person, SignIn};
 use crate::ciba::decide::{Shown, Status};
+use crate::ciba::question::Question;
 
 const HOSTILE: &str = "<script>alert('x')</script>\"><img src=//evil.test style=\"x\">\u{202e}";
 
@@ -28,9 +29,8 @@ fn session() -> BrowserSession {
     }
 }
 
-fn shown() -> Shown {
-    Shown {
-        sub: Some("a".into()),
+fn question() -> Question {
+    Question {
         client_name: "Checkout".into(),
         client_uri: Some(Url::parse("https://shop.example/about").unwrap()),
         client_vouched: true,
@@ -42,16 +42,23 @@ fn shown() -> Shown {
             "creditor": { "name": "ACME GmbH", "iban": "DE02100100109307118603" },
         }])),
         agent_claims: Some(json!({ "agent": { "model": "shopper", "run": "2026-11-22/17" } })),
-        acr_values: Vec::new(),
         created_at: 200,
         expires_at: 500,
+    }
+}
+
+fn shown() -> Shown {
+    Shown {
+        sub: Some("a".into()),
+        question: question(),
+        acr_values: Vec::new(),
         status: Status::Pending,
         needs_fresh_login: false,
     }
 }
 
-fn html(shown: &Shown, session: &BrowserSession) -> String {
-    Ask::of(shown, session, ("/ciba/approve", "the-id"), 260)
+fn html(question: &Question, session: &BrowserSession) -> String {
+    Ask::of(question, session, ("/ciba/approve", "the-id"), 260)
         .render()
         .unwrap()
 }
@@ -70,7 +77,7 @@ fn assert_inert(html: &str) {
 
 #[test]
 fn c_233_the_page_says_who_asks_for_what_and_how_long_there_is() {
-    let html = html(&shown(), &session());
+    let html = html(&question(), &session());
     for said in [
         "<bdi>Checkout</bdi> asks",
         "<p class=\"host\"><bdi>shop.example</bdi></p>",
@@ -92,7 +99,7 @@ fn c_233_the_page_says_who_asks_for_what_and_how_long_there_is() {
 
 #[test]
 fn c_231_the_form_carries_the_request_the_token_and_one_of_two_answers() {
-    let html = html(&shown(), &session());
+    let html = html(&question(), &session());
     for part in [
         r#"method="post" action="/ciba/approve""#,
         r#"name="auth_req_id" value="the-id""#,
@@ -107,7 +114,7 @@ fn c_231_the_form_carries_the_request_the_token_and_one_of_two_answers() {
 
 #[test]
 fn c_113_what_the_client_says_of_its_agent_is_labelled_as_unchecked() {
-    let page = html(&shown(), &session());
+    let page = html(&question(), &session());
     let claims = page
         .split_once("id=\"agent-claims\"")
         .unwrap()
@@ -119,18 +126,18 @@ fn c_113_what_the_client_says_of_its_agent_is_labelled_as_unchecked() {
         claims.contains("has not checked it") && claims.contains("shopper"),
         "{claims}"
     );
-    let without = Shown {
+    let without = Question {
         agent_claims: None,
-        ..shown()
+        ..question()
     };
     assert!(!html(&without, &session()).contains("agent-claims"));
 }
 
 #[test]
 fn c_233_the_page_of_a_client_that_registered_itself_is_its_own_statement() {
-    let registered = Shown {
+    let registered = Question {
         client_vouched: false,
-        ..shown()
+        ..question()
     };
     let said = "<p class=\"host\">says of itself: <bdi>shop.example</bdi></p>";
     assert!(html(&registered, &session()).contains(said));
@@ -138,12 +145,12 @@ fn c_233_the_page_of_a_client_that_registered_itself_is_its_own_statement() {
 
 #[test]
 fn c_105_a_message_is_shown_unchanged_and_a_name_hides_nothing() {
-    let shown = Shown {
+    let question = Question {
         client_name: "Shop\u{200d}\u{e0041}".into(),
         binding_message: Some("Pay 👩\u{200d}👧 5 €".into()),
-        ..shown()
+        ..question()
     };
-    let html = html(&shown, &session());
+    let html = html(&question, &session());
     assert!(html.contains("<bdi>Pay 👩\u{200d}👧 5 €</bdi>"), "{html}");
     assert!(html.contains("<bdi>Shop\u{fffd}\u{fffd}</bdi> asks"), "{html}");
 }
@@ -151,14 +158,14 @@ fn c_105_a_message_is_shown_unchanged_and_a_name_hides_nothing() {
 #[test]
 fn c_233_hostile_input_is_only_text() {
     let hostile = || HOSTILE.to_owned();
-    let evil = Shown {
+    let evil = Question {
         client_name: hostile(),
         scope: vec![hostile()],
         resources: vec![hostile()],
         binding_message: Some(hostile()),
         authorization_details: Some(json!([{ "type": HOSTILE, HOSTILE: { HOSTILE: [HOSTILE] } }])),
         agent_claims: Some(json!({ HOSTILE: HOSTILE })),
-        ..shown()
+        ..question()
     };
     let mut session = session();
     session.person.name = hostile();

@@ -90,6 +90,17 @@ async fn c_405_undecided_requests_are_limited_for_client_and_person_and_for_a_pe
 }
 
 #[tokio::test]
+async fn c_405_a_request_that_has_expired_counts_no_more() {
+    let limits = "[ciba.limits]\nundecided_per_client = 2\nundecided_per_user = 2\nlooks_per_minute = 0\n";
+    let provider = Provider::start(site(limits)).await;
+    for _ in 0..2 {
+        let id = provider.asked(&[("requested_expiry", "1")]).await;
+        provider.until_expired(&id).await;
+    }
+    assert_eq!(provider.ask(&[]).await.status, 200, "the next sweep is far away");
+}
+
+#[tokio::test]
 async fn c_405_after_many_failures_not_even_the_right_secret_is_looked_at() {
     let signer = Signer::new(Algorithm::ES256);
     let clients = [client("other", ""), signing_client("signing", &signer, "")].concat();

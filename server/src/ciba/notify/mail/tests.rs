@@ -17,9 +17,9 @@ fn head(mail: &str) -> Vec<&str> {
 fn c_210_a_mail_says_who_asks_for_what_and_until_when() {
     let notice = notice();
     let words = Words {
-        client_name: &notice.client_name,
-        binding_message: notice.binding_message.as_deref(),
-        scope: &notice.scope,
+        client_name: &notice.question.client_name,
+        binding_message: notice.question.binding_message.as_deref(),
+        scope: "openid deploy",
         resources: "https://api.example.com/",
         has_details: true,
         until: "08:00:00 UTC",
@@ -91,8 +91,8 @@ fn c_210_no_name_or_address_writes_a_header_of_its_own() {
         "Bot\u{0}\u{85}Bcc: mallory@example.com",
     ] {
         let mut notice = notice();
-        notice.client_name = attack.into();
-        notice.binding_message = Some(attack.into());
+        notice.question.client_name = attack.into();
+        notice.question.binding_message = Some(attack.into());
         let mail = written(&notice).unwrap();
         let head = head(&mail);
         assert!(
@@ -107,7 +107,7 @@ fn c_210_no_name_or_address_writes_a_header_of_its_own() {
         assert!(is_whole, "the head ends where it should: {head:?}");
     }
     let mut quoted = notice();
-    quoted.client_name = "Bot".into();
+    quoted.question.client_name = "Bot".into();
     let mail = written(&quoted).unwrap();
     let subject = "Subject: \"Bot\" asks for your approval";
     assert!(

@@ -19,6 +19,7 @@ mod device;
 mod failures;
 mod guard;
 pub mod harden;
+mod local;
 mod login;
 mod oauth;
 mod openid;

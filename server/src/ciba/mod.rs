@@ -34,6 +34,7 @@ pub(crate) use self::decide::{Approver, Decision, No};
 pub(crate) use self::name::Name;
 pub(crate) use self::pending::{Pending, Terminals};
 pub(crate) use self::provider::{Ciba, Ground};
+use crate::local::for_this_machine;
 use crate::oauth::discovery::BC_AUTHORIZE;
 
 /// Returns what clients ask.
@@ -50,9 +51,12 @@ pub(crate) fn routes(ciba: Ciba) -> Router {
         .route("/ciba/authorize", post(verify::authorize))
         .route("/ciba/reject", post(verify::reject))
         .route(&ciba.config.approval_page, get(page::show).post(page::answer));
-    let routes = match ciba.has_test_hook() {
-        true => routes.route("/ciba/test-hook/{secret}", post(hook::hook)),
+    let routes = routes.with_state(ciba.clone()).merge(client_routes(ciba.clone()));
+    match ciba.has_test_hook() {
+        true => {
+            let hook = Router::new().route("/ciba/test-hook/{secret}", post(hook::hook));
+            routes.merge(for_this_machine(hook.with_state(ciba)))
+        }
         false => routes,
-    };
-    routes.with_state(ciba.clone()).merge(client_routes(ciba))
+    }
 }

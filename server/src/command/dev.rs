@@ -14,6 +14,7 @@ use super::serve::{listen, until_the_end};
 use crate::app::App;
 use crate::config::{Config, Confirm, Login};
 use crate::dev::{self, Targets, demo_api};
+use crate::local::for_this_machine;
 use crate::random::random;
 use crate::serve::Door;
 use crate::shutdown::Shutdown;
@@ -91,7 +92,7 @@ pub async fn dev(listen_on: SocketAddr) -> anyhow::Result<()> {
     let built_in = Router::new()
         .nest("/idp", provider.routes())
         .nest("/demo-api", demo_api::demo_api(demo));
-    let routes = app.routes(built_in);
+    let routes = for_this_machine(app.routes(built_in));
     eprintln!("ciba-server dev: {}", app.public_url);
     eprintln!("  users alice and bob, password demo; everything is forgotten at the end");
     eprintln!("  client demo-agent, secret {DEMO_SECRET}, may ask them (OpenID CIBA)");

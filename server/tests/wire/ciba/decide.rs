@@ -1,12 +1,14 @@
 //! A person decides, on a page of the operator's own (C-224 … C-236, C-054).
 
-use reqwest::header::{CONTENT_TYPE, ORIGIN};
+use reqwest::header::{CONTENT_TYPE, HOST, ORIGIN};
 use serde_json::json;
 
+use crate::kit::browser::http;
 use crate::kit::ciba::{Answer, Provider, site, site_at};
 use crate::kit::endpoint::{Endpoint, TOKEN};
 use crate::kit::idp::Idp;
 use crate::kit::person::Person;
+use crate::kit::server::Server;
 use crate::kit::stand_in::Reply;
 use crate::kit::until;
 
@@ -298,6 +300,27 @@ async fn c_235_the_hook_needs_its_secret_and_keeps_to_the_rules_of_a_decision() 
     let short = provider.asked(&[("requested_expiry", "1")]).await;
     provider.until_expired(&short).await;
     assert_eq!(provider.allow(&short).await.refusal(), (400, "expired_token"));
+}
+
+#[tokio::test]
+async fn c_235_a_page_of_another_site_whose_name_leads_here_reaches_neither_the_hook_nor_a_dev_server() {
+    let provider = Provider::plain().await;
+    let id = provider.asked(&[]).await;
+    let path = format!(
+        "/ciba/test-hook/{}?auth_req_id={id}&action=allow",
+        crate::kit::ciba::HOOK
+    );
+    let rebound = provider.post(&path).header(HOST, "evil.test").send();
+    assert_eq!(rebound.await.unwrap().status(), 421);
+    assert_eq!(provider.poll(&id).await.refusal(), (400, "authorization_pending"));
+    let dev = Server::dev().await;
+    for path in ["/", "/idp/.well-known/openid-configuration", "/demo-api/whoami"] {
+        let url = format!("{}{path}", dev.url);
+        let rebound = http().get(&url).header(HOST, "evil.test").send().await;
+        assert_eq!(rebound.unwrap().status(), 421, "{path}");
+        assert_ne!(http().get(&url).send().await.unwrap().status(), 421, "{path}");
+    }
+    dev.stop().await;
 }
 
 #[tokio::test]

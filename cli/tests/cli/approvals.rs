@@ -164,7 +164,7 @@ fn c_211_a_watch_prints_what_comes_and_goes_until_the_daemon_leaves() {
 }
 
 #[test]
-fn c_211_a_person_is_shown_what_is_asked_for_and_then_asked() {
+fn c_236_c_211_a_person_is_shown_what_is_asked_for_and_then_asked() {
     let home = home(&[approval(FIRST)], decided());
     let (shown, status) = answered(&home, &["approve"], "y\n");
     assert_eq!(status, Some(0), "{shown}");

@@ -410,7 +410,7 @@ async fn c_075_c_076_c_077_c_078_an_assertion_is_of_its_client_for_us_for_now_an
 }
 
 #[tokio::test]
-async fn c_079_c_400_a_clients_jwks_uri_is_fetched_again_for_an_unknown_kid() {
+async fn c_079_c_400_a_clients_jwks_uri_is_fetched_and_for_an_unknown_kid_not_again_within_a_minute() {
     use wiremock::matchers::any;
     use wiremock::{Mock, MockServer, ResponseTemplate};
     let [old, new] = [Signer::new(Algorithm::ES256), Signer::new(Algorithm::ES256)];

@@ -64,24 +64,25 @@ async fn c_277_a_held_poll_ends_with_its_time_or_with_the_request() {
 }
 
 #[tokio::test]
-async fn c_277_a_client_that_leaves_lets_go_of_its_poll() {
-    let provider = holding(1).await;
-    let mut site = provider.site;
-    site = site.with("CIBA__INTERVAL", "1").with("CIBA__LONG_POLL", "1");
-    provider.server.stop().await;
-    let provider = Provider::start(site).await;
-    let id = provider.asked(&[]).await;
-    drop(held(&provider, &id).await);
-    let began = Instant::now();
-    until("a poll that is held", async || {
-        // Sooner than the interval it would only be too soon.
-        if began.elapsed() < Duration::from_secs(1) {
-            return None;
-        }
-        let answer = provider.poll(&id).await;
-        (answer.refusal() == (400, "authorization_pending")).then_some(())
+async fn c_277_a_client_that_hangs_up_frees_its_place_and_loses_nothing() {
+    let mut provider = Provider::start(site("long_poll = 30\ninterval = 1")).await;
+    let (waiting, decided) = (provider.asked(&[]).await, provider.asked(&[]).await);
+    for id in [&waiting, &decided] {
+        drop(held(&provider, id).await);
+        provider.server.until_said("connection ended").await;
+    }
+    let hung_up = Instant::now();
+    // Whoever decides while no poll is held decides for the next one.
+    provider.allow(&decided).await;
+    assert_eq!(provider.poll(&decided).await.status, 200);
+    // Sooner than the interval a poll would only be too soon.
+    until("the interval", async || {
+        (hung_up.elapsed() > Duration::from_secs(1)).then_some(())
     })
     .await;
+    let again = held(&provider, &waiting).await;
+    provider.allow(&waiting).await;
+    assert_eq!(again.await.status, 200, "it was held, not refused");
 }
 
 #[tokio::test]

@@ -160,6 +160,71 @@ async fn c_109_a_request_that_needs_a_new_sign_in_gets_one() {
 }
 
 #[tokio::test]
+async fn c_109_c_306_what_the_person_has_proved_comes_back_in_the_id_token() {
+    let (idp, provider) = with("alice-1", "acr_values = [\"mfa\"]").await;
+    idp.script(|script| {
+        script.claims = vec![
+            ("sub", json!("alice-1")),
+            ("acr", json!("mfa")),
+            ("amr", json!(["pwd", "otp"])),
+        ];
+    });
+    let id = provider.asked(&[("acr_values", "phr mfa")]).await;
+    let mut browser = Browser::new();
+    let shown = browser.open(&page(&provider, &id)).await;
+    answer(&provider, &mut browser, (&shown, "approve")).await;
+    let claims = provider.poll(&id).await.claims("id_token");
+    assert_eq!(
+        (&claims["acr"], &claims["amr"]),
+        (&json!("mfa"), &json!(["pwd", "otp"]))
+    );
+    provider.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_267_a_request_whose_person_was_disabled_since_is_shown_to_nobody() {
+    let (_idp, provider) = with("carol-3", "login_hint = [\"subject\"]").await;
+    let mut browser = Browser::new();
+    browser.open(&provider.url("/login?to=/healthz")).await;
+    let id = provider.asked(&[("login_hint", "carol-3")]).await;
+    let shown = browser.open(&page(&provider, &id)).await;
+    assert_eq!(shown.status, 200);
+    provider.admin("user disable", &["carol-3"]).await;
+    assert_eq!(provider.verify(&id).await.refusal(), (403, "access_denied"));
+    assert_eq!(provider.allow(&id).await.refusal(), (403, "access_denied"));
+    assert_eq!(
+        answer(&provider, &mut browser, (&shown, "approve"))
+            .await
+            .outcome(),
+        "unknown"
+    );
+    for mut looking in [browser, Browser::new()] {
+        let told = looking.get(&page(&provider, &id)).await;
+        assert_eq!((told.status.as_u16(), told.outcome()), (404, "unknown"));
+    }
+    provider.admin("user enable", &["carol-3"]).await;
+    assert_eq!(provider.verify(&id).await.text("status"), "pending");
+    provider.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_210_check_and_start_refuse_an_approval_page_where_the_server_itself_answers() {
+    let (_idp, mut provider) = with("alice-1", "").await;
+    provider.server.stop().await;
+    provider.site = provider.site.with("CIBA__APPROVAL_PAGE", "/ciba/verify");
+    for command in ["check", "serve"] {
+        let refused = provider.site.run(command).await;
+        assert!(!refused.status.success());
+        assert!(
+            refused
+                .stderr
+                .contains("ciba.approval_page: is a path of the server itself"),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn c_233_what_cannot_be_approved_is_said_without_a_sign_in() {
     let (idp, provider) = with("alice-1", "").await;
     for (query, outcome) in [

@@ -164,7 +164,7 @@ impl Front {
         let clients = Arc::new(Clients::new(configured, Arc::clone(&on.store)));
         let http = UntrustedHttp::new(&config.outgoing, offer.loopback);
         let client_keys = Arc::new(ClientKeys::new(http.clone()));
-        let used = Arc::new(Used::new(Arc::clone(&on.store)));
+        let used = Arc::new(Used::new(Arc::clone(&on.store), config.oauth.jwts_per_minute));
         let known = (Arc::clone(&client_keys), Arc::clone(&used));
         let authenticator = Authenticator::new(
             Arc::clone(&clients),

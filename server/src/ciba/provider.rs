@@ -153,7 +153,6 @@ impl Ciba {
             self.expired(&name).await;
         }
         self.authenticator.forget_quiet();
-        self.client_keys.forget_old();
         self.wrong_codes.forget_quiet(Instant::now());
         self.asks.iter().for_each(Throttle::forget_quiet);
         self.looks.iter().for_each(Throttle::forget_quiet);

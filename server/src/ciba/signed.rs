@@ -14,6 +14,9 @@ use crate::refusal::Refusal;
 /// Bytes of a signed request: `authorization_details` alone may have 16 KiB, a third more in base64url.
 const MAX_REQUEST: usize = 48 * 1024;
 
+/// How far ahead a signed request may end, seconds: its `jti` is kept until then (C-168).
+const LONGEST: u64 = 24 * 3600;
+
 /// FAPI-CIBA §5.2.2: how long a signed request may last, and how long ago it may have begun, seconds.
 const FAPI_LONGEST: u64 = 3600;
 
@@ -44,6 +47,7 @@ const BAD_AUDIENCE: Refusal = Refusal::invalid_request("the aud of the signed re
 const BAD_TIMES: Refusal =
     Refusal::invalid_request("the signed request needs exp, nbf and iat, and they have to be times of now");
 const TOO_LONG: Refusal = Refusal::invalid_request("the signed request lasts for more than 60 minutes");
+const TOO_LATE: Refusal = Refusal::invalid_request("the signed request ends more than 24 hours from now");
 const BAD_ALG: Refusal = Refusal::invalid_request("the request is signed with neither PS256 nor ES256");
 const BAD_JTI: Refusal = Refusal::invalid_request("the signed request has no jti");
 const REPLAYED: Refusal = Refusal::invalid_request("the signed request was sent before");
@@ -124,6 +128,9 @@ fn judge(claims: &Claims, client: &Client, rules: SignedRules<'_>, now: u64) -> 
     if expires.saturating_add(rules.tolerance) <= now || !times.have_begun(now, rules.tolerance) {
         return Err(BAD_TIMES);
     }
+    if expires > now.saturating_add(LONGEST + rules.tolerance) {
+        return Err(TOO_LATE);
+    }
     let is_long = expires.saturating_sub(not_before) > FAPI_LONGEST
         || now.saturating_sub(not_before) > FAPI_LONGEST
         || expires.saturating_sub(now) > FAPI_LONGEST;
@@ -150,6 +157,7 @@ async fn use_up(
     match used.once(Kind::Request, &client.id, jti, until, now).await {
         Ok(Use::First) => Ok(()),
         Ok(Use::Again) => Err(REPLAYED),
+        Ok(Use::TooMany(wait)) => Err(Refusal::busy("the client signs too many requests", wait)),
         Err(_) => Err(STORE_AWAY),
     }
 }
@@ -324,6 +332,20 @@ mod tests {
             let mut claims = good();
             claims[name] = value.clone();
             assert_eq!(sent(&signer, &claims, RULES).await, expected, "{name}: {value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn c_163_c_168_a_signed_request_ends_within_a_day() {
+        let signer = Signer::new(Alg::ES256, "1");
+        for (exp, expected) in [
+            (NOW + LONGEST + 30, Ok(())),
+            (NOW + LONGEST + 31, Err(TOO_LATE)),
+            (u64::MAX, Err(TOO_LATE)),
+        ] {
+            let mut claims = good();
+            claims["exp"] = json!(exp);
+            assert_eq!(sent(&signer, &claims, RULES).await, expected, "{exp}");
         }
     }
 

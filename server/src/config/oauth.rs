@@ -34,8 +34,8 @@ pub(crate) struct OAuth {
     pub(crate) issuer_is_only_audience: bool,
     /// The program that adds claims to access tokens, and its arguments (C-305).
     pub(crate) claims_command: Option<Vec<String>>,
-    /// Assertions that one client may use up, a minute; 0: not limited. Each leaves its `jti` behind (C-078).
-    pub(crate) assertions_per_minute: u32,
+    /// Assertions and signed requests of one client, a minute; 0: not limited. Each leaves its `jti` behind (C-078, C-168).
+    pub(crate) jwts_per_minute: u32,
     /// Failed client authentications, a minute, for each address and client id; 0: not limited (C-405).
     pub(crate) failures_per_minute: u32,
     /// Clients that one address may register, a minute; 0: not limited.
@@ -70,7 +70,7 @@ pub(super) struct Section {
     clock_tolerance: u64,
     issuer_is_only_audience: bool,
     claims_command: Option<Vec<String>>,
-    assertions_per_minute: u32,
+    jwts_per_minute: u32,
     failures_per_minute: u32,
     registrations_per_minute: u32,
 }
@@ -107,7 +107,7 @@ impl Default for Section {
             issuer_is_only_audience: false,
             claims_command: None,
             // As many as the polls of a hundred requests, each of them every five seconds.
-            assertions_per_minute: 1200,
+            jwts_per_minute: 1200,
             failures_per_minute: 20,
             registrations_per_minute: 20,
         }
@@ -149,7 +149,7 @@ impl Section {
             clock_tolerance: super::within(tolerance, &CLOCK_TOLERANCE)?,
             issuer_is_only_audience: self.issuer_is_only_audience,
             claims_command: self.claims_command,
-            assertions_per_minute: self.assertions_per_minute,
+            jwts_per_minute: self.jwts_per_minute,
             failures_per_minute: self.failures_per_minute,
             registrations_per_minute: self.registrations_per_minute,
         })

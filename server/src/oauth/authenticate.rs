@@ -1,7 +1,6 @@
 //! A client proves who it is (RFC 6749 §2.3, C-070 … C-073), at every endpoint in the same way.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use crate::clock::now;
 use crate::config;
 use crate::failures::Failures;
 use crate::refusal::Refusal;
-use crate::throttle::{Network, Throttle};
+use crate::throttle::Network;
 use crate::tls::{Authority, Certificate};
 
 /// Characters of a client id by which failures are counted.
@@ -57,8 +56,6 @@ pub(crate) struct Authenticator {
     issuer_is_only_audience: bool,
     /// By how much the clocks of clients may differ, seconds.
     tolerance: u64,
-    /// Assertions, by client id; `None`: not limited.
-    assertions: Option<Throttle<String>>,
     /// By address and client id (C-405).
     failures: Option<Failures<(Network, String)>>,
     /// What the secret of an unknown client is compared with, so that it takes as long.
@@ -101,7 +98,6 @@ impl Authenticator {
             origins,
             issuer_is_only_audience: config.issuer_is_only_audience,
             tolerance: config.clock_tolerance,
-            assertions: NonZeroU32::new(config.assertions_per_minute).map(Throttle::per_minute),
             failures: (config.failures_per_minute > 0)
                 .then(|| Failures::new(config.failures_per_minute as usize, FAILURES_WITHIN)),
             nobodys: SecretHash::of(""),
@@ -173,7 +169,6 @@ impl Authenticator {
         let rules = AssertionRules {
             audiences: &audiences.iter().map(String::as_str).collect::<Vec<_>>(),
             tolerance: self.tolerance,
-            pace: self.assertions.as_ref(),
         };
         assertion
             .verify(&client, &rules, &self.keys, &self.used, now())
@@ -203,13 +198,14 @@ impl Authenticator {
         Err(UNKNOWN)
     }
 
-    /// Forgets the addresses and clients that have been quiet.
+    /// Forgets the addresses and clients that have been quiet, and keys of clients that are old.
     pub(crate) fn forget_quiet(&self) {
         let now = Instant::now();
         self.failures
             .iter()
             .for_each(|failures| failures.forget_quiet(now));
-        self.assertions.iter().for_each(Throttle::forget_quiet);
+        self.used.forget_quiet();
+        self.keys.forget_old();
     }
 
     /// Returns the client of an id, unless it is disabled.

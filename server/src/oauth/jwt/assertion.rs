@@ -9,7 +9,6 @@ use crate::oauth::alg::Alg;
 use crate::oauth::client::Client;
 use crate::oauth::used::{Kind, Use, Used};
 use crate::refusal::Refusal;
-use crate::throttle::Throttle;
 
 /// `client_assertion_type` (RFC 7523 §2.2).
 pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -41,8 +40,6 @@ pub(crate) struct AssertionRules<'a> {
     pub(crate) audiences: &'a [&'a str],
     /// By how much the client's clock may differ, seconds.
     pub(crate) tolerance: u64,
-    /// How many one client may use up, by its id; `None`: not limited.
-    pub(crate) pace: Option<&'a Throttle<String>>,
 }
 
 impl<'a> Assertion<'a> {
@@ -98,16 +95,11 @@ impl<'a> Assertion<'a> {
             return Err(UNPROVEN);
         }
         let jti = claims.text("jti").ok_or(UNPROVEN)?;
-        // Before it is remembered: what is kept of one client has a limit.
-        let busy = |wait| Refusal::busy("the client authenticates too often", wait);
-        rules
-            .pace
-            .map_or(Ok(()), |pace| pace.check(&client.id))
-            .map_err(busy)?;
         let until = UnixSeconds::new(expires).plus(rules.tolerance);
         match used.once(Kind::Assertion, &client.id, jti, until, now).await {
             Ok(Use::First) => Ok(()),
             Ok(Use::Again) => Err(UNPROVEN),
+            Ok(Use::TooMany(wait)) => Err(Refusal::busy("the client authenticates too often", wait)),
             Err(_) => Err(STORE_AWAY),
         }
     }

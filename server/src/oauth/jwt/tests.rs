@@ -25,7 +25,6 @@ const NOW: u64 = 1_000_000;
 const RULES: AssertionRules<'_> = AssertionRules {
     audiences: &["https://us", "https://us/token"],
     tolerance: 30,
-    pace: None,
 };
 
 /// A client whose keys are these, or are at this URL.
@@ -57,7 +56,7 @@ pub(crate) fn inline_keys() -> &'static ClientKeys {
 }
 
 pub(crate) fn used() -> Used {
-    Used::new(store::open("memory:", OpenMode::Create).unwrap())
+    Used::new(store::open("memory:", OpenMode::Create).unwrap(), 0)
 }
 
 fn good(jti: &str) -> Value {

@@ -49,7 +49,7 @@ async fn c_078_one_client_leaves_so_many_assertions_behind_a_minute_and_a_forger
         signing_client("other", &other, ""),
     ];
     let site = site(NO_LIMITS)
-        .with("OAUTH__ASSERTIONS_PER_MINUTE", "2")
+        .with("OAUTH__JWTS_PER_MINUTE", "2")
         .and(clients.concat());
     let provider = Provider::start(site).await;
     for _ in 0..3 {

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -15,6 +17,9 @@ use crate::refusal::Refusal;
 
 /// Bytes of a body that any route reads.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Bytes of a body that is too large, which are read all the same.
+const MAX_HEARD: usize = 1024 * 1024;
 
 /// How long one request may take, its body included: longer than every outside call that a handler waits for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -40,6 +45,7 @@ pub(crate) fn guarded(routes: Router) -> Router {
         .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(panicked)
+        .layer(middleware::from_fn(hear_out))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             ANSWER_WITHIN,
@@ -47,6 +53,26 @@ pub(crate) fn guarded(routes: Router) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::map_response(with_headers))
         .layer(middleware::from_fn(log))
+}
+
+/// Reads a body that is too large, within limits, before it is refused: a client that is answered while it still sends may
+/// find its connection closed instead of the answer.
+async fn hear_out(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_none_or(|length: u64| length <= MAX_BODY as u64) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let (mut body, mut heard) = (body.into_data_stream(), 0);
+    while heard < MAX_HEARD
+        && let Some(Ok(chunk)) = body.next().await
+    {
+        heard += chunk.len();
+    }
+    // The route refuses it by its size.
+    let refused = Body::from(vec![0; MAX_BODY + 1]);
+    next.run(Request::from_parts(parts, refused)).await
 }
 
 async fn with_headers(mut response: Response) -> Response {
@@ -72,8 +98,13 @@ async fn log(path: Option<MatchedPath>, request: Request, next: Next) -> Respons
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-    use axum::routing::get;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::Bytes;
+    use axum::routing::{get, post};
+    use futures_util::stream;
     use http::header::CONTENT_TYPE;
     use tower::ServiceExt as _;
 
@@ -95,5 +126,32 @@ mod tests {
             body,
             serde_json::json!({ "error": "server_error", "error_description": "the server failed" })
         );
+    }
+
+    #[tokio::test]
+    async fn c_006_a_body_that_is_too_large_is_heard_out_before_it_is_refused() {
+        let routes = guarded(Router::new().route("/", post(async |_: Bytes| ())));
+        for (bytes, status, is_heard) in [
+            (MAX_BODY, 200, true),
+            (MAX_BODY + 1, 413, true),
+            (MAX_HEARD, 413, true),
+            (MAX_HEARD + 2 * MAX_BODY, 413, false),
+        ] {
+            let heard = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&heard);
+            let chunks = vec![MAX_BODY; bytes / MAX_BODY]
+                .into_iter()
+                .chain([bytes % MAX_BODY]);
+            let body = stream::iter(chunks).map(move |bytes| {
+                count.fetch_add(bytes, Ordering::Relaxed);
+                Ok::<_, Infallible>(vec![0; bytes])
+            });
+            let request = Request::post("/")
+                .header(header::CONTENT_LENGTH, bytes)
+                .body(Body::from_stream(body));
+            let response = routes.clone().oneshot(request.unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{bytes}");
+            assert_eq!(heard.load(Ordering::Relaxed) == bytes, is_heard, "{bytes}");
+        }
     }
 }

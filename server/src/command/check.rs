@@ -30,7 +30,7 @@ pub async fn check(config: Config, file: &Path) -> anyhow::Result<()> {
     match Keys::open(config.keys.folder.as_deref(), config.keys.retired_for) {
         Ok(_) => println!("keys: ok"),
         Err(keys::Error::Missing(_)) if !config.serves_clients() => {
-            println!("keys: none; only OAuth clients need them")
+            println!("keys: none; only OAuth clients need them");
         }
         Err(keys::Error::Missing(folder)) => println!("keys: {}", advice_on_keys(&folder, file)),
         Err(error) => return Err(error).context("opening the keys"),

@@ -59,7 +59,7 @@ async fn c_277_a_held_poll_ends_with_its_time_or_with_the_request() {
     );
     assert!(began.elapsed() >= Duration::from_secs(2));
     let provider = holding(30).await;
-    let id = provider.asked(&[("requested_expiry", "2")]).await;
+    let id = provider.asked(&[("requested_expiry", "5")]).await;
     assert_eq!(held(&provider, &id).await.await.refusal(), (400, "expired_token"));
 }
 

@@ -150,7 +150,7 @@ async fn c_333_c_334_a_busy_or_broken_endpoint_is_tried_again() {
 
 #[tokio::test]
 async fn c_334_a_client_that_has_its_tokens_is_told_no_more() {
-    let mut endpoint = Endpoint::https([Reply::Header(503, "retry-after", "2".into())]).await;
+    let mut endpoint = Endpoint::https([Reply::Header(503, "retry-after", "5".into())]).await;
     let provider = provider(&endpoint).await;
     approved_and_redeemed(&provider, &mut endpoint).await;
     provider.server.stop().await;

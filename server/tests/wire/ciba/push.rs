@@ -260,7 +260,9 @@ async fn c_369_c_407_tokens_that_wait_are_in_no_file_and_in_no_log() {
 
 #[tokio::test]
 async fn c_374_a_push_client_that_may_polls_once_its_delivery_has_failed_for_good() {
-    let mut endpoint = Endpoint::https([Reply::Status(503), Reply::Status(401)]).await;
+    // There is time to poll before the second try.
+    let busy = Reply::Header(503, "retry-after", "5".into());
+    let mut endpoint = Endpoint::https([busy, Reply::Status(401)]).await;
     let terms = "terms = { poll_after_push = true }";
     let provider = Provider::start(site_of(&endpoint, "", terms)).await;
     let id = asked(&provider, &[]).await;
@@ -306,13 +308,14 @@ async fn c_374_what_was_delivered_is_not_polled_and_what_expires_says_so() {
         provider.poll_as("push", &delivered).await.refusal(),
         (400, "unauthorized_client")
     );
-    let failed = asked(&provider, &[("requested_expiry", "2")]).await;
-    provider.allow(&failed).await;
+    let failed = asked(&provider, &[("requested_expiry", "5")]).await;
+    assert_eq!(provider.allow(&failed).await.status, 204);
     provider.until_expired(&failed).await;
-    assert_eq!(
-        provider.poll_as("push", &failed).await.refusal(),
-        (400, "expired_token")
-    );
+    until("the end of the delivery", async || {
+        let polled = provider.poll_as("push", &failed).await;
+        (polled.refusal() == (400, "expired_token")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

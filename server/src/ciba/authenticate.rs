@@ -284,6 +284,7 @@ impl Ciba {
         Ok(Request {
             auth_req_id: auth_req_id().to_string(),
             client_id: client.id.clone(),
+            incarnation: client.incarnation.clone(),
             sub: user.map(|user| user.sub.clone()),
             mode: client.metadata.backchannel_token_delivery_mode.ok_or(NOT_CIBA)?,
             scope: asked.scope,

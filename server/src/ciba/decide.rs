@@ -291,5 +291,5 @@ fn is_unchanged(client: &Client, request: &Request) -> bool {
         }
         _ => true,
     };
-    !client.disabled && is_same_mode && is_same_place
+    request.is_of(client) && !client.disabled && is_same_mode && is_same_place
 }

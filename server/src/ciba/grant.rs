@@ -93,7 +93,7 @@ impl Ciba {
     async fn alive(&self, name: &Name, client: &Client) -> Result<Request, Refusal> {
         let found = self.requests.find(name).await.map_err(|error| unread(&error))?;
         // Another client's looks like none (C-264).
-        let own = found.filter(|request| request.client_id == client.id);
+        let own = found.filter(|request| request.is_of(client));
         let request = own.ok_or(UNKNOWN)?;
         if request.mode == Mode::Push && !may_poll(&request) {
             return Err(PUSHED);

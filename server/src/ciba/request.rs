@@ -5,6 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::config::Mode;
+use crate::oauth::client::Client;
 
 /// How long an ended request leaves a mark, seconds (C-266, C-423).
 const REMEMBERED: u64 = 600;
@@ -15,6 +16,9 @@ pub(crate) struct Request {
     /// The client's name for it, and the key to it.
     pub(crate) auth_req_id: String,
     pub(crate) client_id: String,
+    /// Which client of that id ([`Client::is`]).
+    #[serde(default)]
+    pub(crate) incarnation: String,
     /// Who is asked; `None`: nobody, but the client is not to know (C-190).
     pub(crate) sub: Option<String>,
     pub(crate) mode: Mode,
@@ -102,6 +106,11 @@ pub(crate) enum Fixed {
 }
 
 impl Request {
+    /// Whether it is this client's.
+    pub(crate) fn is_of(&self, client: &Client) -> bool {
+        client.is(&self.client_id, &self.incarnation)
+    }
+
     /// Returns where it stands at `now` (Unix seconds).
     pub(crate) fn standing(&self, now: u64) -> Standing<'_> {
         match &self.stage {
@@ -217,6 +226,7 @@ pub(crate) mod tests {
         Request {
             auth_req_id: "id".into(),
             client_id: "client".into(),
+            incarnation: String::new(),
             sub: Some("alice".into()),
             mode,
             scope: vec!["openid".into()],

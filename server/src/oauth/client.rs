@@ -25,8 +25,8 @@ pub(crate) const CLIENT_CREDENTIALS_GRANT: &str = "client_credentials";
 pub(crate) struct Client {
     /// `client_id`
     pub(crate) id: String,
-    /// Tells it from an earlier client of the same id, whose grants are not its own. Drawn at random when the client is added;
-    /// empty for those of the configuration, where the id alone says which client is meant.
+    /// Tells it from an earlier client of the same id, whose requests and grants are not its own. Drawn at random when the client
+    /// is added; empty for those of the configuration, where the id alone says which client is meant.
     #[serde(default)]
     pub(crate) incarnation: String,
     /// What its secret is checked against, for a client that has one.
@@ -138,6 +138,11 @@ impl Client {
     /// Whether the operator says what the client is.
     pub(crate) fn is_vouched_for(&self) -> bool {
         self.registered_by != RegisteredBy::Registration
+    }
+
+    /// Whether a record is about this client, and not about an earlier one of the same id.
+    pub(crate) fn is(&self, id: &str, incarnation: &str) -> bool {
+        self.id == id && self.incarnation == incarnation
     }
 
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {

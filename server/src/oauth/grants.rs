@@ -74,7 +74,7 @@ impl Grant {
 
     /// Whether it is this client's.
     pub(super) fn is_of(&self, client: &Client) -> bool {
-        self.client_id == client.id && self.incarnation == client.incarnation
+        client.is(&self.client_id, &self.incarnation)
     }
 
     pub(crate) fn has_scope(&self, scope: &str) -> bool {

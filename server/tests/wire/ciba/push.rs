@@ -94,51 +94,19 @@ async fn c_360_c_361_the_tokens_come_with_the_id_and_an_id_token_that_binds_them
 #[tokio::test]
 async fn c_362_tokens_go_to_no_other_place_than_the_one_that_was_registered_when_the_person_was_asked() {
     let (mut before, mut after) = (Endpoint::good().await, Endpoint::good().await);
-    let provider = Provider::start(site(PUSH)).await;
-    let file = provider.site.config().with_file_name("client.json");
-    let add = async |mode: &str, endpoint: &Endpoint| {
-        let metadata = json!({ "backchannel_client_notification_endpoint": endpoint.url() });
-        std::fs::write(&file, metadata.to_string()).unwrap();
-        let more = [
-            "--mode",
-            mode,
-            "--id",
-            "late",
-            "--json",
-            "--metadata",
-            file.to_str().unwrap(),
-        ];
-        provider.admin("client add", &more).await["client_secret"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    };
-    for (mode, endpoint) in [("push", &after), ("poll", &before)] {
-        let secret = add("push", &before).await;
-        let form = [
-            ("scope", "openid"),
-            ("login_hint", "alice@example.com"),
-            ("client_notification_token", TOKEN),
-        ];
-        let request = provider
-            .post("/oauth2/bc-authorize")
-            .basic_auth("late", Some(secret));
-        let id = Answer::of(request.form(&form)).await.text("auth_req_id");
-        provider.admin("client remove", &["late"]).await;
-        add(mode, endpoint).await;
-        assert_eq!(
-            provider.allow(&id).await.refusal(),
-            (400, "invalid_request"),
-            "{mode}"
-        );
-        assert_eq!(
-            provider.verify(&id).await.refusal(),
-            (404, "invalid_request"),
-            "{mode}"
-        );
-        provider.admin("client remove", &["late"]).await;
+    let modes = ["delivery_mode = \"push\"", "delivery_mode = \"poll\""].map(String::from);
+    for [registered, later] in [[before.url(), after.url()], modes] {
+        let site = site(PUSH).and(before.client("push", ""));
+        let mut provider = Provider::start(site).await;
+        let id = asked(&provider, &[]).await;
+        provider.site.change(&registered, &later);
+        provider = provider.crash().await;
+        let refused = provider.allow(&id).await;
+        assert_eq!(refused.refusal(), (400, "invalid_request"), "{later}");
+        let gone = provider.verify(&id).await;
+        assert_eq!(gone.refusal(), (404, "invalid_request"), "{later}");
+        provider.server.stop().await;
     }
-    provider.server.stop().await;
     assert_eq!((before.count(), after.count()), (0, 0));
 }
 

@@ -7,17 +7,26 @@ use crate::kit::ciba::{ASK, Answer, Provider, SECRET, client, site};
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
 const OFFLINE: (&str, &str) = ("scope", "openid email offline_access");
 
-/// Asks as this client, lets the person say yes, and returns the tokens.
-async fn tokens(provider: &Provider, (id, secret): (&str, &str), with: &[(&str, &str)]) -> Answer {
+/// Asks as this client; returns the `auth_req_id`.
+async fn asked(provider: &Provider, (id, secret): (&str, &str), with: &[(&str, &str)]) -> String {
     let form = [&ASK[1..], &[OFFLINE], with].concat();
     let request = provider.post("/oauth2/bc-authorize").basic_auth(id, Some(secret));
     let asked = Answer::of(request.form(&form)).await;
     assert_eq!(asked.status, 200, "{asked:?}");
-    let asked = asked.text("auth_req_id");
-    assert_eq!(provider.allow(&asked).await.status, 204);
-    let form = [("grant_type", CIBA), ("auth_req_id", &*asked)];
+    asked.text("auth_req_id")
+}
+
+async fn poll(provider: &Provider, (id, secret): (&str, &str), auth_req_id: &str) -> Answer {
+    let form = [("grant_type", CIBA), ("auth_req_id", auth_req_id)];
     let request = provider.post("/oauth2/token").basic_auth(id, Some(secret));
-    let answer = Answer::of(request.form(&form)).await;
+    Answer::of(request.form(&form)).await
+}
+
+/// Asks as this client, lets the person say yes, and returns the tokens.
+async fn tokens(provider: &Provider, (id, secret): (&str, &str), with: &[(&str, &str)]) -> Answer {
+    let asked = asked(provider, (id, secret), with).await;
+    assert_eq!(provider.allow(&asked).await.status, 204);
+    let answer = poll(provider, (id, secret), &asked).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer
 }
@@ -136,5 +145,23 @@ async fn c_302_a_client_that_did_not_register_for_refresh_tokens_gets_none_and_r
         refresh(&provider, ("agent", SECRET), &other, &[]).await.status,
         200
     );
+    provider.server.stop().await;
+}
+
+#[tokio::test]
+async fn c_229_c_264_the_requests_of_a_client_that_was_removed_are_not_its_successors() {
+    let provider = Provider::plain().await;
+    let secret = add(&provider, "late", &[CIBA]).await;
+    let approved = asked(&provider, ("late", &secret), &[]).await;
+    let pending = asked(&provider, ("late", &secret), &[]).await;
+    assert_eq!(provider.allow(&approved).await.status, 204);
+    provider.admin("client remove", &["late"]).await;
+    let secret = add(&provider, "late", &[CIBA]).await;
+    for request in [&approved, &pending] {
+        let refused = poll(&provider, ("late", &secret), request).await;
+        assert_eq!(refused.refusal(), (400, "invalid_grant"));
+    }
+    let refused = provider.allow(&pending).await;
+    assert_eq!(refused.refusal(), (400, "invalid_request"));
     provider.server.stop().await;
 }

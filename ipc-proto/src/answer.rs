@@ -294,7 +294,7 @@ pub struct Stopped {
     /// Why there may be more logins, which were not ended: a keychain cannot be read. The daemon then stays, and keeps trying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keychain: Option<Failure>,
-    /// Whether the daemon leaves, since no session is left.
+    /// Whether the daemon leaves: no session is left, no request to a person, and no client that it keeps in memory.
     pub daemon_leaves: bool,
 }
 

@@ -12,10 +12,11 @@ mod supply;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use ipc_proto::{Added, Diagnosis, Event, Failure, ProfileName, Status, Stopped};
+use ipc_proto::{Added, Diagnosis, Event, Failure, KeychainKind, ProfileName, Status, Stopped};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use zeroize::Zeroizing;
 
 pub(crate) use self::ask::{StartAsk, TokenAsk, Which};
@@ -47,6 +48,8 @@ struct Inner {
     services: Services,
     loading: watch::Sender<Loading>,
     tasks: TaskTracker,
+    /// Requests of clients to a person, which need no login.
+    requests: TaskTracker,
     /// Cancelled when every session has to let go.
     closing: CancellationToken,
     shutdown: Shutdown,
@@ -67,6 +70,7 @@ impl Agent {
             },
             loading: watch::Sender::new(loading),
             tasks: TaskTracker::new(),
+            requests: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown,
             settings,
@@ -207,18 +211,32 @@ impl Agent {
         join_all(outgoing.iter().map(Handle::end)).await;
         let outcomes = join_all(sessions.iter().map(Handle::end)).await;
         for session in &sessions {
-            self.forget(session);
+            self.forget(session).await;
         }
+        let daemon_leaves = self.is_idle().await;
         Ok(Stopped {
             keychain: self.0.loading.borrow().problem().map(Failure::from),
-            daemon_leaves: self.is_idle(),
+            daemon_leaves,
             ..stopped(&sessions, &outcomes)
         })
     }
 
-    /// Whether no profile has a login, and no keychain that cannot be read may hold one.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.sessions().is_empty() && self.0.loading.borrow().problem().is_none()
+    /// Whether no profile has a login, no keychain that cannot be read may hold one, and no client is served.
+    pub(crate) async fn is_idle(&self) -> bool {
+        let no_login = self.sessions().is_empty() && self.0.loading.borrow().problem().is_none();
+        no_login && !self.serves_clients().await
+    }
+
+    /// Notes a request to a person, until what this returns is dropped.
+    pub(crate) fn request(&self) -> TaskTrackerToken {
+        self.0.requests.token()
+    }
+
+    /// Whether a request to a person is under way, or a client's credential would be lost with the daemon.
+    async fn serves_clients(&self) -> bool {
+        let memory = self.keychains().find(KeychainKind::Memory);
+        let keeps = memory.clients().await.is_ok_and(|clients| !clients.is_empty());
+        keeps || !self.0.requests.is_empty()
     }
 
     /// A client is not told that all is ended while a keychain that cannot be read may hold more.
@@ -257,7 +275,7 @@ impl Agent {
         let agent = self.clone();
         self.spawn(async move {
             life.await;
-            agent.forget(&session);
+            agent.forget(&session).await;
         });
     }
 
@@ -268,10 +286,10 @@ impl Agent {
     }
 
     /// Takes a session off the list. The last one-shot leaves nothing behind, not even the daemon.
-    fn forget(&self, session: &Handle) {
-        let mut sessions = self.sessions();
-        sessions.remove(session);
-        if session.purpose().one_shot && sessions.is_empty() {
+    async fn forget(&self, session: &Handle) {
+        self.sessions().remove(session);
+        let is_last = session.purpose().one_shot && self.sessions().is_empty();
+        if is_last && !self.serves_clients().await {
             self.0.shutdown.begin();
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use device_proto::ResourceUrn;
 use device_proto::ask::Ask;
-use ipc_proto::{DEFAULT_RESOURCE, ErrorCode, KeychainKind, Link, SessionState};
+use ipc_proto::{DEFAULT_RESOURCE, ErrorCode, Link, SessionState};
 use tokio::time::{Instant, timeout};
 
 use super::supply::FALLBACK_AFTER;
@@ -12,6 +12,7 @@ use super::*;
 use crate::fake::{self, Fake, OnAsk};
 use crate::keychain::fake::{Fake as Keyring, Trouble};
 use crate::keychain::{Item, Keychain as _, KeychainError};
+use crate::request::kept;
 use crate::session::now;
 
 /// Only ever reached by a test that fails.
@@ -582,6 +583,40 @@ async fn d_052_stop_wipes_this_side_when_the_server_is_away() {
     assert_eq!(stopped.server_not_told, [ProfileName::default()]);
     assert!(stopped.daemon_leaves);
     assert!(agent.status(None).await.unwrap().profiles.is_empty());
+}
+
+#[tokio::test]
+async fn the_last_logins_end_takes_no_request_to_a_person_along() {
+    let (agent, fake) = (agent(), Fake::new().await);
+    logged_in(&agent, &fake, 600).await;
+    let request = agent.request();
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert!(!stopped.daemon_leaves);
+    drop(request);
+    assert!(agent.is_idle().await);
+}
+
+#[tokio::test]
+async fn the_last_logins_end_leaves_the_clients_in_memory() {
+    crate::tls::install();
+    let memory = Arc::new(Keyring::of(KeychainKind::Memory));
+    let keychains = Keychains::new([memory as _]);
+    let (agent, fake) = (
+        Agent::new(Shutdown::default(), keychains, Settings::of_nobody()),
+        Fake::new().await,
+    );
+    logged_in(&agent, &fake, 600).await;
+    let secret = ipc_proto::ClientCredential {
+        method: ipc_proto::ClientMethod::ClientSecretBasic,
+        secret: "secret".to_owned().into(),
+    };
+    let issuer = "http://127.0.0.1:9";
+    let kept = kept::add(agent.keychains(), issuer, "agent", &secret, None).await;
+    assert_eq!(kept.unwrap().keychain, KeychainKind::Memory);
+    let stopped = soon("stop", agent.stop(Which::All)).await.unwrap();
+    assert!(!stopped.daemon_leaves);
+    kept::remove(agent.keychains(), issuer, "agent").await.unwrap();
+    assert!(agent.is_idle().await);
 }
 
 #[tokio::test]

@@ -144,7 +144,11 @@ impl Call<'_> {
         let stopped = agent.stop(which).await;
         self.reply.result(&stopped).await;
         // A daemon that was started to end a login that is not there has nothing to stay for either.
-        if stopped.map_or_else(|_| agent.is_idle(), |stopped| stopped.daemon_leaves) {
+        let leaves = match stopped {
+            Ok(stopped) => stopped.daemon_leaves,
+            Err(_) => agent.is_idle().await,
+        };
+        if leaves {
             self.context.shutdown.begin();
         }
     }

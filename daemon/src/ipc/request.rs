@@ -16,6 +16,7 @@ const EVENTS: usize = 4;
 impl Call<'_> {
     /// Tells how the request goes until it is decided.
     pub(super) async fn request(&self, asked: &Backchannel) {
+        let _under_way = self.context.agent.request();
         let (sender, mut events) = mpsc::channel(EVENTS);
         let keychains = self.context.agent.keychains();
         let decided = async {

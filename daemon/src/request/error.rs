@@ -94,6 +94,21 @@ impl Refusal {
             _ => ErrorCode::Internal,
         }
     }
+
+    /// Returns what may help; the provider's own words say the rest.
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self.error.as_str() {
+            "invalid_client" => "ciba client add --issuer URL --client-id ID, which keeps another secret",
+            "unknown_user_id" => {
+                "name the person otherwise: the provider says what a login hint is, an e-mail address for example"
+            }
+            "invalid_scope" => "--scope \"openid …\", with what the client may have at this provider",
+            "missing_user_code" | "invalid_user_code" => {
+                "ask the person for their code: ciba request --user-code-file FILE"
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl RequestError {
@@ -153,6 +168,13 @@ impl From<RequestError> for Failure {
             RequestError::Http(_) | RequestError::NoProvider => {
                 failure.hint("check the issuer; is the provider running?")
             }
+            RequestError::OtherIssuer => {
+                failure.hint("`issuer` in ISSUER/.well-known/openid-configuration is the provider's own name")
+            }
+            RequestError::Refused(refusal) => match refusal.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
             _ => failure,
         }
     }
@@ -161,6 +183,23 @@ impl From<RequestError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_can_do_is_said() {
+        let hint = |error: &str| {
+            let body = format!(r#"{{"error":"{error}"}}"#);
+            Failure::from(RequestError::of(StatusCode::BAD_REQUEST, body.as_bytes())).hint
+        };
+        for (error, says) in [
+            ("invalid_client", "ciba client add"),
+            ("unknown_user_id", "login hint"),
+            ("invalid_scope", "--scope"),
+            ("invalid_user_code", "--user-code-file"),
+        ] {
+            assert!(hint(error).is_some_and(|hint| hint.contains(says)), "{error}");
+        }
+        assert_eq!(hint("access_denied"), None);
+    }
 
     #[test]
     fn a_providers_codes_become_ours() {

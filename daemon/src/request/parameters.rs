@@ -14,7 +14,9 @@ pub(super) fn check(asked: &Backchannel) -> Result<(), RequestError> {
         .split_ascii_whitespace()
         .any(|scope| scope == "openid")
     {
-        return Err(RequestError::Parameter("the scope has to contain openid"));
+        return Err(RequestError::Parameter(
+            "the scope has to contain openid: --scope \"openid …\"",
+        ));
     }
     if asked.requested_expiry == Some(0) {
         return Err(RequestError::Parameter("a request cannot lapse at once"));

@@ -16,7 +16,7 @@ cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz
 
 dictionary() {
     case $1 in
-        approval_* | ask_* | token_* | ipc_*) echo json.dict ;;
+        approval_* | ask_* | token_* | ipc_* | oauth_* | ciba_*) echo json.dict ;;
         *) echo hocuspocus.dict ;;
     esac
 }

@@ -17,6 +17,8 @@ pub mod config;
 pub mod dev;
 mod device;
 mod failures;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod guard;
 pub mod harden;
 mod local;

@@ -6,6 +6,8 @@ mod authenticate;
 mod decide;
 pub(crate) mod deliver;
 mod details;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod grant;
 mod hint;
 mod hook;

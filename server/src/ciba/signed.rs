@@ -113,7 +113,12 @@ async fn signed_claims(
 }
 
 /// Checks what the claims say (C-162 … C-164, C-169).
-fn judge(claims: &Claims, client: &Client, rules: SignedRules<'_>, now: u64) -> Result<(), Refusal> {
+pub(super) fn judge(
+    claims: &Claims,
+    client: &Client,
+    rules: SignedRules<'_>,
+    now: u64,
+) -> Result<(), Refusal> {
     if claims.text("iss") != Some(&client.id) {
         return Err(BAD_ISSUER);
     }

@@ -14,6 +14,7 @@ mod ciba;
 mod clock;
 pub mod command;
 pub mod config;
+mod connection;
 pub mod dev;
 mod device;
 mod failures;

@@ -7,6 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::HOST;
+use http::uri::Authority;
 use url::Url;
 
 use crate::config::is_loopback;
@@ -25,22 +26,30 @@ async fn only_to_loopback_names(request: Request, next: Next) -> Response {
 }
 
 fn is_to_loopback_name(request: &Request) -> bool {
+    // HTTP/2 says it in the URL (RFC 9113 §8.3.1).
+    let authority = request.uri().authority().map(Authority::as_str);
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let url = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let url = authority
+        .or(host)
+        .and_then(|host| Url::parse(&format!("http://{host}")).ok());
     url.is_some_and(|url| is_loopback(&url))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
+    use http::request::Builder;
 
     use super::*;
 
     #[test]
     fn only_a_loopback_name_is_one_of_this_machine() {
+        let is_to = |request: Builder| is_to_loopback_name(&request.body(Body::empty()).unwrap());
         let is_here = |host: &str| {
-            let request = Request::builder().header(HOST, host).body(Body::empty());
-            is_to_loopback_name(&request.unwrap())
+            let over_http2 = Request::builder().uri(format!("http://{host}/"));
+            let is_here = is_to(Request::builder().header(HOST, host));
+            assert!(host.is_empty() || is_to(over_http2) == is_here, "{host}");
+            is_here
         };
         for here in [
             "127.0.0.1:8787",

@@ -1,36 +1,21 @@
-//! The accept loops: one HTTP/1.1 connection a task, with or without TLS, each with its limits, and an orderly end.
+//! The accept loops: one connection a task, with or without TLS, and an orderly end.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use futures_util::future::join_all;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
-use tower_http::timeout::TimeoutBody;
 
+use crate::connection::{Connection, Protocol};
 use crate::shutdown::Shutdown;
 use crate::tls::Certificate;
 
-/// How long a client may take to send a request's head.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long a client may pause while it sends a request's body.
-const BODY_PAUSE: Duration = Duration::from_secs(10);
-
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 16 * 1024;
 
 /// How long requests may go on after the server was told to leave: an answer of the identity provider, and keeping it.
 const GRACE: Duration = Duration::from_secs(15);
@@ -94,14 +79,15 @@ impl Door {
     /// Begins a connection in a task of its own. A plain one is not charged for what TLS needs.
     fn open(&self, stream: TcpStream, address: SocketAddr, leaving: CancellationToken, work: &Work) {
         let _ = stream.set_nodelay(true);
-        let router = self.router.clone();
+        let connection = Connection {
+            stream,
+            address,
+            router: self.router.clone(),
+        };
+        let tasks = work.connections.clone();
         drop(match self.tls.clone() {
-            None => work
-                .connections
-                .spawn(connection(stream, address, router, leaving)),
-            Some(tls) => work
-                .connections
-                .spawn(secured(tls, stream, address, router, leaving)),
+            None => work.connections.spawn(plain(connection, leaving, tasks)),
+            Some(tls) => work.connections.spawn(secured(tls, connection, leaving, tasks)),
         });
     }
 }
@@ -115,53 +101,38 @@ impl Work {
     }
 }
 
+/// Serves a connection without TLS, once it has said what it speaks.
+async fn plain(connection: Connection<TcpStream>, leaving: CancellationToken, tasks: TaskTracker) {
+    let said = leaving.run_until_cancelled(Protocol::of(&connection.stream));
+    if let Some(Some(protocol)) = said.await {
+        connection.serve(protocol, leaving, &tasks).await;
+    }
+}
+
 /// Shakes hands, then serves. The client's certificate, if it has shown one, is told to every request.
 async fn secured(
     tls: TlsAcceptor,
-    stream: TcpStream,
-    address: SocketAddr,
-    router: Router,
+    connection: Connection<TcpStream>,
     leaving: CancellationToken,
+    tasks: TaskTracker,
 ) {
-    let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream));
+    let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(connection.stream));
     let stream = match leaving.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
         Some(Ok(Err(error))) => return tracing::debug!(%error, "no TLS was spoken"),
         Some(Err(_)) => return tracing::debug!("a TLS handshake took too long"),
         None => return,
     };
-    let router = match Certificate::shown(stream.get_ref().1) {
-        Some(certificate) => router.layer(Extension(certificate)),
-        None => router,
+    let agreed = stream.get_ref().1;
+    let protocol = Protocol::agreed(agreed.alpn_protocol());
+    let router = match Certificate::shown(agreed) {
+        Some(certificate) => connection.router.layer(Extension(certificate)),
+        None => connection.router,
     };
-    Box::pin(connection(stream, address, router, leaving)).await;
-}
-
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    address: SocketAddr,
-    router: Router,
-    leaving: CancellationToken,
-) {
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(address));
-        request.map(|body| Body::new(TimeoutBody::new(BODY_PAUSE, body)))
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = leaving.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let connection = Connection {
+        stream,
+        address: connection.address,
+        router,
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
+    Box::pin(connection.serve(protocol, leaving, &tasks)).await;
 }

@@ -19,7 +19,7 @@ const SERVER: Floors = &[
     &["device", "ciba"],
     &["oauth"],
     &["token", "users", "browser", "dev", "serve", "guard", "peer"],
-    &["tls"],
+    &["connection", "tls"],
     &["config", "refusal", "page", "throttle", "failures", "shutdown"],
     &["outgoing", "program", "clock", "random", "cause", "harden"],
 ];

@@ -5,6 +5,7 @@ use ciba_tests::{Idp, PATIENCE, Process, Server, World};
 use rustix::process::Pid;
 
 use super::client::Client;
+use super::streams::Streams;
 use crate::floor;
 
 const SECRET: &str = "a-secret-that-only-a-bench-would-write-down";
@@ -88,11 +89,23 @@ impl Host {
 
     /// Begins a poll.
     pub(super) async fn send_poll(&self, client: &mut Client, auth_req_id: &str) -> Result<()> {
-        let form = format!(
+        client.send(self.token_path, &self.poll_form(auth_req_id)).await
+    }
+
+    /// Begins a poll over a connection that others share. It lasts as long as what is returned.
+    pub(super) async fn send_shared_poll(
+        &self,
+        client: &mut Streams,
+        auth_req_id: &str,
+    ) -> Result<impl Future + use<>> {
+        client.send(self.token_path, self.poll_form(auth_req_id)).await
+    }
+
+    fn poll_form(&self, auth_req_id: &str) -> String {
+        format!(
             "{}&grant_type=urn%3Aopenid%3Aparams%3Agrant-type%3Aciba&auth_req_id={auth_req_id}",
             self.credentials
-        );
-        client.send(self.token_path, &form).await
+        )
     }
 
     /// Polls a pending request.

@@ -2,6 +2,7 @@
 
 mod client;
 mod host;
+mod streams;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use rustix::process::Pid;
 
 use self::client::Client;
 use self::host::{Floor, Host};
+use self::streams::Streams;
 use crate::measure::percentile::Samples;
 use crate::measure::procfs::Usage;
 use crate::measure::table::{Quantity, Row, Table};
@@ -26,6 +28,9 @@ const WARM: usize = 200;
 
 /// How long held polls are watched.
 const WATCHED: Duration = Duration::from_secs(10);
+
+/// Polls over one HTTP/2 connection: what the server takes at most.
+const SHARED_BY: usize = 250;
 
 /// The longest that the server holds a poll, seconds.
 const LONG_POLL: u64 = 30;
@@ -130,22 +135,46 @@ async fn cost(host: &Host, requests: usize, clients: usize) -> Result<Cost> {
     })
 }
 
-/// Holds many polls at once and looks at the server, and at a bare one that holds as many.
+/// Holds many polls at once and looks at the server: with a connection for each, beside a bare server that holds as many,
+/// and with few connections that they share.
 async fn held(args: &Args, table: &mut Table) -> Result<()> {
     let host = Host::ours("memory:", LONG_POLL).await?;
-    let ours = hold(args, host.pid, async || hold_poll(&host).await).await?;
+    let ours = hold(args, host.pid, async |_| hold_poll(&host).await).await?;
     drop(host);
     let floor = Floor::start().await?;
-    let bare = hold(args, floor.pid, async || floor.hold().await).await?;
+    let bare = hold(args, floor.pid, async |_| floor.hold().await).await?;
+    drop(floor);
+    let host = Host::ours("memory:", LONG_POLL).await?;
+    let shared = hold_shared(args, &host).await?;
     let what = format!("{} held polls", args.held);
     table.row(
-        Row::new(format!("{what}, memory"), ours.memory)
+        Row::new(format!("{what} over HTTP/2, memory"), shared.memory)
+            .goal(Quantity::Bytes(HELD_MAX))
+            .beside("a connection for each", ours.memory),
+    );
+    let took = format!("processor time in {} s", WATCHED.as_secs());
+    table.row(Row::new(format!("{what} over HTTP/2, {took}"), shared.cpu));
+    table.row(
+        Row::new(format!("{what} over HTTP/1.1, memory"), ours.memory)
             .goal(Quantity::Bytes(HELD_MAX))
             .beside("a bare server that holds as many", bare.memory),
     );
-    let what = format!("{what}, processor time in {} s", WATCHED.as_secs());
-    table.row(Row::new(what, ours.cpu).beside("the bare server", bare.cpu));
+    table
+        .row(Row::new(format!("{what} over HTTP/1.1, {took}"), ours.cpu).beside("the bare server", bare.cpu));
     Ok(())
+}
+
+async fn hold_shared(args: &Args, host: &Host) -> Result<HeldCost> {
+    let mut shared = Vec::new();
+    for _ in 0..args.held.div_ceil(SHARED_BY) {
+        shared.push(Streams::connect(&host.address).await?);
+    }
+    hold(args, host.pid, async |n| {
+        let id = host.ask(&mut host.client().await?).await?;
+        host.send_shared_poll(&mut shared[n / SHARED_BY].clone(), &id)
+            .await
+    })
+    .await
 }
 
 /// What held polls cost a server.
@@ -154,10 +183,10 @@ struct HeldCost {
     cpu: Duration,
 }
 
-async fn hold(args: &Args, pid: Pid, begin: impl AsyncFn() -> Result<Client>) -> Result<HeldCost> {
+async fn hold<P>(args: &Args, pid: Pid, begin: impl AsyncFn(usize) -> Result<P>) -> Result<HeldCost> {
     let before = Usage::of(pid)?;
-    let polls: Vec<Client> = stream::iter(0..args.held)
-        .map(|_| begin())
+    let polls: Vec<P> = stream::iter(0..args.held)
+        .map(|n| begin(n))
         .buffer_unordered(args.clients)
         .try_collect()
         .await?;

@@ -1,6 +1,7 @@
 //! `POST /oauth2/bc-authorize`: a client asks for a person's consent (CIBA Core §7), in the order of checks of C-014.
 
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -125,7 +126,7 @@ impl Ciba {
         headers: &HeaderMap,
         (peer, certificate): (Peer, Option<&Certificate>),
         parameters: &Parameters,
-    ) -> Result<Client, Refusal> {
+    ) -> Result<Arc<Client>, Refusal> {
         let caller = Caller {
             headers,
             address: peer.0,

@@ -1,5 +1,7 @@
 //! A person decides (C-224 … C-232): one atomic step, whichever way the decision came.
 
+use std::sync::Arc;
+
 use super::name::Name;
 use super::part::{NotPart, Part};
 use super::pending::needs_fresh_login;
@@ -235,7 +237,7 @@ impl Ciba {
 
     /// Returns the client of a request, if it still is what it was when it asked. Otherwise the request is dropped: it fails
     /// closed (C-223, C-229, C-362).
-    pub(super) async fn client_of(&self, name: &Name, request: &Request) -> Result<Client, No> {
+    pub(super) async fn client_of(&self, name: &Name, request: &Request) -> Result<Arc<Client>, No> {
         let found = self.clients.find(&request.client_id).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a client could not be read");
             No::Unavailable

@@ -36,6 +36,13 @@ const NOT_READ: Refusal = Refusal::unavailable("the request cannot be read now")
 const NOT_ISSUED: Refusal = Refusal::server_error("the tokens could not be made");
 const LEAVING: Refusal = Refusal::unavailable("the server restarts");
 
+/// How a poll goes on.
+enum Next<'a> {
+    Answer(Box<Request>),
+    /// At most until the request expires.
+    Hold(Held<'a>, Duration),
+}
+
 impl GrantType for Ciba {
     /// A push client never asks, but where its delivery may have failed (C-262, C-374).
     fn admits(&self, client: &Client) -> bool {
@@ -56,6 +63,7 @@ impl GrantType for Ciba {
 }
 
 impl Ciba {
+    /// What a poll needs before and after it is held is in boxes of its own: thousands may be held.
     async fn poll(
         &self,
         client: &Client,
@@ -63,27 +71,58 @@ impl Ciba {
         certificate: Option<String>,
     ) -> Result<TokenResponse, Refusal> {
         let name = Name::of(parameters.get("auth_req_id").ok_or(NO_ID)?);
-        let mut request = self.alive(&name, client).await?;
-        // Only a request that is still pending tells a client to slow down (C-273).
-        if request.stage == Stage::Pending {
-            let held = self.paced(&name)?;
-            if !self.config.long_poll.is_zero() {
-                // A held poll keeps no more than it needs: there may be thousands.
-                drop(request);
-                // One that finds no place to be held was decided since it was read.
-                if let Some(held) = held {
-                    self.wait(&held, &name, client).await?;
-                }
-                request = self.alive(&name, client).await?;
+        let request = match Box::pin(self.looked_up(&name, client)).await? {
+            Next::Answer(request) => request,
+            Next::Hold(held, left) => {
+                self.wait(held, left).await?;
+                Box::pin(self.alive(&name, client)).await.map(Box::new)?
             }
+        };
+        Box::pin(self.answer(&name, client, (*request, certificate), parameters)).await
+    }
+
+    /// Reads the request. A poll that is too soon ends here.
+    async fn looked_up(&self, name: &Name, client: &Client) -> Result<Next<'_>, Refusal> {
+        let request = self.alive(name, client).await?;
+        // Only a request that is still pending tells a client to slow down (C-273).
+        if request.stage != Stage::Pending {
+            return Ok(Next::Answer(Box::new(request)));
         }
+        let is_held = !self.config.long_poll.is_zero();
+        let polled = self.open.poll(name, is_held).map_err(|_| SLOW_DOWN)?;
+        if !is_held {
+            return Ok(Next::Answer(Box::new(request)));
+        }
+        // The decision may have come before the poll was held.
+        let request = self.alive(name, client).await?;
+        Ok(match polled {
+            Polled::Held(held) if request.stage == Stage::Pending => Next::Hold(held, left(&request)),
+            _ => Next::Answer(Box::new(request)),
+        })
+    }
+
+    /// Waits until the request is decided or has expired, or until a poll is held no longer (C-277).
+    async fn wait(&self, held: Held<'_>, left: Duration) -> Result<(), Refusal> {
+        tokio::select! {
+            () = held.rung(self.config.long_poll.min(left)) => Ok(()),
+            () = self.shutdown.begun().cancelled() => Err(LEAVING),
+        }
+    }
+
+    async fn answer(
+        &self,
+        name: &Name,
+        client: &Client,
+        (mut request, certificate): (Request, Option<String>),
+        parameters: &Parameters,
+    ) -> Result<TokenResponse, Refusal> {
         match request.stage {
             Stage::Pending => Err(PENDING),
             Stage::Rejected => Err(REJECTED),
             Stage::Approved(_) => {
                 // What is polled for is bound to the certificate of the poll, not of the request.
                 request.certificate = certificate;
-                Box::pin(self.hand_out(&name, client, request, parameters)).await
+                self.hand_out(name, client, request, parameters).await
             }
             Stage::Redeemed | Stage::Delivered | Stage::Failed => Err(UNKNOWN),
         }
@@ -106,34 +145,6 @@ impl Ciba {
                 Ok(request)
             }
         }
-    }
-
-    /// Takes a poll of a pending request. Returns what holds it, where the configuration says that polls are held (C-277).
-    fn paced(&self, name: &Name) -> Result<Option<Held<'_>>, Refusal> {
-        let is_held = !self.config.long_poll.is_zero();
-        match self.open.poll(name, is_held).map_err(|_| SLOW_DOWN)? {
-            Polled::Answered => Ok(None),
-            Polled::Held(held) => Ok(Some(held)),
-        }
-    }
-
-    /// Waits until the request is decided or has expired, or until a poll is held no longer.
-    async fn wait(&self, held: &Held<'_>, name: &Name, client: &Client) -> Result<(), Refusal> {
-        // The decision may have come before the poll was held.
-        let Some(left) = self.left(name, client).await? else {
-            return Ok(());
-        };
-        tokio::select! {
-            () = held.rung(self.config.long_poll.min(left)) => Ok(()),
-            () = self.shutdown.begun().cancelled() => Err(LEAVING),
-        }
-    }
-
-    /// Returns how long a pending request has left.
-    async fn left(&self, name: &Name, client: &Client) -> Result<Option<Duration>, Refusal> {
-        let request = self.alive(name, client).await?;
-        let left = request.expires_at.saturating_sub(now().seconds());
-        Ok((request.stage == Stage::Pending).then(|| Duration::from_secs(left)))
     }
 
     /// Makes the tokens, then marks the request as redeemed, then lets them out (C-274). So a failure before the mark leaves
@@ -208,6 +219,11 @@ pub(super) fn granted(request: &Request, resources: Vec<String>) -> Grant {
         grant.amr = approval.amr.clone();
     }
     grant
+}
+
+/// Returns how long a request has left.
+fn left(request: &Request) -> Duration {
+    Duration::from_secs(request.expires_at.saturating_sub(now().seconds()))
 }
 
 /// Whether a push client, whose delivery has failed, may ask for the tokens (C-374).

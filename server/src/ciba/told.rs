@@ -1,6 +1,8 @@
 //! The client is told of a decision: with a ping, or with the tokens themselves (CIBA Core §10.2, §10.3). Nothing here holds
 //! up the person who decided (C-232).
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::decide::No;
@@ -27,7 +29,7 @@ struct Pushed {
     ciba: Ciba,
     name: Name,
     grant: GrantId,
-    client: Client,
+    client: Arc<Client>,
 }
 
 /// A push client is being told why there are no tokens.

@@ -109,7 +109,7 @@ impl Authenticator {
         &self,
         caller: &Caller<'_>,
         parameters: &Parameters,
-    ) -> Result<Client, Refusal> {
+    ) -> Result<Arc<Client>, Refusal> {
         match presented(caller.headers, parameters)? {
             Presented::Secret { id, secret } => {
                 let proof = self.by_secret(&id, &secret);
@@ -134,8 +134,8 @@ impl Authenticator {
         &self,
         caller: &Caller<'_>,
         id: &str,
-        proof: impl Future<Output = Result<Client, Refusal>>,
-    ) -> Result<Client, Refusal> {
+        proof: impl Future<Output = Result<Arc<Client>, Refusal>>,
+    ) -> Result<Arc<Client>, Refusal> {
         let Some(failures) = &self.failures else {
             return proof.await;
         };
@@ -152,8 +152,8 @@ impl Authenticator {
         proven
     }
 
-    async fn by_secret(&self, id: &str, secret: &str) -> Result<Client, Refusal> {
-        let has_secret = |client: &Client| client.metadata.token_endpoint_auth_method.has_secret();
+    async fn by_secret(&self, id: &str, secret: &str) -> Result<Arc<Client>, Refusal> {
+        let has_secret = |client: &Arc<Client>| client.metadata.token_endpoint_auth_method.has_secret();
         let client = self.enabled(id).await?.filter(has_secret);
         // The secret of an unknown client is compared as well: that takes as long (C-070).
         let hash = client.as_ref().and_then(|client| client.secret.as_ref());
@@ -161,8 +161,13 @@ impl Authenticator {
         client.filter(|_| is_right).ok_or(UNKNOWN)
     }
 
-    async fn by_assertion(&self, caller: &Caller<'_>, assertion: Assertion<'_>) -> Result<Client, Refusal> {
-        let signs = |client: &Client| client.metadata.token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
+    async fn by_assertion(
+        &self,
+        caller: &Caller<'_>,
+        assertion: Assertion<'_>,
+    ) -> Result<Arc<Client>, Refusal> {
+        let signs =
+            |client: &Arc<Client>| client.metadata.token_endpoint_auth_method == AuthMethod::PrivateKeyJwt;
         let client = self.enabled(assertion.client_id()).await?.filter(signs);
         let client = client.ok_or(UNKNOWN)?;
         let audiences = self.audiences(caller.paths);
@@ -188,7 +193,7 @@ impl Authenticator {
         audiences
     }
 
-    async fn by_certificate(&self, caller: &Caller<'_>, id: &str) -> Result<Client, Refusal> {
+    async fn by_certificate(&self, caller: &Caller<'_>, id: &str) -> Result<Arc<Client>, Refusal> {
         let client = self.enabled(id).await?;
         if let (Some(client), Some(certificate)) = (client, caller.certificate)
             && self.certificates.is_of(&client, certificate).await
@@ -209,7 +214,7 @@ impl Authenticator {
     }
 
     /// Returns the client of an id, unless it is disabled.
-    async fn enabled(&self, id: &str) -> Result<Option<Client>, Refusal> {
+    async fn enabled(&self, id: &str) -> Result<Option<Arc<Client>>, Refusal> {
         self.clients.enabled(id).await.map_err(|error| {
             tracing::error!(error = chain(&error), "a client could not be read");
             NOT_READ

@@ -15,7 +15,7 @@ const LISTED_AT_ONCE: usize = 500;
 
 /// The clients. A disabled one is found like any other: it is for the caller to refuse it.
 pub(crate) struct Clients {
-    configured: HashMap<String, Client>,
+    configured: HashMap<String, Arc<Client>>,
     store: Arc<dyn Store>,
 }
 
@@ -38,7 +38,9 @@ pub(crate) enum ClientsError {
 
 impl Clients {
     pub(crate) fn new(configured: Vec<Client>, store: Arc<dyn Store>) -> Self {
-        let configured = configured.into_iter().map(|client| (client.id.clone(), client));
+        let configured = configured
+            .into_iter()
+            .map(|client| (client.id.clone(), Arc::new(client)));
         Self {
             configured: configured.collect(),
             store,
@@ -46,16 +48,18 @@ impl Clients {
     }
 
     /// Returns the client of an id. What an administrator changes holds from the next request on (C-054).
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<Client>, ClientsError> {
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<Arc<Client>>, ClientsError> {
         if let Some(client) = self.configured.get(id) {
-            return Ok(Some(client.clone()));
+            return Ok(Some(Arc::clone(client)));
         }
         let found = self.store.get(key(id), now()).await?;
-        found.map(|record| decode(&record.value)).transpose()
+        found
+            .map(|record| decode(&record.value).map(Arc::new))
+            .transpose()
     }
 
     /// Returns the client of an id, unless it is disabled.
-    pub(crate) async fn enabled(&self, id: &str) -> Result<Option<Client>, ClientsError> {
+    pub(crate) async fn enabled(&self, id: &str) -> Result<Option<Arc<Client>>, ClientsError> {
         let found = self.find(id).await?;
         Ok(found.filter(|client| !client.disabled))
     }
@@ -106,7 +110,11 @@ impl Clients {
 
     /// Returns every client, the configured ones first.
     pub(crate) async fn all(&self) -> Result<Vec<Client>, ClientsError> {
-        let mut clients: Vec<_> = self.configured.values().cloned().collect();
+        let mut clients: Vec<_> = self
+            .configured
+            .values()
+            .map(|client| Client::clone(client))
+            .collect();
         clients.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         let mut after = String::new();
         loop {

@@ -84,7 +84,7 @@ impl TokenEndpoint {
         headers: &HeaderMap,
         (peer, certificate): (Peer, Option<&Certificate>),
         request: &Parameters,
-    ) -> Result<Client, Refusal> {
+    ) -> Result<Arc<Client>, Refusal> {
         let caller = Caller {
             headers,
             address: peer.0,

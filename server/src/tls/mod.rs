@@ -22,8 +22,8 @@ pub(crate) use self::header::take;
 use self::own::OwnCertificate;
 use crate::config;
 
-/// What the listeners speak (RFC 7301).
-const ALPN: &[u8] = b"http/1.1";
+/// What the listeners speak (RFC 7301), the better one first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The server's certificate and the authorities of its clients, read again when their files have changed.
 pub(crate) struct Tls {
@@ -80,7 +80,7 @@ impl Tls {
 }
 
 fn acceptor(mut config: ServerConfig) -> TlsAcceptor {
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -3,13 +3,20 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::{Either, join_all, select};
+use http::Request;
+use http::header::CONTENT_TYPE;
 
-use crate::kit::ciba::{Answer, Provider, site};
+use crate::kit::ciba::{Answer, Provider, SECRET, site};
+use crate::kit::http2::Http2;
 use crate::kit::{in_time, until};
 
 /// Polls under way.
 const MANY: usize = 1000;
+
+/// Polls of one HTTP/2 connection.
+const SHARED: usize = 100;
 
 type Held<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
 
@@ -46,6 +53,39 @@ async fn c_277_a_decision_answers_a_held_poll_at_once_and_a_second_poll_is_told_
     // A decided request is held by nothing.
     assert_eq!(provider.poll(&approved).await.refusal(), (400, "invalid_grant"));
     assert_eq!(provider.poll(&rejected).await.refusal(), (400, "access_denied"));
+}
+
+#[tokio::test]
+async fn c_277_held_polls_share_a_connection() {
+    let provider = holding(30).await;
+    let mut client = Http2::connect(&provider.server.address).await;
+    let mut ids = Vec::new();
+    let mut polls = Vec::new();
+    for _ in 0..SHARED {
+        let id = provider.asked(&[]).await;
+        let form = format!(
+            "client_id=agent&client_secret={SECRET}&grant_type=urn%3Aopenid%3Aparams%3Agrant-type%3Aciba&auth_req_id={id}"
+        );
+        let request = Request::post(provider.url("/oauth2/token"))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        polls.push(client.send(request, form.into_bytes()).await);
+        ids.push(id);
+    }
+    let left = polls.split_off(SHARED / 2);
+    for (n, (id, poll)) in ids.iter().zip(polls).enumerate() {
+        let (decided, status) = match n % 2 {
+            0 => (provider.allow(id).await, 200),
+            _ => (provider.deny(id).await, 400),
+        };
+        assert_eq!(decided.status, 204);
+        assert_eq!(in_time(poll).await.unwrap().status(), status);
+    }
+    // The others wait, and one that its client gives up does no harm.
+    let mut left: Vec<_> = left.into_iter().map(Box::pin).collect();
+    assert!(left.iter_mut().all(|poll| poll.now_or_never().is_none()));
+    drop(left);
+    assert_eq!(client.get(&provider.url("/jwks")).await.status(), 200);
+    provider.server.stop().await;
 }
 
 #[tokio::test]

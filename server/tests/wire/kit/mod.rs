@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod ciba;
 pub(crate) mod endpoint;
+pub(crate) mod http2;
 pub(crate) mod idp;
 pub(crate) mod leak;
 pub(crate) mod link;

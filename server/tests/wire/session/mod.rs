@@ -6,6 +6,7 @@ mod dump;
 mod exchange;
 mod grant;
 mod ground;
+mod http2;
 mod login;
 mod memory;
 mod proof;

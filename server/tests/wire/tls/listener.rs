@@ -1,10 +1,17 @@
 //! The listener: what it speaks, what ends a connection, and how its certificate is replaced.
 
+use std::sync::Arc;
+
 use reqwest::tls::Version;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::{Secured, put};
+use crate::kit::http2::Http2;
 use crate::kit::pki::{Ca, http};
 use crate::kit::{in_time, until};
 
@@ -32,6 +39,46 @@ async fn c_013_a_listener_with_tls_speaks_tls_1_2_and_1_3_and_nothing_in_the_cle
     assert!(clear.get(health.replace("https", "http")).send().await.is_err());
     let log = secured.server.stop().await;
     assert!(log.contains("no TLS was spoken"), "{log}");
+}
+
+#[tokio::test]
+async fn c_013_a_listener_with_tls_speaks_http_2_to_those_who_offer_it() {
+    let secured = Secured::start("").await;
+    for (offered, agreed) in [
+        (&["h2", "http/1.1"][..], &b"h2"[..]),
+        (&["http/1.1"], b"http/1.1"),
+    ] {
+        let stream = TcpStream::connect(&secured.server.address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = in_time(connector(&secured.ca, offered).connect(name, stream))
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(agreed));
+        if agreed == b"h2" {
+            let mut client = Http2::over(stream).await;
+            let answer = client.get(&format!("{}/jwks", secured.server.url)).await;
+            assert_eq!(
+                (answer.status().as_u16(), answer.version()),
+                (200, http::Version::HTTP_2)
+            );
+        }
+    }
+    secured.server.stop().await;
+}
+
+fn connector(ca: &Ca, alpn: &[&str]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! HTTP/2 on the same listener: to those who begin with it, with the limits of every request.
+
+use http::header::CONTENT_TYPE;
+use http::{Request, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::kit::http2::Http2;
+use crate::kit::in_time;
+use crate::kit::server::Server;
+
+#[tokio::test]
+async fn who_begins_with_http_2_is_answered_in_it() {
+    let server = Server::dev().await;
+    let mut client = Http2::connect(&server.address).await;
+    for _ in 0..3 {
+        let answer = client.get(&format!("{}/healthz", server.url)).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.version()),
+            (200, Version::HTTP_2)
+        );
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_begins_like_http_2_is_none() {
+    let server = Server::dev().await;
+    for request in [
+        "PRIVATE /healthz HTTP/1.1",
+        "PUT /healthz HTTP/1.1",
+        "GET /healthz HTTP/1.1",
+    ] {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        let head = format!("{request}\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // What is no HTTP/2 after all may be cut off.
+        let _ = in_time(stream.read_to_end(&mut answer)).await;
+        let is_http1 = answer.starts_with(b"HTTP/1.1 ");
+        assert_eq!(
+            is_http1,
+            !request.starts_with("PRI"),
+            "{request}: {}",
+            answer.len()
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_byte_alone_is_http_1() {
+    let server = Server::dev().await;
+    let mut stream = TcpStream::connect(&server.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in b"POST /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" {
+        stream.write_all(&[*byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut answer = Vec::new();
+    in_time(stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 405"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn heads_and_bodies_have_the_same_limits() {
+    let server = Server::dev().await;
+    let mut client = Http2::connect(&server.address).await;
+    let health = format!("{}/healthz", server.url);
+    let long = Request::get(&health).header("x-long", "x".repeat(17 * 1024));
+    let sent = client.send(long, Vec::new()).await;
+    assert_eq!(in_time(sent).await.unwrap().status(), 431);
+    let begin =
+        Request::post(format!("{}/auth/par/authorize", server.url)).header(CONTENT_TYPE, "application/json");
+    let sent = client.send(begin, vec![b' '; 65 * 1024]).await;
+    assert_eq!(in_time(sent).await.unwrap().status(), 413);
+    // The connection goes on.
+    assert_eq!(client.get(&health).await.status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_the_server() {
+    let server = Server::dev().await;
+    let mut client = Http2::connect(&server.address).await;
+    assert_eq!(client.get(&format!("{}/healthz", server.url)).await.status(), 200);
+    let silent = Http2::connect(&server.address).await;
+    server.stop().await;
+    for client in [client, silent] {
+        let _ = in_time(client.connection).await.unwrap();
+    }
+}

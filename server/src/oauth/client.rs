@@ -148,11 +148,6 @@ impl Client {
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
         self.metadata.grant_types.iter().any(|own| own == grant_type)
     }
-
-    /// Whether it may have refresh tokens at all: it registered for them, or the operator gives them to it (C-302).
-    pub(crate) fn may_refresh(&self) -> bool {
-        self.has_grant(REFRESH_GRANT) || self.metadata.terms.refresh_tokens
-    }
 }
 
 impl AuthMethod {

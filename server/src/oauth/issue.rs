@@ -170,8 +170,8 @@ impl Issuer {
         delivery: Delivery<'_>,
     ) -> Result<(GrantId, TokenResponse), IssueError> {
         grant.incarnation.clone_from(&client.incarnation);
-        let is_asked_for = grant.has_scope("offline_access") || client.metadata.terms.refresh_tokens;
-        let is_refreshable = grant.sub.is_some() && client.may_refresh() && is_asked_for;
+        let is_refreshable = grant.sub.is_some()
+            && (grant.has_scope("offline_access") || client.metadata.terms.refresh_tokens);
         if let Some(command) = &self.claims_command {
             grant.claims = command.claims(&grant).await?;
         }

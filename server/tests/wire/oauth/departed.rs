@@ -131,16 +131,19 @@ async fn c_302_a_refresh_gives_what_the_client_still_may_have() {
 }
 
 #[tokio::test]
-async fn c_302_a_client_that_did_not_register_for_refresh_tokens_gets_none_and_redeems_none() {
+async fn c_302_whoever_was_granted_offline_access_has_a_refresh_token_and_nobody_else_uses_it() {
     let provider = Provider::plain().await;
     let secret = add(&provider, "once", &[CIBA]).await;
-    let answer = tokens(&provider, ("once", &secret), &[]).await;
+    let own = tokens(&provider, ("once", &secret), &[]).await;
+    let again = refresh(&provider, ("once", &secret), &own.text("refresh_token"), &[]).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    let answer = tokens(&provider, ("once", &secret), &[("scope", "openid")]).await;
     assert!(answer.body.get("refresh_token").is_none(), "{answer:?}");
     let other = tokens(&provider, ("agent", SECRET), &[])
         .await
         .text("refresh_token");
     let refused = refresh(&provider, ("once", &secret), &other, &[]).await;
-    assert_eq!(refused.refusal(), (400, "unauthorized_client"));
+    assert_eq!(refused.refusal(), (400, "invalid_grant"));
     assert_eq!(
         refresh(&provider, ("agent", SECRET), &other, &[]).await.status,
         200

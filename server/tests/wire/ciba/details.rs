@@ -18,7 +18,7 @@ async fn compared(provider: &Provider, client: &str, rows: &[(&str, String, (u16
 }
 
 #[tokio::test]
-async fn c_130_details_are_a_small_array_of_objects_with_a_type() {
+async fn c_110_c_130_details_are_a_small_array_of_objects_with_a_type() {
     let provider = Provider::start(site(NO_LIMITS)).await;
     let many = |count: usize| format!("[{}]", vec![r#"{"type":"a"}"#; count].join(","));
     let long = |bytes: usize| format!(r#"[{{"type":"a","x":"{}"}}]"#, "x".repeat(bytes - 21));

@@ -37,7 +37,7 @@ async fn id_token(provider: &Provider, client: &str) -> String {
 }
 
 #[tokio::test]
-async fn c_180_a_request_has_exactly_one_hint() {
+async fn c_104_c_180_a_request_has_exactly_one_hint() {
     let provider = Provider::start(site(NO_LIMITS)).await;
     let (login, token, id) = (
         ("login_hint", "alice@example.com"),

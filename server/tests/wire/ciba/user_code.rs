@@ -25,7 +25,7 @@ async fn provider(settings: &str) -> Provider {
 }
 
 #[tokio::test]
-async fn c_200_a_code_is_needed_of_clients_that_ask_for_it_and_people_who_have_one() {
+async fn c_107_c_200_a_code_is_needed_of_clients_that_ask_for_it_and_people_who_have_one() {
     let provider = provider("user_codes = true").await;
     let mut table = Table::default();
     for (client, person, code, expected) in [

@@ -16,7 +16,7 @@ async fn get(server: &Server, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn c_020_both_documents_are_the_same_and_their_endpoints_are_ours() {
+async fn c_020_c_021_both_documents_are_the_same_and_their_endpoints_are_ours() {
     let server = site().start().await;
     let document = get(&server, "/.well-known/openid-configuration").await;
     assert_eq!(

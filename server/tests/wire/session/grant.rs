@@ -69,6 +69,7 @@ async fn a_refresh_token_that_ends_is_when_the_session_ends() {
 /// Waits: see [`super::deadlines`].
 pub(super) async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_is_kept_when_it_will() {
     let mut login = Login::done_at(|script| script.refresh = Answer::Held).await;
+    login.link.replies.clear();
     login.link.ask_for("ask", RESOURCE, Some(LONG)).await;
     for n in 1..ASKS {
         login
@@ -81,7 +82,6 @@ pub(super) async fn d_043_a_rotated_refresh_token_that_the_store_would_not_keep_
         .until_seen(|seen| !seen.refreshed_with().is_empty())
         .await;
     login.link.caught_up().await;
-    login.link.replies.clear();
     let before = login.site.stage(&login.session).await;
     let lock = login.site.lock_database();
     login.idp.script(|script| script.refresh = Answer::Good);

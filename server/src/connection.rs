@@ -35,14 +35,23 @@ const MAX_HEAD: u32 = 16 * 1024;
 /// Requests under way on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 
-/// Bytes of bodies that an HTTP/2 client may send before they are read, for one request and for all of them.
-const WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
+/// Bytes of one request's body that an HTTP/2 client may send before they are read.
+const WINDOW: u32 = 64 * 1024;
+
+/// Bytes of all bodies that an HTTP/2 client may send before they are read.
+const WINDOW_OF_ALL: u32 = 256 * 1024;
 
 /// How long an HTTP/2 client may ask for nothing before it has to connect again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How often an HTTP/2 client is asked whether it is still there, and how long its answer may take.
-const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+/// How long an HTTP/2 client that has nothing under way may take to leave, once it was told to.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often an HTTP/2 client is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// How long an HTTP/2 client may take to answer that.
+const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// What every HTTP/2 connection begins with (RFC 9113 §3.4), as far as no HTTP/1.1 request does.
 const PREFACE: &[u8] = b"PRI";
@@ -85,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(crate) async fn serve(self, protocol: Protocol, leaving: CancellationToken, tasks: &TaskTracker) {
         let ended = match protocol {
             Protocol::Http1 => self.http1(leaving).await,
-            Protocol::Http2 => self.http2(leaving, tasks.clone()).await,
+            // An HTTP/1.1 connection is not charged for it.
+            Protocol::Http2 => Box::pin(self.http2(leaving, tasks.clone())).await,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
@@ -124,19 +134,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD)
-            .initial_stream_window_size(WINDOWS.0)
-            .initial_connection_window_size(WINDOWS.1)
-            .keep_alive_interval(PING.0)
-            .keep_alive_timeout(PING.1)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW_OF_ALL)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PONG_WITHIN)
             .serve_connection(TokioIo::new(self.stream), service_fn(answer));
         let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = leaving.cancelled() => {}
-            () = quiet(&under_way) => {}
+            () = quiet(&under_way, QUIET) => {}
         }
         connection.as_mut().graceful_shutdown();
-        connection.await
+        tokio::select! {
+            ended = connection => ended,
+            // Not even its preface may be complete.
+            () = quiet(&under_way, LEAVES_WITHIN) => Ok(()),
+        }
     }
 }
 
@@ -166,12 +180,12 @@ impl Drop for One {
     }
 }
 
-/// Waits until there was no request for a while. HTTP/1.1 does that with the wait for the next head.
-async fn quiet(under_way: &watch::Sender<usize>) {
+/// Waits until there was no request for so long. HTTP/1.1 does that with the wait for the next head.
+async fn quiet(under_way: &watch::Sender<usize>, long: Duration) {
     let mut under_way = under_way.subscribe();
     loop {
         let _ = under_way.wait_for(|count| *count == 0).await;
-        if tokio::time::timeout(QUIET, under_way.changed()).await.is_err() {
+        if tokio::time::timeout(long, under_way.changed()).await.is_err() {
             return;
         }
     }
@@ -208,7 +222,7 @@ mod tests {
             tokio::time::sleep(QUIET * 3).await;
             drop(one);
         };
-        tokio::join!(quiet(&under_way), later);
+        tokio::join!(quiet(&under_way, QUIET), later);
         assert_eq!(began.elapsed(), QUIET * 4);
     }
 }

@@ -64,6 +64,34 @@ async fn a_first_byte_alone_is_http_1() {
     server.stop().await;
 }
 
+/// RFC 9113 §6.5.2
+#[tokio::test]
+async fn a_client_is_told_its_limits() {
+    let server = Server::dev().await;
+    let mut stream = TcpStream::connect(&server.address).await.unwrap();
+    // The preface, and settings of ours: none.
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let mut head = [0; 9];
+    in_time(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[3], 4, "settings come first");
+    let mut settings = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+    in_time(stream.read_exact(&mut settings)).await.unwrap();
+    let value = |id: u8| {
+        let mut all = settings.chunks(6);
+        let value = all.find_map(|setting| setting.strip_prefix(&[0, id]))?;
+        Some(u32::from_be_bytes(value.try_into().ok()?))
+    };
+    let (streams, window, head_list) = (value(3), value(4), value(6));
+    assert_eq!(streams, Some(256));
+    // What is not said is the default, 65,535.
+    assert!(window.is_none_or(|window| window <= 64 * 1024), "{window:?}");
+    assert_eq!(head_list, Some(16 * 1024));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn heads_and_bodies_have_the_same_limits() {
     let server = Server::dev().await;
@@ -87,7 +115,10 @@ async fn idle_connections_do_not_keep_the_server() {
     let mut client = Http2::connect(&server.address).await;
     assert_eq!(client.get(&format!("{}/healthz", server.url)).await.status(), 200);
     let silent = Http2::connect(&server.address).await;
-    server.stop().await;
+    let mut half = TcpStream::connect(&server.address).await.unwrap();
+    half.write_all(b"PRI * HT").await.unwrap();
+    let log = server.stop().await;
+    assert!(!log.contains("did not end in time"), "{log}");
     for client in [client, silent] {
         let _ = in_time(client.connection).await.unwrap();
     }

@@ -137,8 +137,14 @@ async fn c_302_whoever_was_granted_offline_access_has_a_refresh_token_and_nobody
     let own = tokens(&provider, ("once", &secret), &[]).await;
     let again = refresh(&provider, ("once", &secret), &own.text("refresh_token"), &[]).await;
     assert_eq!(again.status, 200, "{again:?}");
-    let answer = tokens(&provider, ("once", &secret), &[("scope", "openid")]).await;
-    assert!(answer.body.get("refresh_token").is_none(), "{answer:?}");
+    let asked = provider.ask_as("agent", &[("scope", "openid email")]).await;
+    let asked = asked.text("auth_req_id");
+    provider.allow(&asked).await;
+    let online = provider.poll(&asked).await;
+    assert!(
+        online.status == 200 && online.body.get("refresh_token").is_none(),
+        "{online:?}"
+    );
     let other = tokens(&provider, ("agent", SECRET), &[])
         .await
         .text("refresh_token");

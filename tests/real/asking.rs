@@ -145,7 +145,6 @@ async fn the_readmes_two_terminals_ask_and_answer() -> Result<()> {
 #[tokio::test]
 async fn ciba_request_asks_as_the_page_shows_it() -> Result<()> {
     let (world, server) = person().await?;
-    fs::write(world.home().join("secret.txt"), "demo\n")?;
     let ways = blocks(PAGE, "## With `ciba request`", "sh");
     let text = [exports(), ways[0], ways[1], "printf %s \"$TOKEN\""].join("\n");
     let output = approved(&world, &mut shell(&world, &server, &text)?).await?;

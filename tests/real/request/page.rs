@@ -34,6 +34,7 @@ async fn run(world: &World, idp: &Idp, block: &str) -> Result<String> {
         .envs([
             ("ISSUER", idp.issuer.as_str()),
             ("CLIENT_ID", &idp.client_id),
+            ("CLIENT_SECRET", &idp.client_secret),
             ("PERSON", "ada"),
         ]);
     Ok(Output::of(&mut world.spawn(command)?).await?.success())
@@ -52,7 +53,6 @@ async fn what_the_page_shows_does_what_it_says() -> Result<()> {
         Idp::start_trusting(authority.path(), &of_ping).await?,
     );
     let world = World::new()?;
-    fs::write(world.home().join("secret.txt"), &poll.client_secret)?;
     let asking = Asking {
         world: &world,
         issuer: &ping.issuer,

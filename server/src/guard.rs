@@ -50,7 +50,6 @@ pub(crate) fn guarded(routes: Router) -> Router {
             middleware::map_response(with_headers),
             DefaultBodyLimit::max(MAX_BODY),
             TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN),
-            middleware::from_fn(hear_out),
             panicked,
         ))
 }
@@ -58,21 +57,25 @@ pub(crate) fn guarded(routes: Router) -> Router {
 /// Reads a body that is too large, within limits, before it is refused: a client that is answered while it still sends may
 /// find its connection closed instead of the answer.
 async fn hear_out(request: Request, next: Next) -> Response {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_none_or(|length: u64| length <= MAX_BODY as u64) {
-        return next.run(request).await;
-    }
     let (parts, body) = request.into_parts();
-    let (mut body, mut heard) = (body.into_data_stream(), 0);
-    while heard < MAX_HEARD
-        && let Some(Ok(chunk)) = body.next().await
-    {
-        heard += chunk.len();
-    }
+    let hearing = async {
+        let (mut body, mut heard) = (body.into_data_stream(), 0);
+        while heard < MAX_HEARD
+            && let Some(Ok(chunk)) = body.next().await
+        {
+            heard += chunk.len();
+        }
+    };
+    let _ = tokio::time::timeout(ANSWER_WITHIN, hearing).await;
     // The route refuses it by its size.
     let refused = Body::from(vec![0; MAX_BODY + 1]);
     next.run(Request::from_parts(parts, refused)).await
+}
+
+fn is_too_large(request: &Request) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length > MAX_BODY as u64)
 }
 
 async fn with_headers<B>(mut response: Response<B>) -> Response<B> {
@@ -89,7 +92,11 @@ async fn with_headers<B>(mut response: Response<B>) -> Response<B> {
 /// Logs the route's pattern, never the path or the query: queries hold codes and challenges.
 async fn log(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let (method, began) = (request.method().clone(), Instant::now());
-    let response = next.run(request).await;
+    let response = if is_too_large(&request) {
+        Box::pin(hear_out(request, next)).await
+    } else {
+        next.run(request).await
+    };
     let route = path.as_ref().map_or("-", MatchedPath::as_str);
     let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(%method, route, status = response.status().as_u16(), micros, "request");

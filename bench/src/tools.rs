@@ -23,6 +23,9 @@ const PERCENT_MAX: u64 = 130;
 /// A service that the rule names.
 const HOST: &str = "git.example.com";
 
+/// What pip asks for first: a service by its URL. By its bare name nothing is answered.
+const INDEX: &str = "https://git.example.com/simple/";
+
 const RULE: &str = "[[host]]\nmatch = \"git.example.com\"\nresource = \"urn:d:unified-gateway\"\n";
 
 /// What a tool runs: name, arguments, standard input.
@@ -41,7 +44,7 @@ const HELPERS: &[Line] = &[
         &["bazel-credential", "get"],
         "{\"uri\":\"https://git.example.com/x\"}",
     ),
-    ("keyring get", &["keyring", "get", HOST, "oauth2"], ""),
+    ("keyring get", &["keyring", "get", INDEX, "oauth2"], ""),
     ("netrc", &["netrc", HOST], ""),
 ];
 

@@ -72,6 +72,7 @@ async fn hear_out(request: Request, next: Next) -> Response {
     next.run(Request::from_parts(parts, refused)).await
 }
 
+/// Whether a request says that its body is larger than any route reads.
 fn is_too_large(request: &Request) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::decide::No;
 use super::name::Name;
-use super::open::{Held, Polled};
+use super::open::Held;
 use super::provider::Ciba;
 use super::request::{Fixed, Request, Stage, Standing};
 use super::requests::RequestsError;
@@ -96,7 +96,7 @@ impl Ciba {
         // The decision may have come before the poll was held.
         let request = self.alive(name, client).await?;
         Ok(match polled {
-            Polled::Held(held) if request.stage == Stage::Pending => Next::Hold(held, left(&request)),
+            Some(held) if request.stage == Stage::Pending => Next::Hold(held, left(&request)),
             _ => Next::Answer(Box::new(request)),
         })
     }

@@ -50,14 +50,6 @@ pub(super) struct Held<'a> {
     bell: Arc<Notify>,
 }
 
-/// How a poll of a pending request goes on.
-pub(super) enum Polled<'a> {
-    /// It is answered at once.
-    Answered,
-    /// It is held.
-    Held(Held<'a>),
-}
-
 impl Open {
     /// Takes a request in, which lives for this `life` (Unix seconds) from now.
     pub(super) fn add(
@@ -96,23 +88,23 @@ impl Open {
         }
     }
 
-    /// Takes a poll of a pending request. Where `hold` says so, it is to wait for [`Held::rung`].
-    pub(super) fn poll(&self, name: &Name, hold: bool) -> Result<Polled<'_>, TooSoon> {
+    /// Takes a poll of a pending request. Returns what holds it, where `hold` says so and nothing was decided meanwhile.
+    pub(super) fn poll(&self, name: &Name, hold: bool) -> Result<Option<Held<'_>>, TooSoon> {
         let mut table = self.table();
         let Some(entry) = table.requests.get_mut(name) else {
-            // Decided a moment ago: the next poll will see it.
-            return Ok(Polled::Answered);
+            // Decided a moment ago.
+            return Ok(None);
         };
         if entry.held.is_some() {
             return Err(TooSoon);
         }
         entry.pace.poll(Instant::now())?;
         if !hold {
-            return Ok(Polled::Answered);
+            return Ok(None);
         }
         let bell = Arc::new(Notify::new());
         entry.held = Some(Arc::clone(&bell));
-        Ok(Polled::Held(Held {
+        Ok(Some(Held {
             open: self,
             name: *name,
             bell,
@@ -288,13 +280,13 @@ mod tests {
     async fn c_277_one_poll_is_held_until_the_decision_and_a_second_is_told_to_slow_down() {
         let open = Open::default();
         add(&open, "1", "one", "alice").unwrap();
-        let Ok(Polled::Held(held)) = open.poll(&name("1"), true) else {
+        let Ok(Some(held)) = open.poll(&name("1"), true) else {
             panic!("it is held");
         };
         assert!(open.poll(&name("1"), true).is_err());
         open.remove(&name("1"));
         held.rung(Duration::from_secs(60)).await;
-        assert!(matches!(open.poll(&name("1"), true), Ok(Polled::Answered)));
+        assert!(matches!(open.poll(&name("1"), true), Ok(None)));
     }
 
     #[tokio::test]

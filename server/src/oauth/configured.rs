@@ -65,11 +65,10 @@ fn client(named: &config::Client, offer: &Offer) -> Result<Client, Problem> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use url::Url;
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::config::{Config, Confirm, Login, Terms};
+    use crate::config::Terms;
 
     fn named(secret: Option<&str>, metadata: &Value) -> config::Client {
         config::Client {
@@ -85,19 +84,7 @@ mod tests {
     }
 
     fn read(secret: Option<&str>, metadata: &Value) -> Result<Client, String> {
-        let login = Login {
-            issuer: "https://idp.example".into(),
-            client_id: "ciba".into(),
-            client_secret: None,
-            scopes: Vec::new(),
-            resource: None,
-            confirm: Confirm::Code,
-        };
-        let offer = Offer::of(
-            &Config::around(login),
-            &Url::parse("https://ciba.example").unwrap(),
-        );
-        let clients = clients(&[named(secret, metadata)], &offer);
+        let clients = clients(&[named(secret, metadata)], &Offer::plain());
         clients
             .map(|mut clients| clients.remove(0))
             .map_err(|error| error.to_string())

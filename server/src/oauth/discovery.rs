@@ -172,11 +172,8 @@ fn json(body: Bytes) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-    use url::Url;
-
     use super::*;
-    use crate::config::{Config, Confirm, Login};
+    use serde_json::Value;
 
     /// Whether a value has a type.
     type Is = fn(&Value) -> bool;
@@ -230,21 +227,6 @@ mod tests {
         texts.is_some_and(|texts| !texts.is_empty() && texts.iter().all(Value::is_string))
     }
 
-    fn plain() -> Offer {
-        let login = Login {
-            issuer: "https://idp.example".into(),
-            client_id: "ciba".into(),
-            client_secret: None,
-            scopes: Vec::new(),
-            resource: None,
-            confirm: Confirm::Code,
-        };
-        Offer::of(
-            &Config::around(login),
-            &Url::parse("https://ciba.example").unwrap(),
-        )
-    }
-
     fn full() -> Offer {
         Offer {
             modes: vec![Mode::Poll, Mode::Push],
@@ -252,7 +234,7 @@ mod tests {
             acr_values: vec!["silver".into()],
             details_types: Some(vec!["payment".into()]),
             registration: true,
-            ..plain()
+            ..Offer::plain()
         }
     }
 
@@ -267,7 +249,7 @@ mod tests {
 
     #[test]
     fn c_028_every_member_has_its_type_and_is_there_for_what_is_on() {
-        let (plain, full) = (read(&plain()), read(&full()));
+        let (plain, full) = (read(&Offer::plain()), read(&full()));
         let optional = [
             "registration_endpoint",
             "acr_values_supported",
@@ -316,7 +298,7 @@ mod tests {
                 "{member}"
             );
         }
-        let mut secrets_alone = plain();
+        let mut secrets_alone = Offer::plain();
         secrets_alone.auth_methods.retain(|method| method.has_secret());
         let secrets_alone = read(&secrets_alone);
         assert!(

@@ -67,20 +67,10 @@ impl Enrolled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Confirm, Login};
 
     #[test]
     fn c_074_a_secret_has_256_bits_of_its_own_and_only_its_hash_stays() {
-        let login = Login {
-            issuer: "https://idp.example".into(),
-            client_id: "ciba".into(),
-            client_secret: None,
-            scopes: Vec::new(),
-            resource: None,
-            confirm: Confirm::Code,
-        };
-        let url = "https://ciba.example".parse().unwrap();
-        let offer = Offer::of(&Config::around(login), &url);
+        let offer = Offer::plain();
         let registered = json!({ "grant_types": ["client_credentials"] });
         let [one, other] = [(); 2].map(|()| {
             let registered = registered.as_object().unwrap().clone();

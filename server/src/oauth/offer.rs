@@ -86,3 +86,20 @@ fn auth_methods(tls: &Tls) -> Vec<AuthMethod> {
     }
     methods
 }
+
+#[cfg(test)]
+impl Offer {
+    /// Returns what a server offers whose configuration has nothing but an identity provider.
+    pub(super) fn plain() -> Self {
+        let login = crate::config::Login {
+            issuer: "https://idp.example".into(),
+            client_id: "ciba".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            resource: None,
+            confirm: crate::config::Confirm::Code,
+        };
+        let url = Url::parse("https://ciba.example").expect("a URL");
+        Self::of(&Config::around(login), &url)
+    }
+}

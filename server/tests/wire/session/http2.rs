@@ -117,6 +117,8 @@ async fn idle_connections_do_not_keep_the_server() {
     let silent = Http2::connect(&server.address).await;
     let mut half = TcpStream::connect(&server.address).await.unwrap();
     half.write_all(b"PRI * HT").await.unwrap();
+    // The server's settings: it has begun to speak HTTP/2.
+    in_time(half.read_exact(&mut [0; 9])).await.unwrap();
     let log = server.stop().await;
     assert!(!log.contains("did not end in time"), "{log}");
     for client in [client, silent] {
